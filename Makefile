@@ -1,0 +1,49 @@
+# Two commands on a fresh machine: make run, make test. Everything else builds on them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := evals graph loaders migrations persistence server tools
+CODE := $(PACKAGES) bench tests
+
+.PHONY: help run test check format bench evals lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.ready-run: requirements.lock pyproject.toml deploy/environment.sh
+	@bash deploy/environment.sh run
+
+$(VENV)/.ready-dev: requirements-dev.lock pyproject.toml deploy/environment.sh
+	@bash deploy/environment.sh dev
+
+run: $(VENV)/.ready-run ## Set up and run the product on embedded defaults (Ctrl-C stops it)
+	@exec $(BIN)/youworker serve
+
+test: $(VENV)/.ready-dev ## Set up and run the whole test suite with coverage
+	@$(BIN)/python -m graph.llm.embedded.fetch
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+check: $(VENV)/.ready-dev ## Lint, formatting, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.ready-dev ## Format the code and fix what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured in the same run
+	$(BIN)/python -m bench.chat
+	$(BIN)/python -m bench.mcp_calls
+
+evals: $(VENV)/.ready-dev ## Measure how often the configured model chooses the right tool
+	$(BIN)/python -m evals.tool_choice --fail-under 0.9
+
+lock: $(VENV)/.ready-dev ## Resolve the dependencies anew into the two lock files
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q -c requirements-dev.lock -o requirements.lock
+
+clean: ## Remove the virtual environment and caches (data stays)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
