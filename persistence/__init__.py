@@ -1,0 +1,1 @@
+"""What lasts: PostgreSQL, Qdrant and blobs; the only folder that knows SQLAlchemy."""

@@ -1,0 +1,100 @@
+"""The originals that users uploaded: encrypted files under random names."""
+
+import asyncio
+import os
+import re
+import secrets
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from persistence.encryption import KeyRing
+from persistence.errors import DecryptionError, NotFound
+
+SEGMENT_BYTES = 1 << 20
+"""A blob is encrypted piece by piece, so that a large one does not need its size over and over."""
+
+_NAME = re.compile(r"[0-9a-f]{32}")
+_LENGTH = struct.Struct(">I")
+
+
+class BlobStore:
+    """Keeps blobs in files below one folder."""
+
+    def __init__(self, root: Path, key_ring: KeyRing) -> None:
+        self._root = root
+        self._key_ring = key_ring
+
+    async def put(self, data: bytes) -> str:
+        """Keep a blob and return the name that it was given."""
+        name = secrets.token_hex(16)
+        await asyncio.to_thread(self._write, name, data)
+        return name
+
+    async def get(self, name: str) -> bytes:
+        """Return a blob.
+
+        Raises:
+            NotFound: There is none of that name.
+            DecryptionError: The file was changed, cut short, or is another blob's.
+        """
+        return await asyncio.to_thread(self._read, name)
+
+    async def delete(self, name: str) -> None:
+        """Delete a blob; one that is not there is fine."""
+        await asyncio.to_thread(self._unlink, name)
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self._path(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for token in self._seal(name, data):
+                    file.write(_LENGTH.pack(len(token)))
+                    file.write(token)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def _read(self, name: str) -> bytes:
+        try:
+            stored = self._path(name).read_bytes()
+        except FileNotFoundError as exc:
+            raise NotFound(f"no blob {name!r}") from exc
+        return b"".join(self._unseal(name, stored))
+
+    def _unlink(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise NotFound(f"no blob {name!r}")
+        return self._root / name[:2] / name
+
+    def _seal(self, name: str, data: bytes) -> Iterator[bytes]:
+        for start in range(0, max(len(data), 1), SEGMENT_BYTES):
+            end = start + SEGMENT_BYTES
+            context = _context(name, start, last=end >= len(data))
+            yield self._key_ring.encrypt(data[start:end], context=context)
+
+    def _unseal(self, name: str, stored: bytes) -> Iterator[bytes]:
+        position, start, last = 0, 0, False
+        while not last:
+            if len(stored) < position + _LENGTH.size:
+                raise DecryptionError(f"the blob {name!r} was cut short")
+            (length,) = _LENGTH.unpack_from(stored, position)
+            position += _LENGTH.size
+            token = stored[position : position + length]
+            position += length
+            last = position >= len(stored)
+            yield self._key_ring.decrypt(token, context=_context(name, start, last=last))
+            start += SEGMENT_BYTES
+
+
+def _context(name: str, start: int, *, last: bool) -> str:
+    return f"blobs/{name}/{start}/{'last' if last else 'more'}"

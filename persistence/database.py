@@ -1,0 +1,125 @@
+"""The door to PostgreSQL: a server by its address, or the embedded one."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import structlog
+from sqlalchemy import text
+
+from persistence.access import AccessScope
+from persistence.embedded.postgres import open_postgres
+from persistence.encryption import KeyRing
+from persistence.pool import open_pool
+from persistence.schema import migrate
+from persistence.settings import DatabaseSettings
+from persistence.statements import Statement
+from persistence.transaction import Row, Transaction
+from persistence.unit_of_work import UnitOfWork
+
+_PING = Statement(text("SELECT 1"))
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolUsage:
+    """How much of the pool is in use at this moment."""
+
+    in_use: int
+    idle: int
+    limit: int
+
+
+class Database:
+    """Hands out units of work on one pool of connections."""
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[Row]",
+        *,
+        dsn: str,
+        embedded: bool,
+        key_ring: KeyRing,
+        pool_timeout_seconds: float,
+    ) -> None:
+        self.embedded = embedded
+        self.dsn = dsn
+        """The address with its password, as libpq reads it: a secret."""
+        self._pool = pool
+        self._key_ring = key_ring
+        self._pool_timeout_seconds = pool_timeout_seconds
+
+    def unit_of_work(self, scope: AccessScope) -> UnitOfWork:
+        """Return a unit of work; it takes its connection when it needs one."""
+        return UnitOfWork(self._transaction(), scope=scope, key_ring=self._key_ring)
+
+    async def ping(self) -> None:
+        """Ask the database for an answer.
+
+        Raises:
+            DatabaseUnavailable: There is none.
+        """
+        transaction = self._transaction()
+        try:
+            await transaction.fetch(_PING, {})
+        finally:
+            await transaction.close()
+
+    @property
+    def pool_usage(self) -> PoolUsage:
+        """How much of the pool is in use."""
+        idle = self._pool.get_idle_size()
+        return PoolUsage(
+            in_use=self._pool.get_size() - idle, idle=idle, limit=self._pool.get_max_size()
+        )
+
+    def _transaction(self) -> Transaction:
+        return Transaction(self._pool, pool_timeout_seconds=self._pool_timeout_seconds)
+
+
+@asynccontextmanager
+async def open_database(
+    settings: DatabaseSettings, *, key_ring: KeyRing, data_dir: Path
+) -> AsyncIterator[Database]:
+    """Open the database that the settings name, with its tables up to date.
+
+    Without an address the embedded PostgreSQL serves from `data_dir`.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be reached.
+        SchemaError: The tables cannot be brought up to date.
+        EmbeddedPostgresError: The embedded server cannot serve.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.url is None:
+            dsn = await stack.enter_async_context(open_postgres(data_dir / "postgres"))
+            log.info("embedded_postgres_ready", data_dir=str(data_dir))
+        else:
+            dsn = _libpq_form(settings.url.get_secret_value())
+        await migrate(dsn)
+        pool = await stack.enter_async_context(
+            open_pool(
+                dsn,
+                max_size=settings.pool_size + settings.max_overflow,
+                statement_timeout_seconds=settings.statement_timeout_seconds,
+                application_name="youworker",
+            )
+        )
+        yield Database(
+            pool,
+            dsn=dsn,
+            embedded=settings.url is None,
+            key_ring=key_ring,
+            pool_timeout_seconds=settings.pool_timeout_seconds,
+        )
+
+
+def _libpq_form(url: str) -> str:
+    """Return an address without the driver that SQLAlchemy's form may name."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise ValueError("DATABASE__URL must begin with postgresql://")
+    return f"postgresql://{rest}"

@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: start it, yield its address."""

@@ -1,0 +1,132 @@
+"""The key ring: Fernet over everything that people typed, and the keyed hash that finds it again.
+
+Every plaintext is prefixed with the *context* it belongs to, such as `messages.body/17`, and the
+prefix is checked on the way back. A token that was moved to another column, another session or
+another owner is refused like one that was tampered with.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from persistence.errors import DecryptionError, EncryptionKeyError
+
+_HASH_KEY_PURPOSE = b"youworker keyed hash v1"
+_TEXT_ERRORS = "surrogatepass"  # half an emoji from a careless client must survive, not crash
+
+
+class KeyRing:
+    """One or more Fernet keys: the first one writes, all of them read.
+
+    Rotation: put a new key in front, `rotate` the stored tokens, then drop the old key. The keyed
+    hash hangs on the *last* key of the list, so that lookups go on working while keys are added in
+    front; once that last key is dropped, hashes must be computed anew from the decrypted values.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if not keys:
+            raise EncryptionKeyError(
+                "no encryption key is configured; make one with KeyRing.generate_key()"
+            )
+        try:
+            self._fernet = MultiFernet([Fernet(key.encode("ascii")) for key in keys])
+        except ValueError as exc:
+            raise EncryptionKeyError(
+                "an encryption key is not 32 url-safe base64 bytes; "
+                "make one with KeyRing.generate_key()"
+            ) from exc
+        self._hash_key = HKDF(
+            algorithm=hashes.SHA256(), length=32, salt=None, info=_HASH_KEY_PURPOSE
+        ).derive(keys[-1].encode("ascii"))
+
+    def __repr__(self) -> str:
+        return "KeyRing(***)"
+
+    @staticmethod
+    def generate_key() -> str:
+        """Make a new random key."""
+        return Fernet.generate_key().decode("ascii")
+
+    @classmethod
+    def parse(cls, secret: str) -> "KeyRing":
+        """Make a key ring of comma-separated keys.
+
+        Raises:
+            EncryptionKeyError: There is no key in it, or one is malformed.
+        """
+        return cls([key for part in secret.split(",") if (key := part.strip())])
+
+    def encrypt(self, data: bytes, *, context: str = "") -> bytes:
+        """Protect `data` for one place."""
+        return self._fernet.encrypt(context.encode() + b"\0" + data)
+
+    def decrypt(self, token: bytes, *, context: str = "") -> bytes:
+        """Open a token that was made for `context`.
+
+        Raises:
+            DecryptionError: It is no token of these keys, or it was made for another context.
+        """
+        try:
+            data = self._fernet.decrypt(token)
+        except (InvalidToken, TypeError, ValueError) as exc:
+            raise DecryptionError(f"a stored value of {context!r} cannot be decrypted") from exc
+        prefix = context.encode() + b"\0"
+        if not data.startswith(prefix):
+            raise DecryptionError(f"a stored value of {context!r} belongs to another place")
+        return data[len(prefix) :]
+
+    def encrypt_text(self, text: str, *, context: str = "") -> str:
+        """Protect a text as a text."""
+        return self.encrypt(text.encode("utf-8", _TEXT_ERRORS), context=context).decode("ascii")
+
+    def decrypt_text(self, token: str, *, context: str = "") -> str:
+        """Open what `encrypt_text` made.
+
+        Raises:
+            DecryptionError: It is no token of these keys, or it was made for another context.
+        """
+        data = self.decrypt(token.encode("utf-8", _TEXT_ERRORS), context=context)
+        return data.decode("utf-8", _TEXT_ERRORS)
+
+    def encrypt_json(self, value: Any, *, context: str = "") -> bytes:
+        """Protect a JSON value."""
+        try:
+            data = orjson.dumps(value)
+        except orjson.JSONEncodeError:  # lone surrogates and integers beyond 64 bit
+            data = json.dumps(value).encode("ascii")
+        return self.encrypt(data, context=context)
+
+    def decrypt_json(self, token: bytes, *, context: str = "") -> Any:
+        """Open what `encrypt_json` made.
+
+        Raises:
+            DecryptionError: It is no token of these keys, or it was made for another context.
+        """
+        data = self.decrypt(token, context=context)
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return json.loads(data)
+
+    def rotate(self, token: bytes) -> bytes:
+        """Encrypt a token anew with the first key, whatever its context.
+
+        Raises:
+            DecryptionError: It is no token of these keys.
+        """
+        try:
+            return self._fernet.rotate(token)
+        except (InvalidToken, TypeError, ValueError) as exc:
+            raise DecryptionError("a stored value cannot be decrypted") from exc
+
+    def keyed_hash(self, value: str | bytes) -> str:
+        """Return the hash by which an encrypted value is found: equal values, equal hashes."""
+        data = value.encode("utf-8", _TEXT_ERRORS) if isinstance(value, str) else value
+        return hmac.new(self._hash_key, data, hashlib.sha256).hexdigest()

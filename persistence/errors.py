@@ -1,0 +1,98 @@
+"""Everything that can go wrong in this folder.
+
+PersistenceError
+├── DatabaseError
+│   ├── DatabaseUnavailable
+│   │   └── StatementTimeout
+│   ├── Conflict
+│   │   ├── UsernameTaken
+│   │   ├── DocumentExists
+│   │   └── RunInProgress
+│   ├── NotFound
+│   └── InvalidValue
+├── SchemaError
+│   └── SchemaTooNew
+├── EncryptionError
+│   ├── EncryptionKeyError
+│   └── DecryptionError
+├── EmbeddedPostgresError
+│   ├── DataDirInUse
+│   └── EmbeddedPostgresFailed
+└── AccessDenied
+"""
+
+
+class PersistenceError(Exception):
+    """Something that lasts could not be read or written."""
+
+
+class DatabaseError(PersistenceError):
+    """The database refused a statement for a reason that has no class of its own."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot be reached, is busy, or broke off; trying again may help."""
+
+
+class StatementTimeout(DatabaseUnavailable):
+    """A statement ran into `statement_timeout_seconds` and was cancelled."""
+
+
+class Conflict(DatabaseError):
+    """A row collides with one that is there already, or two transactions collided."""
+
+
+class UsernameTaken(Conflict):
+    """A user of that name exists; letter case does not count."""
+
+
+class DocumentExists(Conflict):
+    """The owner has a document with the same content."""
+
+
+class RunInProgress(Conflict):
+    """The session has a run that is alive; only one may be."""
+
+
+class NotFound(DatabaseError):
+    """No such row, or none that the scope may see: the two cannot be told apart."""
+
+
+class InvalidValue(DatabaseError):
+    """A value does not fit its column, for example a NUL in a name that is stored in clear."""
+
+
+class SchemaError(PersistenceError):
+    """The schema could not be brought to this program's revision."""
+
+
+class SchemaTooNew(SchemaError):
+    """The database was migrated by a newer program than this one."""
+
+
+class EncryptionError(PersistenceError):
+    """Data could not be protected or opened."""
+
+
+class EncryptionKeyError(EncryptionError):
+    """An encryption key is missing or is not 32 url-safe base64 bytes."""
+
+
+class DecryptionError(EncryptionError):
+    """A stored value is no token of these keys, was tampered with, or belongs to another place."""
+
+
+class EmbeddedPostgresError(PersistenceError):
+    """The embedded PostgreSQL cannot serve."""
+
+
+class DataDirInUse(EmbeddedPostgresError):
+    """Another process serves from this data directory."""
+
+
+class EmbeddedPostgresFailed(EmbeddedPostgresError):
+    """The embedded PostgreSQL could not be set up or did not start; its log says why."""
+
+
+class AccessDenied(PersistenceError):
+    """The scope may not do this at all, whatever the row."""

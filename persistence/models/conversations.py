@@ -1,0 +1,111 @@
+"""Conversations: sessions, their messages, the runs that answer and the tools that runs called."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from persistence.models.base import identity, metadata, timestamp
+
+chat_sessions = Table(
+    "chat_sessions",
+    metadata,
+    identity(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("session_hash", Text, nullable=False),  # keyed hash of the client's name for it
+    Column("session_id", LargeBinary, nullable=False),  # encrypted
+    Column("title", LargeBinary),  # encrypted
+    Column("thread_id", Uuid, nullable=False, unique=True),
+    Column("message_count", Integer, nullable=False, server_default=text("0")),
+    timestamp("created_at", default_now=True),
+    timestamp("updated_at", default_now=True),
+    Index("uq_chat_sessions_user_id_session_hash", "user_id", "session_hash", unique=True),
+    Index("ix_chat_sessions_user_id_updated_at", "user_id", "updated_at", "id"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column(
+        "chat_session_id",
+        BigInteger,
+        ForeignKey("chat_sessions.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'running'")),
+    Column("error_code", Text),
+    Column("iterations", Integer, nullable=False, server_default=text("0")),
+    Column("tool_calls", Integer, nullable=False, server_default=text("0")),
+    Column("tokens_in", Integer, nullable=False, server_default=text("0")),
+    Column("tokens_out", Integer, nullable=False, server_default=text("0")),
+    Column("lease_owner", Text, nullable=False),
+    timestamp("lease_until"),
+    timestamp("started_at", default_now=True),
+    timestamp("finished_at", nullable=True),
+    CheckConstraint("status IN ('running', 'success', 'cancelled', 'error')", name="status"),
+    Index(
+        "uq_runs_live",  # the rule that a session has one live run at most
+        "chat_session_id",
+        unique=True,
+        postgresql_where=text("status = 'running'"),
+    ),
+    Index("ix_runs_lease_until", "lease_until", postgresql_where=text("status = 'running'")),
+    Index(None, "chat_session_id", "started_at"),
+    Index(None, "user_id", "started_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    identity(),
+    Column(
+        "chat_session_id",
+        BigInteger,
+        ForeignKey("chat_sessions.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    # deferred, so that a message and the run that answers it may come in either order
+    Column(
+        "run_id",
+        Uuid,
+        ForeignKey("runs.id", ondelete="SET NULL", deferrable=True, initially="DEFERRED"),
+    ),
+    Column("role", Text, nullable=False),
+    # encrypted: content, reasoning, sources and tool events in one token
+    Column("body", LargeBinary, nullable=False),
+    Column("model", Text),
+    Column("tokens_in", Integer, nullable=False, server_default=text("0")),
+    Column("tokens_out", Integer, nullable=False, server_default=text("0")),
+    Column("status", Text),
+    timestamp("created_at", default_now=True),
+    CheckConstraint("role IN ('user', 'assistant')", name="role"),
+    Index(None, "chat_session_id", "id"),
+    Index(None, "run_id"),
+)
+
+tool_runs = Table(
+    "tool_runs",
+    metadata,
+    identity(),
+    Column("run_id", Uuid, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # encrypted: arguments and result
+    Column("status", Text, nullable=False),
+    Column("latency_ms", Integer, nullable=False),
+    timestamp("started_at"),
+    Index(None, "run_id"),
+    Index(None, "tool", "started_at"),
+)

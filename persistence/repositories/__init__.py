@@ -1,0 +1,1 @@
+"""Queries, one aggregate a file; all take the caller's AccessScope."""

@@ -1,0 +1,157 @@
+"""The conversations."""
+
+from uuid import UUID
+
+from sqlalchemy import BigInteger, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from persistence.access import ScopedStatement
+from persistence.errors import AccessDenied, NotFound
+from persistence.identifiers import new_uuid7, plain_uuid
+from persistence.models import chat_sessions
+from persistence.records import ChatSession, Page
+from persistence.repositories.base import Repository
+from persistence.statements import Statement
+from persistence.transaction import Row
+
+# A client's name for a session means something only together with the user, so these four always
+# restrict to one: the system itself has no sessions.
+_MINE = (chat_sessions.c.user_id == bindparam("scope_user_id", type_=BigInteger)) & (
+    chat_sessions.c.session_hash == bindparam("hash")
+)
+_GET = Statement(select(chat_sessions).where(_MINE))
+_INSERT = Statement(
+    insert(chat_sessions)
+    .on_conflict_do_nothing(index_elements=["user_id", "session_hash"])
+    .returning(chat_sessions),
+    columns=("user_id", "session_hash", "session_id", "thread_id", "title"),
+)
+_RENAME = Statement(update(chat_sessions).where(_MINE).values(title=bindparam("new_title")))
+_DELETE = Statement(delete(chat_sessions).where(_MINE).returning(chat_sessions.c.thread_id))
+_LIST = ScopedStatement(
+    lambda guard: (
+        select(chat_sessions)
+        .where(guard.owned(chat_sessions.c.user_id))
+        .order_by(chat_sessions.c.updated_at.desc(), chat_sessions.c.id.desc())
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+)
+_COUNT = ScopedStatement(
+    lambda guard: (
+        select(func.count()).select_from(chat_sessions).where(guard.owned(chat_sessions.c.user_id))
+    )
+)
+
+
+class SessionRepository(Repository):
+    """A user's conversations, found by the names that the client gave them."""
+
+    async def open(self, session_id: str, *, title: str | None = None) -> ChatSession:
+        """Return the user's session of that name, and make it if there is none.
+
+        Args:
+            session_id: The name that the client chose.
+            title: For a session that is made now.
+
+        Raises:
+            AccessDenied: The scope is the system, which has no sessions.
+        """
+        if self._scope.sees_all:
+            raise AccessDenied("the system has no sessions of its own")
+        parameters = {"hash": self._hash(session_id)}
+        row = await self._first(_GET, parameters)
+        if row is None:
+            row = await self._first(
+                _INSERT,
+                {
+                    "user_id": self._scope.user_id,
+                    "session_hash": parameters["hash"],
+                    "session_id": self._key_ring.encrypt_json(
+                        session_id, context=_id_context(self._scope.user_id)
+                    ),
+                    "thread_id": new_uuid7(),
+                    "title": self._seal_title(title),
+                },
+            )
+            row = row or await self._first(_GET, parameters)  # another request made it meanwhile
+        if row is None:
+            raise NotFound("the session was deleted while it was opened")
+        return self._read(row, session_id=session_id)
+
+    async def get(self, session_id: str) -> ChatSession:
+        """Return the user's session of that name.
+
+        Raises:
+            NotFound: The user has none of that name.
+        """
+        row = await self._first(_GET, {"hash": self._hash(session_id)})
+        if row is None:
+            raise NotFound("no such session")
+        return self._read(row, session_id=session_id)
+
+    async def list(self, *, limit: int = 50, offset: int = 0) -> Page[ChatSession]:
+        """Return sessions, those with the latest activity first."""
+        return await self._page(
+            _LIST.under(self._scope),
+            _COUNT.under(self._scope),
+            {},
+            limit=limit,
+            offset=offset,
+            read=self._read,
+        )
+
+    async def rename(self, session_id: str, title: str | None) -> None:
+        """Give the session a title, or take it away.
+
+        Raises:
+            NotFound: The user has no session of that name.
+        """
+        parameters = {"hash": self._hash(session_id), "new_title": self._seal_title(title)}
+        if not await self._change(_RENAME, parameters):
+            raise NotFound("no such session")
+
+    async def delete(self, session_id: str) -> UUID:
+        """Delete the session, its messages and runs; return the thread left to delete.
+
+        Raises:
+            NotFound: The user has no session of that name.
+        """
+        row = await self._first(_DELETE, {"hash": self._hash(session_id)})
+        if row is None:
+            raise NotFound("no such session")
+        return plain_uuid(row["thread_id"])
+
+    def _hash(self, session_id: str) -> str:
+        return self._key_ring.keyed_hash(f"{_id_context(self._scope.user_id)}/{session_id}")
+
+    def _seal_title(self, title: str | None) -> bytes | None:
+        if title is None:
+            return None
+        return self._key_ring.encrypt_json(title, context=_title_context(self._scope.user_id))
+
+    def _read(self, row: Row, session_id: str | None = None) -> ChatSession:
+        if session_id is None:
+            context = _id_context(row["user_id"])
+            session_id = self._key_ring.decrypt_json(row["session_id"], context=context)
+        title = row["title"]
+        if title is not None:
+            title = self._key_ring.decrypt_json(title, context=_title_context(row["user_id"]))
+        return ChatSession(
+            id=row["id"],
+            session_id=session_id,
+            thread_id=plain_uuid(row["thread_id"]),
+            user_id=row["user_id"],
+            title=title,
+            message_count=row["message_count"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+        )
+
+
+def _id_context(user_id: int) -> str:
+    return f"chat_sessions.session_id/{user_id}"
+
+
+def _title_context(user_id: int) -> str:
+    return f"chat_sessions.title/{user_id}"

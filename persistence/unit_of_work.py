@@ -1,0 +1,88 @@
+"""The unit of work: the repositories over one transaction, under one scope."""
+
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+from persistence.access import AccessScope
+from persistence.encryption import KeyRing
+from persistence.repositories.api_keys import ApiKeyRepository
+from persistence.repositories.audit import AuditRepository
+from persistence.repositories.documents import DocumentRepository
+from persistence.repositories.messages import MessageRepository
+from persistence.repositories.runs import RunRepository
+from persistence.repositories.sessions import SessionRepository
+from persistence.repositories.tool_runs import ToolRunRepository
+from persistence.repositories.users import UserRepository
+from persistence.transaction import Transaction
+
+
+class UnitOfWork:
+    """Rolls back at its end unless `commit` was called; may be committed more than once.
+
+    The connection is taken at the first statement, so that opening one costs nothing.
+    """
+
+    def __init__(self, transaction: Transaction, *, scope: AccessScope, key_ring: KeyRing) -> None:
+        self.scope = scope
+        self._key_ring = key_ring
+        self._transaction = transaction
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._transaction.close()
+
+    async def commit(self) -> None:
+        """Make everything that was done so far last.
+
+        Raises:
+            DatabaseUnavailable: The database broke off; whether it committed is not known.
+        """
+        await self._transaction.commit()
+
+    @cached_property
+    def users(self) -> UserRepository:
+        """The accounts."""
+        return UserRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def api_keys(self) -> ApiKeyRepository:
+        """The API keys."""
+        return ApiKeyRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def sessions(self) -> SessionRepository:
+        """The conversations."""
+        return SessionRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def messages(self) -> MessageRepository:
+        """What was said in conversations."""
+        return MessageRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def runs(self) -> RunRepository:
+        """The runs of the agent."""
+        return RunRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def tool_runs(self) -> ToolRunRepository:
+        """The tool calls of runs."""
+        return ToolRunRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def documents(self) -> DocumentRepository:
+        """The documents."""
+        return DocumentRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        """The audit trail, written in the same transaction as the act."""
+        return AuditRepository(self._transaction, self.scope, self._key_ring)

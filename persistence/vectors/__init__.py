@@ -1,0 +1,1 @@
+"""Vectors: the port to the index, its two engines, and the client of the embedding model."""

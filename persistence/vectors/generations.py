@@ -1,0 +1,276 @@
+"""The vector index over any point store, with replacement that readers see all at once.
+
+The engines write several points one after another, so each writing of a document gets a
+generation of its own, and one *head* point per document names the generation in force. Moving
+the head is a single write: before it the old points count, after it the new ones.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Collection, Sequence
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from weakref import WeakValueDictionary
+
+from typing_extensions import override
+
+from persistence.access import AccessScope
+from persistence.vectors.errors import EmbeddingModelMismatch, InvalidVector
+from persistence.vectors.filters import Filter, Match, is_chunk, of_document, visible_chunks
+from persistence.vectors.point_store import (
+    UPSERT_BATCH_POINTS,
+    Payload,
+    PointStore,
+    Record,
+    ScoredRecord,
+)
+from persistence.vectors.port import Point, ScoredPoint, StoredPoint, VectorIndex, passage_id
+
+_BOOKKEEPING = uuid5(NAMESPACE_URL, "youworker:index")
+_STAMP_ID = uuid5(_BOOKKEEPING, "stamp")
+_SHORTEST_VECTOR, _LONGEST_VECTOR = 1e-12, 1e18
+_SEARCH_ATTEMPTS = 8
+_ORPHANS_AT_A_TIME = 256
+_GENERATIONS_PER_PASSAGE = 16
+
+
+class GenerationIndex(VectorIndex):
+    """`VectorIndex` on top of a `PointStore`.
+
+    Writers of one document wait for each other in one process; of several processes the last one
+    to finish wins, whole.
+
+    Args:
+        store: where the points are.
+        dimension: the length of every vector.
+        orphan_after_seconds: how old the unfinished work of a writer is when it is taken to have
+            been killed, and is cleared away. 0 where no other process can be writing.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: PointStore,
+        *,
+        dimension: int,
+        orphan_after_seconds: float = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._dimension = dimension
+        self._orphan_after_seconds = orphan_after_seconds
+        self._clock = clock
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    @override
+    async def replace(
+        self,
+        document_id: int,
+        points: Sequence[Point],
+        *,
+        owner_id: int,
+        group_id: int | None = None,
+    ) -> None:
+        if len({point.position for point in points}) < len(points):
+            raise InvalidVector(f"two points of document {document_id} share a position")
+        for point in points:
+            self._require_fitting(point.vector)
+        async with self._lock(document_id):
+            if not points:
+                await self._delete(document_id)
+                return
+            generation = f"{_stamp_of(self._clock())}-{uuid4().hex}"
+            shared: dict[str, object] = {
+                "owner_id": owner_id,
+                "group_id": group_id,
+                "generation": generation,
+            }
+            await self._write(document_id, points, shared)
+
+    @override
+    async def search(
+        self,
+        vector: Sequence[float],
+        *,
+        scope: AccessScope,
+        limit: int,
+        document_ids: Collection[int] | None = None,
+    ) -> list[ScoredPoint]:
+        self._require_fitting(vector)
+        if document_ids is not None and not document_ids:
+            return []
+        hidden: set[str] = set()
+        seen: set[int] = set()
+        fresh: list[ScoredRecord] = []
+        for _ in range(_SEARCH_ATTEMPTS):
+            where = visible_chunks(
+                scope, document_ids=document_ids, hidden_generations=sorted(hidden)
+            )
+            hits = await self._store.search(vector, where, limit)
+            seen.update(hit.payload["document_id"] for hit in hits)
+            heads = await self._heads(seen)
+            fresh = [hit for hit in hits if _is_in_force(hit.payload, heads)]
+            if len(fresh) == len(hits):
+                break
+            hidden.update(hit.payload["generation"] for hit in hits)
+            hidden -= set(heads.values())
+        return [_scored_point(hit) for hit in fresh]
+
+    @override
+    async def get(self, point_id: UUID) -> StoredPoint | None:
+        here = Filter(must=(is_chunk(), Match(field="passage_id", values=(str(point_id),))))
+        for _ in range(_SEARCH_ATTEMPTS):
+            found = await self._store.find(here, _GENERATIONS_PER_PASSAGE)
+            heads = await self._heads({payload["document_id"] for payload in found})
+            for payload in found:
+                if _is_in_force(payload, heads):
+                    return _stored_point(payload)
+            if not found:
+                return None
+        return None
+
+    @override
+    async def delete(self, document_id: int) -> None:
+        async with self._lock(document_id):
+            await self._delete(document_id)
+
+    @override
+    async def count(self, document_id: int) -> int:
+        heads = await self._heads({document_id})
+        if document_id not in heads:
+            return 0
+        return await self._store.count(_of_generation(document_id, heads[document_id]))
+
+    @override
+    async def ping(self) -> None:
+        await self._store.ping()
+
+    async def require_stamp(self, model: str) -> None:
+        """Bind an empty index to the model, or check that it is the model that filled it.
+
+        Raises:
+            EmbeddingModelMismatch: the index belongs to another model.
+        """
+        mine = {"kind": "stamp", "model": model, "dimension": self._dimension}
+        stamps = await self._store.retrieve([_STAMP_ID])
+        if not stamps:
+            await self._store.upsert([Record(id=_STAMP_ID, payload=mine)])
+            stamps = await self._store.retrieve([_STAMP_ID])
+        for stamp in stamps:
+            if dict(stamp) != mine:
+                raise EmbeddingModelMismatch(
+                    f"the index was filled by {stamp['model']!r} ({stamp['dimension']} dimensions)"
+                    f" and cannot be searched with {model!r} ({self._dimension} dimensions):"
+                    " configure that model again, or index the documents anew in an empty index"
+                )
+
+    async def _write(
+        self, document_id: int, points: Sequence[Point], shared: dict[str, object]
+    ) -> None:
+        generation = str(shared["generation"])
+        records = [_chunk_record(document_id, point, shared) for point in points]
+        for start in range(0, len(records), UPSERT_BATCH_POINTS):
+            await self._store.upsert(records[start : start + UPSERT_BATCH_POINTS])
+        previous = (await self._heads({document_id})).get(document_id)
+        head = {"kind": "head", "document_id": document_id, "in_force": generation}
+        await self._store.upsert([Record(id=_head_id(document_id), payload=head)])
+        outdated = await self._orphans(document_id, {generation, previous})
+        if previous is not None:
+            outdated.add(previous)
+        await self._forget(document_id, outdated)
+        in_force = (await self._heads({document_id})).get(document_id)
+        if in_force != generation:  # a writer in another process came later: its points stand
+            await self._forget(document_id, {generation})
+
+    async def _orphans(self, document_id: int, known: Collection[str | None]) -> set[str]:
+        """Generations that a killed writer left behind, as against those being written now."""
+        others = Filter(
+            must=(is_chunk(), of_document(document_id)),
+            never=(Match(field="generation", values=tuple(each for each in known if each)),),
+        )
+        found = await self._store.find(others, _ORPHANS_AT_A_TIME)
+        newest = _stamp_of(self._clock() - self._orphan_after_seconds)
+        return {each["generation"] for each in found if each["generation"][: len(newest)] <= newest}
+
+    async def _forget(self, document_id: int, generations: Collection[str]) -> None:
+        if generations:
+            match = Match(field="generation", values=tuple(generations))
+            await self._store.delete(Filter(must=(is_chunk(), of_document(document_id), match)))
+
+    async def _delete(self, document_id: int) -> None:
+        head = Match(field="kind", values=("head",))
+        await self._store.delete(Filter(must=(head, of_document(document_id))))
+        await self._store.delete(Filter(must=(of_document(document_id),)))
+
+    async def _heads(self, document_ids: Collection[int]) -> dict[int, str]:
+        if not document_ids:
+            return {}
+        heads = await self._store.retrieve([_head_id(each) for each in sorted(document_ids)])
+        return {head["document_id"]: head["in_force"] for head in heads}
+
+    def _lock(self, document_id: int) -> asyncio.Lock:
+        return self._locks.setdefault(document_id, asyncio.Lock())
+
+    def _require_fitting(self, vector: Sequence[float]) -> None:
+        if len(vector) != self._dimension:
+            raise InvalidVector(
+                f"a vector of {len(vector)} components in an index of {self._dimension}"
+            )
+        length = math.sqrt(sum(component * component for component in vector))
+        if not _SHORTEST_VECTOR < length < _LONGEST_VECTOR:
+            raise InvalidVector("a vector has no direction, or a component that is not a number")
+
+
+def _stamp_of(seconds: float) -> str:
+    """A moment so written that the order of the texts is the order of time."""
+    return f"{int(seconds * 1000):015d}"
+
+
+def _head_id(document_id: int) -> UUID:
+    return uuid5(_BOOKKEEPING, f"head:{document_id}")
+
+
+def _of_generation(document_id: int, generation: str) -> Filter:
+    of_generation = Match(field="generation", values=(generation,))
+    return Filter(must=(is_chunk(), of_document(document_id), of_generation))
+
+
+def _chunk_record(document_id: int, point: Point, shared: dict[str, object]) -> Record:
+    place = passage_id(document_id, point.position)
+    return Record(
+        id=uuid5(place, str(shared["generation"])),
+        vector=point.vector,
+        payload={
+            **shared,
+            "kind": "chunk",
+            "document_id": document_id,
+            "passage_id": str(place),
+            "position": point.position,
+            "ciphertext": point.ciphertext,
+        },
+    )
+
+
+def _is_in_force(payload: Payload, heads: dict[int, str]) -> bool:
+    generation: str = payload["generation"]
+    return heads.get(payload["document_id"]) == generation
+
+
+def _stored_point(payload: Payload) -> StoredPoint:
+    return StoredPoint(
+        id=UUID(payload["passage_id"]),
+        document_id=payload["document_id"],
+        position=payload["position"],
+        ciphertext=payload["ciphertext"],
+    )
+
+
+def _scored_point(hit: ScoredRecord) -> ScoredPoint:
+    point = _stored_point(hit.payload)
+    return ScoredPoint(
+        id=point.id,
+        document_id=point.document_id,
+        position=point.position,
+        ciphertext=point.ciphertext,
+        score=hit.score,
+    )

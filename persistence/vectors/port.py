@@ -1,0 +1,103 @@
+"""The port to the vector index: what the product asks of it, whichever engine answers."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from persistence.access import AccessScope
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "youworker:passage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One chunk of a document, ready to be indexed."""
+
+    position: int
+    """The chunk's place in its document, unique there."""
+    vector: Sequence[float]
+    ciphertext: str
+    """The chunk's text and whereabouts, already encrypted: the index never sees plaintext."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPoint:
+    """One chunk as the index holds it."""
+
+    id: UUID
+    """`passage_id` of its document and position."""
+    document_id: int
+    position: int
+    ciphertext: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredPoint(StoredPoint):
+    """One chunk that a search found."""
+
+    score: float
+    """Cosine similarity to the query, 1.0 at most."""
+
+
+class VectorIndex(Protocol):
+    """Points of documents, searched by nearness under an access scope.
+
+    Every method raises `IndexUnavailable` when the engine does not answer in time.
+    """
+
+    async def replace(
+        self,
+        document_id: int,
+        points: Sequence[Point],
+        *,
+        owner_id: int,
+        group_id: int | None = None,
+    ) -> None:
+        """Put these points in the place of all that the document had.
+
+        A reader sees the old points or the new ones, never some of each, and a process that is
+        killed half way leaves the old ones in force.
+
+        Raises:
+            InvalidVector: a vector does not fit this index; nothing was changed.
+        """
+        ...
+
+    async def search(
+        self,
+        vector: Sequence[float],
+        *,
+        scope: AccessScope,
+        limit: int,
+        document_ids: Collection[int] | None = None,
+    ) -> list[ScoredPoint]:
+        """The nearest points that the scope may see, nearest first.
+
+        With `document_ids`, only those documents are searched; an empty collection finds nothing.
+
+        Raises:
+            InvalidVector: the vector does not fit this index.
+        """
+        ...
+
+    async def get(self, point_id: UUID) -> StoredPoint | None:
+        """The point of this id, whoever owns it: the caller judges access."""
+        ...
+
+    async def delete(self, document_id: int) -> None:
+        """Remove all points of a document; does nothing when it has none."""
+        ...
+
+    async def count(self, document_id: int) -> int:
+        """How many points of the document a search could find."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the engine answers."""
+        ...
+
+
+def passage_id(document_id: int, position: int) -> UUID:
+    """The lasting id of one place in a document, the same after the document is indexed again."""
+    return uuid5(_NAMESPACE, f"{document_id}:{position}")

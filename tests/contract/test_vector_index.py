@@ -1,0 +1,378 @@
+"""What the vector index promises, whichever engine is behind it."""
+
+import asyncio
+import math
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from persistence.access import AccessScope
+from persistence.vectors.edge import open_edge_store
+from persistence.vectors.errors import EmbeddingModelMismatch, InvalidVector
+from persistence.vectors.generations import GenerationIndex
+from persistence.vectors.point_store import PointStore
+from persistence.vectors.port import Point, VectorIndex, passage_id
+from persistence.vectors.server import ServerPointStore
+from tests.fakes.interleaving_store import InterleavingStore
+
+DIMENSION = 8
+MODEL = "test-model"
+ANNA, BOB, ROOM = 1, 2, 70
+EVERYTHING = AccessScope.system("test")
+QDRANT_URL = os.environ.get("QDRANT_URL")
+
+# The in-memory engine says that it has no payload indexes, which this suite does not need.
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+
+OpenIndex = Callable[..., AbstractAsyncContextManager[VectorIndex]]
+
+
+@pytest.fixture(
+    params=[
+        "edge",
+        "interleaving",
+        "server-in-memory",
+        *(["server"] if QDRANT_URL else []),
+    ]
+)
+async def open_index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenIndex]:
+    """Opens an index over one place, again and again if need be."""
+    if request.param == "edge":
+
+        def open_store(dimension: int) -> AbstractAsyncContextManager[PointStore]:
+            return open_edge_store(tmp_path / "qdrant", dimension=dimension)
+
+        yield _opener(open_store)
+        return
+    if request.param == "interleaving":
+        kept = InterleavingStore()
+
+        @asynccontextmanager
+        async def open_kept(_dimension: int) -> AsyncIterator[PointStore]:
+            yield kept
+
+        yield _opener(open_kept)
+        return
+    client = (
+        AsyncQdrantClient(":memory:")
+        if request.param == "server-in-memory"
+        else AsyncQdrantClient(url=QDRANT_URL, api_key=os.environ.get("QDRANT_API_KEY"))
+    )
+    collection = f"test-{uuid4().hex}"
+
+    @asynccontextmanager
+    async def open_collection(dimension: int) -> AsyncIterator[PointStore]:
+        store = ServerPointStore(client, collection=collection)
+        await store.require_collection(dimension)
+        yield store
+
+    yield _opener(open_collection)
+    await client.delete_collection(collection)
+    await client.close()
+
+
+@pytest.fixture
+async def index(open_index: OpenIndex) -> AsyncIterator[VectorIndex]:
+    async with open_index() as opened:
+        yield opened
+
+
+def _opener(open_store: Callable[[int], AbstractAsyncContextManager[PointStore]]) -> OpenIndex:
+    @asynccontextmanager
+    async def opening(
+        *, model: str = MODEL, dimension: int = DIMENSION
+    ) -> AsyncIterator[VectorIndex]:
+        async with open_store(dimension) as store:
+            opened = GenerationIndex(store, dimension=dimension)
+            await opened.require_stamp(model)
+            yield opened
+
+    return opening
+
+
+def _direction(axis: int, *, tilt: float = 0.0) -> list[float]:
+    vector = [0.0] * DIMENSION
+    vector[axis] = math.cos(tilt)
+    vector[(axis + 1) % DIMENSION] = math.sin(tilt)
+    return vector
+
+
+def _points(count: int, *, text: str = "text", axis: int = 0) -> list[Point]:
+    return [
+        Point(
+            position=position,
+            vector=_direction(axis, tilt=0.01 * position),
+            ciphertext=f"{text} {position}",
+        )
+        for position in range(count)
+    ]
+
+
+async def _texts(index: VectorIndex, scope: AccessScope, *, limit: int = 100) -> list[str]:
+    hits = await index.search(_direction(0), scope=scope, limit=limit)
+    return [hit.ciphertext for hit in hits]
+
+
+async def test_a_point_is_found_with_all_that_was_stored(index: VectorIndex) -> None:
+    await index.replace(10, _points(1), owner_id=ANNA)
+
+    [hit] = await index.search(_direction(0), scope=AccessScope(user_id=ANNA), limit=5)
+
+    assert hit.id == passage_id(10, 0)
+    assert (hit.document_id, hit.position, hit.ciphertext) == (10, 0, "text 0")
+    assert hit.score == pytest.approx(1.0, abs=1e-4)
+
+
+async def test_the_nearest_come_first_and_no_more_than_asked_for(index: VectorIndex) -> None:
+    await index.replace(10, _points(9), owner_id=ANNA)
+
+    assert await _texts(index, EVERYTHING, limit=3) == ["text 0", "text 1", "text 2"]
+
+
+async def test_scores_are_cosines_whatever_the_length_of_a_vector(index: VectorIndex) -> None:
+    long = [25.0 * component for component in _direction(0, tilt=math.pi / 3)]
+    await index.replace(10, [Point(position=0, vector=long, ciphertext="x")], owner_id=ANNA)
+
+    [hit] = await index.search(_direction(0), scope=EVERYTHING, limit=1)
+
+    assert hit.score == pytest.approx(0.5, abs=1e-4)
+
+
+async def test_an_empty_index_finds_nothing(index: VectorIndex) -> None:
+    assert await _texts(index, EVERYTHING) == []
+    assert await index.get(passage_id(10, 0)) is None
+    assert await index.count(10) == 0
+
+
+async def test_another_users_points_never_come_back(index: VectorIndex) -> None:
+    await index.replace(10, _points(2, text="anna"), owner_id=ANNA)
+    await index.replace(20, _points(2, text="bob"), owner_id=BOB)
+
+    assert await _texts(index, AccessScope(user_id=ANNA)) == ["anna 0", "anna 1"]
+    assert await _texts(index, AccessScope(user_id=3)) == []
+
+
+async def test_being_root_opens_no_other_users_points(index: VectorIndex) -> None:
+    await index.replace(10, _points(1), owner_id=ANNA)
+
+    assert await _texts(index, AccessScope(user_id=BOB, is_root=True)) == []
+
+
+async def test_points_of_a_group_are_found_by_its_members_only(index: VectorIndex) -> None:
+    await index.replace(10, _points(1, text="shared"), owner_id=ANNA, group_id=ROOM)
+
+    assert await _texts(index, AccessScope(user_id=BOB, group_ids=frozenset({ROOM, 71}))) == [
+        "shared 0"
+    ]
+    assert await _texts(index, AccessScope(user_id=BOB, group_ids=frozenset({71}))) == []
+
+
+async def test_the_system_sees_points_of_every_user(index: VectorIndex) -> None:
+    await index.replace(10, _points(1, text="anna"), owner_id=ANNA)
+    await index.replace(20, _points(1, text="bob"), owner_id=BOB)
+
+    assert sorted(await _texts(index, EVERYTHING)) == ["anna 0", "bob 0"]
+
+
+async def test_a_search_can_be_narrowed_to_documents(index: VectorIndex) -> None:
+    for document_id in (10, 20, 30):
+        await index.replace(document_id, _points(1, text=str(document_id)), owner_id=ANNA)
+
+    async def search(document_ids: Sequence[int]) -> list[int]:
+        hits = await index.search(
+            _direction(0),
+            scope=AccessScope(user_id=ANNA),
+            limit=10,
+            document_ids=document_ids,
+        )
+        return sorted(hit.document_id for hit in hits)
+
+    assert await search([10, 30, 99]) == [10, 30]
+    assert await search([]) == []
+
+
+async def test_naming_a_document_does_not_open_it(index: VectorIndex) -> None:
+    await index.replace(20, _points(1), owner_id=BOB)
+
+    hits = await index.search(
+        _direction(0), scope=AccessScope(user_id=ANNA), limit=5, document_ids=[20]
+    )
+
+    assert hits == []
+
+
+async def test_replacing_leaves_nothing_of_the_old_points(index: VectorIndex) -> None:
+    await index.replace(10, _points(7, text="old"), owner_id=ANNA)
+    await index.replace(10, _points(3, text="new"), owner_id=ANNA)
+
+    assert await _texts(index, EVERYTHING) == ["new 0", "new 1", "new 2"]
+    assert await index.count(10) == 3
+    assert await index.get(passage_id(10, 5)) is None
+
+
+async def test_replacing_by_nothing_removes_the_document(index: VectorIndex) -> None:
+    await index.replace(10, _points(2), owner_id=ANNA)
+    await index.replace(10, [], owner_id=ANNA)
+
+    assert await _texts(index, EVERYTHING) == []
+    assert await index.count(10) == 0
+
+
+async def test_a_place_keeps_its_id_when_the_document_is_indexed_again(
+    index: VectorIndex,
+) -> None:
+    await index.replace(10, _points(2, text="old"), owner_id=ANNA)
+    await index.replace(10, _points(2, text="new"), owner_id=ANNA)
+
+    point = await index.get(passage_id(10, 1))
+
+    assert point is not None
+    assert point.ciphertext == "new 1"
+
+
+async def test_deleting_removes_one_document_and_may_be_repeated(index: VectorIndex) -> None:
+    await index.replace(10, _points(2, text="gone"), owner_id=ANNA)
+    await index.replace(20, _points(1, text="kept"), owner_id=ANNA)
+
+    await index.delete(10)
+    await index.delete(10)
+
+    assert await _texts(index, EVERYTHING) == ["kept 0"]
+    assert await index.get(passage_id(10, 0)) is None
+
+
+async def test_readers_see_the_old_points_or_the_new_never_both_and_never_none(
+    index: VectorIndex,
+) -> None:
+    size, rounds = 12, 12
+    await index.replace(10, _points(size, text="round-0"), owner_id=ANNA)
+    done = asyncio.Event()
+
+    async def write() -> None:
+        for number in range(1, rounds):
+            await index.replace(10, _points(size, text=f"round-{number}"), owner_id=ANNA)
+        done.set()
+
+    async def read() -> list[tuple[int, set[str]]]:
+        seen = []
+        while not (done.is_set() and seen):
+            texts = await _texts(index, AccessScope(user_id=ANNA))
+            seen.append((len(texts), {text.split()[0] for text in texts}))
+        return seen
+
+    _, *readings = await asyncio.gather(write(), *(read() for _ in range(4)))
+
+    for seen in readings:
+        assert seen
+        assert {length for length, _ in seen} == {size}
+        assert {len(rounds_seen) for _, rounds_seen in seen} == {1}
+
+
+async def test_twenty_writers_lose_nothing(
+    index: VectorIndex, request: pytest.FixtureRequest
+) -> None:
+    is_slow = request.node.callspec.params["open_index"] == "server-in-memory"
+    each = 4 if is_slow else 20
+
+    async def write(writer: int) -> None:
+        for number in range(each):
+            await index.replace(writer * 100 + number, _points(1), owner_id=ANNA)
+
+    await asyncio.gather(*(write(writer) for writer in range(20)))
+
+    found = await index.search(_direction(0), scope=EVERYTHING, limit=1000)
+    assert len({hit.document_id for hit in found}) == 20 * each
+
+
+async def test_writers_of_one_document_end_with_one_whole_set(index: VectorIndex) -> None:
+    writers = [
+        index.replace(10, _points(5 + number, text=f"w{number}"), owner_id=ANNA)
+        for number in range(8)
+    ]
+    await asyncio.gather(*writers)
+
+    texts = await _texts(index, EVERYTHING)
+    [winner] = {text.split()[0] for text in texts}
+    assert len(texts) == 5 + int(winner.removeprefix("w"))
+
+
+async def test_a_large_document_is_stored_whole(index: VectorIndex) -> None:
+    source = random.Random(7)
+    points = [
+        Point(
+            position=position,
+            vector=[source.uniform(-1, 1) for _ in range(DIMENSION)],
+            ciphertext=str(position),
+        )
+        for position in range(700)
+    ]
+
+    await index.replace(10, points, owner_id=ANNA)
+
+    assert await index.count(10) == 700
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        pytest.param([], id="empty"),
+        pytest.param([1.0] * (DIMENSION - 1), id="too short"),
+        pytest.param([1.0] * (DIMENSION + 1), id="too long"),
+        pytest.param([float("nan")] + [1.0] * (DIMENSION - 1), id="not a number"),
+        pytest.param([float("inf")] + [1.0] * (DIMENSION - 1), id="infinite"),
+        pytest.param([1e300] * DIMENSION, id="too large for the engine"),
+        pytest.param([0.0] * DIMENSION, id="no direction"),
+    ],
+)
+async def test_a_bad_vector_is_refused_and_changes_nothing(
+    index: VectorIndex, vector: list[float]
+) -> None:
+    await index.replace(10, _points(2, text="old"), owner_id=ANNA)
+    good = Point(position=0, vector=_direction(0), ciphertext="new 0")
+    bad = Point(position=1, vector=vector, ciphertext="new 1")
+
+    with pytest.raises(InvalidVector):
+        await index.replace(10, [good, bad], owner_id=ANNA)
+    with pytest.raises(InvalidVector):
+        await index.search(vector, scope=EVERYTHING, limit=1)
+
+    assert await _texts(index, EVERYTHING) == ["old 0", "old 1"]
+
+
+async def test_two_points_of_one_position_are_refused(index: VectorIndex) -> None:
+    with pytest.raises(InvalidVector):
+        await index.replace(10, _points(1) + _points(1), owner_id=ANNA)
+
+
+async def test_what_was_stored_is_there_after_opening_again(open_index: OpenIndex) -> None:
+    async with open_index() as index:
+        await index.replace(10, _points(3), owner_id=ANNA)
+    async with open_index() as index:
+        assert await _texts(index, AccessScope(user_id=ANNA)) == ["text 0", "text 1", "text 2"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"model": "another"}, {"dimension": DIMENSION * 2}], ids=["model", "dimension"]
+)
+async def test_an_index_of_another_model_is_refused(
+    open_index: OpenIndex, other: dict[str, object]
+) -> None:
+    async with open_index() as index:
+        await index.replace(10, _points(1), owner_id=ANNA)
+
+    with pytest.raises(EmbeddingModelMismatch, match=MODEL):
+        async with open_index(**other):
+            pass
+
+    async with open_index() as index:
+        assert await _texts(index, EVERYTHING) == ["text 0"]
+
+
+async def test_an_open_index_answers(index: VectorIndex) -> None:
+    await index.ping()

@@ -1,0 +1,89 @@
+"""After a turn, nothing that anybody typed can be found in the database."""
+
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from persistence.access import AccessScope
+from persistence.database import Database
+from persistence.records import AuditEntry, NewToolRun
+from tests.fixtures.plaintext_scan import find_in_database
+from tests.fixtures.rows import SYSTEM, create_session, start_run
+
+PHRASE = "flieder-elefant perché"
+
+
+@pytest.fixture
+async def written_database(database: Database, scope: AccessScope) -> Database:
+    """A database with the phrase in every place that a person can write to."""
+    session = await create_session(database, scope, f"session {PHRASE}")
+    run = await start_run(database, scope, session)
+    async with database.unit_of_work(scope) as uow:
+        await uow.sessions.rename(session.session_id, f"title {PHRASE}")
+        await uow.messages.add(
+            session.id,
+            role="user",
+            content=PHRASE,
+            reasoning=PHRASE,
+            sources=[{"snippet": PHRASE}],
+            tool_events=[{"result": PHRASE}],
+        )
+        await uow.tool_runs.add_many(
+            [
+                NewToolRun(
+                    run_id=run.id,
+                    call_id="1",
+                    tool="web.search",
+                    args={PHRASE: PHRASE},
+                    result=PHRASE,
+                    status="success",
+                    latency_ms=1,
+                    started_at=datetime.now(UTC),
+                )
+            ]
+        )
+        await uow.documents.create(
+            title=PHRASE,
+            filename=f"{PHRASE}.pdf",
+            mime="application/pdf",
+            size_bytes=1,
+            content_hash=PHRASE,
+            blob="0",
+            tags=[PHRASE],
+        )
+        await uow.api_keys.create(scope.user_id, name=PHRASE, key_hash="1", prefix="yw_1")
+        await uow.audit.record(
+            AuditEntry(
+                action="session.deleted",
+                resource_type="session",
+                resource_id=PHRASE,
+                user_agent=PHRASE,
+                correlation_id=PHRASE,
+                details={"before": {"title": PHRASE}},
+            )
+        )
+        await uow.commit()
+    return database
+
+
+async def test_nothing_that_was_typed_is_stored_in_clear(written_database: Database) -> None:
+    assert await find_in_database(written_database.dsn, PHRASE) == []
+
+
+async def test_the_search_would_find_it(database: Database) -> None:
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.users.create(PHRASE)  # usernames are stored in clear
+        await uow.commit()
+    assert "public.users.username (utf-8)" in await find_in_database(database.dsn, PHRASE)
+
+
+async def test_equal_texts_cannot_be_told_by_their_hashes_across_users(
+    database: Database, database_url: str, scope: AccessScope, other_scope: AccessScope
+) -> None:
+    await create_session(database, scope, PHRASE)
+    await create_session(database, other_scope, PHRASE)
+    connection = await asyncpg.connect(database_url)
+    hashes = await connection.fetch("SELECT DISTINCT session_hash FROM chat_sessions")
+    await connection.close()
+    assert len(hashes) == 2

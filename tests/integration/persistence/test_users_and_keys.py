@@ -1,0 +1,138 @@
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from persistence.access import AccessScope
+from persistence.database import Database
+from persistence.errors import AccessDenied, Conflict, InvalidValue, NotFound, UsernameTaken
+from persistence.records import ApiKey
+from tests.fixtures.rows import SYSTEM, create_user
+
+
+async def create_key(database: Database, scope: AccessScope, key_hash: str = "hash") -> ApiKey:
+    async with database.unit_of_work(scope) as uow:
+        key = await uow.api_keys.create(
+            scope.user_id, name="my laptop", key_hash=key_hash, prefix="yw_abc", scopes=["chat"]
+        )
+        await uow.commit()
+    return key
+
+
+async def test_a_user_is_found_by_id_and_by_name_in_any_case(database: Database) -> None:
+    made = await create_user(database, "Zoë")
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert await uow.users.get(made.id) == made
+        assert await uow.users.by_username("ZOË") == made
+        assert await uow.users.by_username("nobody") is None
+
+
+async def test_a_username_is_taken_in_any_case_and_the_unit_of_work_goes_on(
+    database: Database,
+) -> None:
+    await create_user(database, "anna")
+    async with database.unit_of_work(SYSTEM) as uow:
+        with pytest.raises(UsernameTaken):
+            await uow.users.create("ANNA")
+        await uow.users.create("bert")
+        await uow.commit()
+        assert (await uow.users.list()).total == 2
+
+
+async def test_a_username_with_a_nul_is_refused_clearly(database: Database) -> None:
+    async with database.unit_of_work(SYSTEM) as uow:
+        with pytest.raises(InvalidValue):
+            await uow.users.create("an\0na")
+
+
+async def test_there_is_one_root_however_many_replicas_ask(database: Database) -> None:
+    async def ensure() -> int:
+        async with database.unit_of_work(SYSTEM) as uow:
+            root = await uow.users.ensure_root()
+            await uow.commit()
+        assert root.is_root
+        return root.id
+
+    assert len(set(await asyncio.gather(*(ensure() for _ in range(8))))) == 1
+
+
+async def test_a_user_named_root_does_not_become_root(database: Database) -> None:
+    await create_user(database, "root")
+    async with database.unit_of_work(SYSTEM) as uow:
+        with pytest.raises(UsernameTaken):
+            await uow.users.ensure_root()
+
+
+async def test_users_are_listed_page_by_page(database: Database) -> None:
+    made = [await create_user(database) for _ in range(5)]
+    async with database.unit_of_work(SYSTEM) as uow:
+        page = await uow.users.list(limit=2, offset=2)
+        assert page.items == made[2:4]
+        assert page.total == 5
+        beyond = await uow.users.list(limit=2, offset=10)
+        assert (beyond.items, beyond.total) == ([], 5)
+
+
+async def test_only_root_and_the_system_reach_other_accounts(
+    database: Database, scope: AccessScope, other_scope: AccessScope
+) -> None:
+    root = AccessScope(user_id=other_scope.user_id, is_root=True)
+    async with database.unit_of_work(scope) as uow:
+        assert (await uow.users.get(scope.user_id)).id == scope.user_id
+        with pytest.raises(NotFound):
+            await uow.users.get(other_scope.user_id)
+        assert [user.id for user in (await uow.users.list()).items] == [scope.user_id]
+        with pytest.raises(AccessDenied):
+            await uow.users.create("somebody")
+        with pytest.raises(AccessDenied):
+            await uow.users.set_active(other_scope.user_id, active=False)
+    async with database.unit_of_work(root) as uow:
+        await uow.users.set_active(scope.user_id, active=False)
+        assert not (await uow.users.get(scope.user_id)).is_active
+        with pytest.raises(NotFound):
+            await uow.users.set_active(10**9, active=True)
+
+
+async def test_a_key_is_found_by_its_hash_with_its_user(
+    database: Database, scope: AccessScope
+) -> None:
+    made = await create_key(database, scope)
+    async with database.unit_of_work(SYSTEM) as uow:
+        found = await uow.api_keys.find("hash")
+        assert found is not None
+        assert found.key == made
+        assert found.user.id == scope.user_id
+        assert (made.name, made.scopes, made.revoked_at) == ("my laptop", ("chat",), None)
+        assert await uow.api_keys.find("another hash") is None
+
+
+async def test_the_same_key_twice_is_a_conflict(database: Database, scope: AccessScope) -> None:
+    await create_key(database, scope)
+    with pytest.raises(Conflict):
+        await create_key(database, scope)
+
+
+async def test_a_key_is_revoked_once_and_touched(database: Database, scope: AccessScope) -> None:
+    made = await create_key(database, scope)
+    now = datetime.now(UTC)
+    async with database.unit_of_work(scope) as uow:
+        await uow.api_keys.touch(made.id, now)
+        await uow.api_keys.revoke(made.id)
+        with pytest.raises(NotFound):
+            await uow.api_keys.revoke(made.id)
+        (key,) = await uow.api_keys.list(scope.user_id)
+    assert key.last_used_at == now
+    assert key.revoked_at is not None
+
+
+async def test_another_users_keys_are_out_of_reach(
+    database: Database, scope: AccessScope, other_scope: AccessScope
+) -> None:
+    made = await create_key(database, scope)
+    async with database.unit_of_work(other_scope) as uow:
+        assert await uow.api_keys.list(scope.user_id) == []
+        assert await uow.api_keys.find("hash") is None
+        with pytest.raises(NotFound):
+            await uow.api_keys.revoke(made.id)
+        with pytest.raises(NotFound):
+            await uow.api_keys.create(scope.user_id, name="n", key_hash="h", prefix="p")

@@ -1,0 +1,89 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from persistence.blobs import SEGMENT_BYTES, BlobStore
+from persistence.encryption import KeyRing
+from persistence.errors import DecryptionError, NotFound
+from tests.fixtures.plaintext_scan import find_in_folder
+
+
+@pytest.fixture
+def store(tmp_path: Path, key_ring: KeyRing) -> BlobStore:
+    return BlobStore(tmp_path, key_ring)
+
+
+def stored_file(root: Path) -> Path:
+    (path,) = (each for each in root.rglob("*") if each.is_file())
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, 2 * SEGMENT_BYTES + 7])
+async def test_a_blob_of_any_size_comes_back(store: BlobStore, size: int) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    assert await store.get(await store.put(data[:size])) == data[:size]
+
+
+async def test_equal_blobs_have_names_of_their_own(store: BlobStore) -> None:
+    names = await asyncio.gather(*(store.put(b"same") for _ in range(20)))
+    assert len(set(names)) == 20
+
+
+async def test_nothing_of_a_blob_can_be_read_on_the_disk(store: BlobStore, tmp_path: Path) -> None:
+    await store.put("the phrase — vertraulich".encode() * 100)
+    assert find_in_folder(tmp_path, "the phrase — vertraulich") == []
+
+
+async def test_only_the_owner_may_read_the_files(store: BlobStore, tmp_path: Path) -> None:
+    await store.put(b"data")
+    path = stored_file(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../etc/passwd", "0" * 31, "G" * 32, "0" * 32])
+async def test_an_unknown_name_is_not_found(store: BlobStore, name: str) -> None:
+    with pytest.raises(NotFound):
+        await store.get(name)
+
+
+async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    name = await store.put(b"data")
+    await store.delete(name)
+    await store.delete(name)
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+    with pytest.raises(NotFound):
+        await store.get(name)
+
+
+async def test_a_blob_that_was_cut_at_a_segment_is_refused(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    name = await store.put(b"x" * (2 * SEGMENT_BYTES))
+    path = stored_file(tmp_path)
+    stored = path.read_bytes()
+    path.write_bytes(stored[: len(stored) // 2])
+    with pytest.raises(DecryptionError):
+        await store.get(name)
+    path.write_bytes(b"")
+    with pytest.raises(DecryptionError):
+        await store.get(name)
+
+
+async def test_a_blob_under_the_name_of_another_is_refused(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    first, second = await store.put(b"first"), await store.put(b"second")
+    (tmp_path / first[:2] / first).replace(tmp_path / second[:2] / second)
+    with pytest.raises(DecryptionError):
+        await store.get(second)
+
+
+async def test_a_file_in_clear_is_refused(store: BlobStore, tmp_path: Path) -> None:
+    name = await store.put(b"data")
+    stored_file(tmp_path).write_bytes(b"plain text")
+    with pytest.raises(DecryptionError):
+        await store.get(name)

@@ -1,0 +1,227 @@
+"""Finding passages: what comes back, and above all what does not."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from persistence.access import AccessScope
+from persistence.encryption import KeyRing
+from persistence.errors import DecryptionError, NotFound
+from persistence.retrieval import Chunk, Retriever
+from persistence.settings import VectorSettings
+from persistence.vectors.index import open_index
+from persistence.vectors.port import Point, VectorIndex
+from tests.fakes.word_vectors import DIMENSION, embed_text
+
+ANNA, BOB = AccessScope(user_id=1), AccessScope(user_id=2)
+
+
+class WordEmbedder:
+    model = "words"
+    dimension = DIMENSION
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [embed_text(text) for text in texts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Titled:
+    title: str
+
+
+@dataclass
+class Documents:
+    """A documents table: who may see which row."""
+
+    rows: dict[int, tuple[int, str]] = field(default_factory=dict)
+
+    def unit_of_work(self, scope: AccessScope) -> AbstractAsyncContextManager["DocumentsOf"]:
+        return nullcontext(DocumentsOf(self, scope))
+
+
+class DocumentsOf:
+    def __init__(self, table: Documents, scope: AccessScope) -> None:
+        self._table = table
+        self._scope = scope
+
+    @property
+    def documents(self) -> "DocumentsOf":
+        return self
+
+    async def visible(self, ids: Collection[int]) -> Mapping[int, Titled]:
+        return {
+            each: Titled(title=title)
+            for each, (owner, title) in self._table.rows.items()
+            if each in ids and (owner == self._scope.user_id or self._scope.sees_all)
+        }
+
+
+@pytest.fixture
+def documents() -> Documents:
+    return Documents({10: (1, "Handbook"), 20: (2, "Recipes")})
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[VectorIndex]:
+    async with open_index(
+        VectorSettings(), data_dir=tmp_path, dimension=DIMENSION, model="words"
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def retriever(documents: Documents, index: VectorIndex) -> Retriever:
+    retriever = Retriever(documents, index, WordEmbedder(), KeyRing([KeyRing.generate_key()]))
+    await retriever.replace(
+        10,
+        1,
+        [
+            Chunk(position=0, text="Employees get thirty vacation days.", page=3, heading="Leave"),
+            Chunk(position=1, text="The canteen opens at noon.", start_seconds=12.5),
+        ],
+    )
+    await retriever.replace(20, 2, [Chunk(position=0, text="Vacation soup needs twelve onions.")])
+    return retriever
+
+
+async def test_a_passage_comes_back_with_all_that_a_citation_needs(retriever: Retriever) -> None:
+    [passage] = await retriever.search("how many vacation days", scope=ANNA)
+
+    assert passage.text == "Employees get thirty vacation days."
+    assert (passage.document_id, passage.title) == (10, "Handbook")
+    assert (passage.page, passage.heading, passage.start_seconds) == (3, "Leave", None)
+    assert passage.url == f"/v1/sources/{passage.id}"
+    assert 0.2 < passage.score <= 1.0
+
+
+async def test_a_question_about_something_else_finds_nothing(retriever: Retriever) -> None:
+    assert await retriever.search("quantum chromodynamics", scope=ANNA) == []
+
+
+@pytest.mark.parametrize("query", ["", "  \n"])
+async def test_an_empty_query_finds_nothing(retriever: Retriever, query: str) -> None:
+    assert await retriever.search(query, scope=ANNA) == []
+
+
+async def test_no_more_than_the_limit_comes_back(retriever: Retriever) -> None:
+    chunks = [Chunk(position=number, text=f"vacation rule {number}") for number in range(9)]
+    await retriever.replace(10, 1, chunks)
+
+    assert len(await retriever.search("vacation rule", scope=ANNA, limit=4)) == 4
+    assert await retriever.search("vacation rule", scope=ANNA, limit=0) == []
+
+
+async def test_another_users_passages_are_not_found(retriever: Retriever) -> None:
+    found = await retriever.search("vacation onions", scope=ANNA)
+
+    assert {passage.document_id for passage in found} <= {10}
+
+
+async def test_a_document_whose_row_is_gone_is_not_found(
+    retriever: Retriever, documents: Documents
+) -> None:
+    del documents.rows[10]
+
+    assert await retriever.search("vacation days", scope=ANNA) == []
+
+
+async def test_a_document_that_changed_hands_is_judged_by_its_row(
+    retriever: Retriever, documents: Documents
+) -> None:
+    documents.rows[10] = (2, "Handbook")
+
+    assert await retriever.search("vacation days", scope=ANNA) == []
+
+
+async def test_vectors_of_gone_documents_do_not_crowd_out_the_living(
+    retriever: Retriever, documents: Documents
+) -> None:
+    for gone in range(100, 140):
+        await retriever.replace(gone, 1, [Chunk(position=0, text="vacation days")])
+
+    found = await retriever.search("vacation days", scope=ANNA, limit=2)
+
+    assert [passage.document_id for passage in found] == [10]
+
+
+async def test_a_search_can_be_narrowed_to_documents(retriever: Retriever) -> None:
+    assert await retriever.search("vacation days", scope=ANNA, document_ids=[20]) == []
+    assert len(await retriever.search("vacation days", scope=ANNA, document_ids=[10])) == 1
+
+
+async def test_a_citation_opens_its_passage(retriever: Retriever) -> None:
+    [passage] = await retriever.search("canteen noon", scope=ANNA)
+
+    opened = await retriever.open_source(passage.id, ANNA)
+
+    assert opened.text == "The canteen opens at noon."
+    assert opened.start_seconds == 12.5
+    assert opened.id == passage.id
+
+
+async def test_a_citation_is_judged_again_when_it_is_opened(
+    retriever: Retriever, documents: Documents
+) -> None:
+    [passage] = await retriever.search("canteen noon", scope=ANNA)
+
+    with pytest.raises(NotFound):
+        await retriever.open_source(passage.id, BOB)
+    del documents.rows[10]
+    with pytest.raises(NotFound):
+        await retriever.open_source(passage.id, ANNA)
+
+
+@pytest.mark.parametrize(
+    "passage_id", ["", "no id", "../1", "0190a3c4-0000-7000-8000-000000000000", "\x00", "é" * 36]
+)
+async def test_an_id_of_nothing_is_not_found(retriever: Retriever, passage_id: str) -> None:
+    with pytest.raises(NotFound):
+        await retriever.open_source(passage_id, ANNA)
+
+
+async def test_a_deleted_document_leaves_nothing_to_open(retriever: Retriever) -> None:
+    [passage] = await retriever.search("canteen noon", scope=ANNA)
+
+    await retriever.delete(10)
+
+    assert await retriever.search("canteen noon", scope=ANNA) == []
+    with pytest.raises(NotFound):
+        await retriever.open_source(passage.id, ANNA)
+
+
+async def test_the_folder_holds_no_word_of_the_text(retriever: Retriever, tmp_path: Path) -> None:
+    phrases = [b"vacation", b"thirty", b"canteen", b"Leave", b"Handbook"]
+
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+
+    assert sum(map(len, kept)) > 1000
+    assert [phrase for phrase in phrases if any(phrase in content for content in kept)] == []
+
+
+async def test_ciphertext_that_was_moved_to_another_place_is_refused(
+    retriever: Retriever, index: VectorIndex
+) -> None:
+    [stolen] = await index.search(embed_text("canteen opens noon"), scope=ANNA, limit=1)
+    vector = embed_text("moved")
+    await index.replace(
+        10, [Point(position=7, vector=vector, ciphertext=stolen.ciphertext)], owner_id=1
+    )
+
+    with pytest.raises(DecryptionError):
+        await retriever.search("moved", scope=ANNA)
+
+
+async def test_text_of_any_script_survives(retriever: Retriever) -> None:
+    text = "perché 😀👩‍👩‍👧 日本語 العربية \x00 end"
+    await retriever.replace(10, 1, [Chunk(position=0, text=text)])
+
+    [passage] = await retriever.search("perché 日本語", scope=ANNA)
+
+    assert passage.text == text
+
+
+async def test_an_open_retriever_answers(retriever: Retriever) -> None:
+    await retriever.ping()
