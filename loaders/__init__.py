@@ -1,0 +1,1 @@
+"""Documents in: bytes become text, text becomes chunks."""

@@ -1,0 +1,1 @@
+"""One family of formats a module, each with one function, load."""

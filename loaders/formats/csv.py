@@ -1,0 +1,32 @@
+"""Tables in plain text.
+
+Read with the standard library and not with `unstructured`, whose reader goes through pandas and
+drops cells that say `NA`, `null` or `None`.
+"""
+
+import csv
+import io
+import sys
+from typing import Literal
+
+from loaders.document import Element
+from loaders.formats.tables import table_element
+
+_NEWLINES_IN_AN_HONEST_CELL = 1000
+
+
+def load(text: str, *, delimiter: str) -> list[Element]:
+    """One table; its first row is taken for the header."""
+    csv.field_size_limit(sys.maxsize)  # one field may be as large as the file, which is limited
+    rows = _read(text, delimiter, quoted=True)
+    if any(cell.count("\n") > _NEWLINES_IN_AN_HONEST_CELL for row in rows for cell in row):
+        # A quotation mark that is never closed swallows the rest of the file.
+        rows = _read(text, delimiter, quoted=False)
+    element = table_element(rows)
+    return [element] if element is not None else []
+
+
+def _read(text: str, delimiter: str, *, quoted: bool) -> list[list[str]]:
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
+    return list(reader)

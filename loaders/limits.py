@@ -1,0 +1,74 @@
+"""What one file may cost, and how the operating system is told so."""
+
+import ctypes
+import math
+import os
+import resource
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders.settings import IngestSettings
+
+_MIB = 1024 * 1024
+_PAGE_BYTES = resource.getpagesize()
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+_SET_NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
+_MOST_OPEN_FILES = 64
+_NOBODY = 65534
+_SPARE_CPU_SECONDS = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadLimits:
+    """What reading one file may take."""
+
+    seconds: float
+    memory_mib: int
+    """Beyond what the process holds before it reads."""
+    output_bytes: int
+
+    @classmethod
+    def of(cls, settings: IngestSettings) -> "ReadLimits":
+        """The limits that the settings ask for."""
+        return cls(
+            seconds=settings.parse_timeout_seconds,
+            memory_mib=settings.parse_memory_mib,
+            output_bytes=settings.max_text_bytes,
+        )
+
+
+def apply_limits(limits: ReadLimits, *, parent: int) -> None:
+    """Bind this process for good: its costs, its life to its parent's, its rights to nobody's.
+
+    Args:
+        limits: what it may cost.
+        parent: the process without which it must not live.
+    """
+    _limit(resource.RLIMIT_CPU, math.ceil(limits.seconds) + _SPARE_CPU_SECONDS)
+    _limit(resource.RLIMIT_AS, _address_space_bytes() + limits.memory_mib * _MIB)
+    _limit(resource.RLIMIT_FSIZE, limits.output_bytes)
+    _limit(resource.RLIMIT_NOFILE, _MOST_OPEN_FILES)
+    _limit(resource.RLIMIT_CORE, 0)
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+    _limit(resource.RLIMIT_NPROC, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    # Changing the user takes the death signal back, so it comes last.
+    libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _limit(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _address_space_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * _PAGE_BYTES

@@ -1,0 +1,79 @@
+"""Bytes to text without being told how."""
+
+import codecs
+import random
+
+import pytest
+
+from loaders.encoding import decode
+from loaders.errors import UnreadableDocument, UnsupportedMedia
+
+ITALIAN = "La città è bella perché c'è il sole: più di così non si può.\n"
+GERMAN = "Größe, Straße, Äpfel und Übermut — „Zitat“.\n"
+MIXED = "naïve 😀 日本語 العربية עברית Ελληνικά\n"
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252"],
+)
+def test_western_text_survives_in_any_encoding(encoding: str) -> None:
+    assert decode(ITALIAN.encode(encoding)) == ITALIAN
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_every_script_survives_in_the_encodings_of_unicode(encoding: str) -> None:
+    assert decode(MIXED.encode(encoding)) == MIXED
+
+
+def test_big_endian_text_with_a_mark_is_read() -> None:
+    assert decode(codecs.BOM_UTF16_BE + MIXED.encode("utf-16-be")) == MIXED
+
+
+def test_quotation_marks_of_windows_are_kept() -> None:
+    assert decode(GERMAN.encode("cp1252")) == GERMAN
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Съешь же ещё этих мягких французских булок, да выпей чаю. " * 4, "cp1251"),
+        ("日本語の文章です。これはテストのための長い文章です。" * 4, "shift_jis"),
+        ("这是一个用于测试的中文句子，里面没有什么特别的内容。" * 4, "gb18030"),
+    ],
+)
+def test_other_scripts_are_told_by_their_letters(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == text
+
+
+def test_a_declared_encoding_goes_before_a_guess() -> None:
+    assert decode("Žluťoučký kůň\n".encode("cp1250"), declared="windows-1250") == "Žluťoučký kůň\n"
+
+
+@pytest.mark.parametrize("declared", ["no-such-thing", "ascii", "hex", "punycode-x"])
+def test_a_wrong_declaration_is_ignored(declared: str) -> None:
+    assert decode(ITALIAN.encode("latin-1"), declared=declared) == ITALIAN
+
+
+def test_line_ends_become_line_feeds() -> None:
+    assert decode(b"a\r\nb\rc\n") == "a\nb\nc\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(bytes(range(256)) * 4, id="every byte"),
+        pytest.param(b"\x00\x01\x02\x03" * 100, id="NULs"),
+        pytest.param(b"\xff\xfe" + random.Random(1).randbytes(400), id="a mark and nonsense"),
+        pytest.param(b"\xff\xfea", id="a mark and half a character"),
+        pytest.param(b"text\x00text", id="text with a NUL"),
+    ],
+)
+def test_what_is_no_text_is_refused(data: bytes) -> None:
+    with pytest.raises((UnsupportedMedia, UnreadableDocument)):
+        decode(data)
+
+
+def test_colours_of_a_terminal_do_not_make_a_log_binary() -> None:
+    text = "\x1b[32mok\x1b[0m all tests passed in this run of the suite\n" * 3
+    assert decode(text.encode()) == text
