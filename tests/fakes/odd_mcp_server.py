@@ -1,0 +1,183 @@
+"""An MCP server that does what foreign servers may do; over stdio, or HTTP with `--http PORT`."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp import McpError, types
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.stdio import stdio_server
+
+Arguments = dict[str, Any]
+Tool = Callable[[Arguments], Awaitable[types.CallToolResult]]
+PIXEL = "iVBORw0KGgo="
+
+
+def _text(text: str, **more: Any) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], **more)
+
+
+async def echo(arguments: Arguments) -> types.CallToolResult:
+    return _text(json.dumps(arguments, sort_keys=True))
+
+
+async def meta(_: Arguments) -> types.CallToolResult:
+    given = SERVER.request_context.meta
+    return _text(json.dumps(given.model_extra if given else {}))
+
+
+async def environment(_: Arguments) -> types.CallToolResult:
+    return _text(json.dumps(sorted(os.environ)))
+
+
+async def fail(_: Arguments) -> types.CallToolResult:
+    return _text("the disk is on fire", isError=True)
+
+
+async def refuse(_: Arguments) -> types.CallToolResult:
+    raise McpError(types.ErrorData(code=-32000, message="no such thing"))
+
+
+async def die(_: Arguments) -> types.CallToolResult:
+    os._exit(3)
+
+
+async def pid(_: Arguments) -> types.CallToolResult:
+    return _text(str(os.getpid()))
+
+
+async def hang(arguments: Arguments) -> types.CallToolResult:
+    """Connect to `port` and wait until that connection ends; tell it when the call is cancelled."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", arguments["port"])
+    try:
+        await reader.read()
+    except asyncio.CancelledError:
+        writer.write(b"cancelled")
+        raise
+    finally:
+        writer.close()
+    return _text("done")
+
+
+async def big(arguments: Arguments) -> types.CallToolResult:
+    return _text("x" * arguments["chars"])
+
+
+async def zoo(_: Arguments) -> types.CallToolResult:
+    embedded = types.TextResourceContents(uri="file:///a.txt", text="inside")
+    blob = types.BlobResourceContents(uri="file:///b.bin", blob=PIXEL)
+    return types.CallToolResult(
+        content=[
+            types.TextContent(type="text", text="first"),
+            types.ImageContent(type="image", data=PIXEL, mimeType="image/png"),
+            types.AudioContent(type="audio", data=PIXEL, mimeType="audio/wav"),
+            types.EmbeddedResource(type="resource", resource=embedded),
+            types.EmbeddedResource(type="resource", resource=blob),
+            types.ResourceLink(type="resource_link", uri="file:///c", name="link"),
+            types.TextContent(type="text", text="last"),
+        ]
+    )
+
+
+async def structured(_: Arguments) -> types.CallToolResult:
+    return types.CallToolResult(content=[], structuredContent={"sources": [{"id": "forged"}]})
+
+
+async def nothing(_: Arguments) -> types.CallToolResult:
+    return types.CallToolResult(content=[])
+
+
+async def pollute(_: Arguments) -> types.CallToolResult:
+    sys.stdout.buffer.write(b'npm warn deprecated something\n{"jsonrpc": "2.0", "id": \n')
+    sys.stdout.buffer.write(b"\xff\xfe\n\n[1, 2]\n")
+    sys.stdout.flush()
+    return _text("still here")
+
+
+async def garble(_: Arguments) -> types.CallToolResult:
+    """Answer with a result that is none."""
+    return types.CallToolResult.model_construct(content="not a list", isError=False)
+
+
+async def grow(_: Arguments) -> types.CallToolResult:
+    TOOLS["grown"] = echo
+    await SERVER.request_context.session.send_tool_list_changed()
+    return _text("grown")
+
+
+async def breed(_: Arguments) -> types.CallToolResult:
+    """Start a grandchild that outlives its parent unless somebody sees to it."""
+    child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
+    return _text(str(child.pid))
+
+
+TOOLS: dict[str, Tool] = {
+    tool.__name__: tool
+    for tool in (
+        echo, meta, environment, fail, refuse, die, pid, hang, big, zoo, structured, nothing,
+        pollute, garble, grow, breed,
+    )
+}  # fmt: skip
+TOOLS["a name.with/odd characters"] = echo
+SERVER: Server[Any, Any] = Server("odd", version="1")
+
+
+@SERVER.list_tools()
+async def _list() -> list[types.Tool]:
+    return [types.Tool(name=name, inputSchema={"type": "object"}) for name in TOOLS]
+
+
+async def _call(request: types.CallToolRequest) -> types.ServerResult:
+    return types.ServerResult.model_construct(
+        root=await TOOLS[request.params.name](request.params.arguments or {})
+    )
+
+
+SERVER.request_handlers[types.CallToolRequest] = _call
+
+
+async def _serve_stdio() -> None:
+    options = SERVER.create_initialization_options(NotificationOptions(tools_changed=True))
+    async with stdio_server() as (read, write):
+        await SERVER.run(read, write, options)
+
+
+def _serve_http(port: int, *, json_response: bool) -> None:
+    import uvicorn
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    manager = StreamableHTTPSessionManager(SERVER, json_response=json_response)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> Any:
+        async with manager.run():
+            yield
+
+    app = Starlette(routes=[Mount("/mcp", app=manager.handle_request)], lifespan=lifespan)
+    uvicorn.run(app, port=port, log_level="error", timeout_graceful_shutdown=1)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--http", type=int)
+    parser.add_argument("--json", action="store_true", help="answer without event streams")
+    parser.add_argument("--stubborn", action="store_true", help="ignore every polite way to end")
+    options = parser.parse_args()
+    if options.stubborn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if options.http:
+        _serve_http(options.http, json_response=options.json)
+    else:
+        asyncio.run(_serve_stdio())
+    if options.stubborn:
+        time.sleep(600)

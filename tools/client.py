@@ -1,0 +1,154 @@
+"""A tool of an MCP server as a LangChain tool."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import structlog
+from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from mcp import types
+from pydantic import Field, PrivateAttr, SecretStr
+
+from tools.connection import ServerConnection
+from tools.errors import CallRejected, ToolsError
+from tools.names import qualify
+from tools.results import render_result
+from tools.schemas import simplify_schema
+
+CALLER_KEY = "caller"
+"""Where `config["configurable"]` holds the signed caller token, as text or `SecretStr`."""
+DESCRIPTION_MAX_CHARS = 1_024
+
+_log = structlog.get_logger(__name__)
+
+
+class McpTool(BaseTool):
+    """Calls one tool over the session that is held with its server.
+
+    Whatever goes wrong at the server comes back as an error for the model, never as an exception
+    that ends a run. The artifact is `{"sources": […]}` or None.
+    """
+
+    qualified_name: str
+    """`server.tool`, for people and policies."""
+    read_only: bool = False
+    """Whether the server says that the tool changes nothing; believe it of our own servers."""
+    result_max_chars: int = Field(exclude=True)
+
+    _connection: ServerConnection = PrivateAttr()
+    _tool: str = PrivateAttr()
+    _cites_sources: bool = PrivateAttr()
+
+    def __init__(
+        self,
+        definition: types.Tool,
+        connection: ServerConnection,
+        *,
+        name: str,
+        result_max_chars: int,
+        cites_sources: bool = False,
+    ) -> None:
+        hints = definition.annotations
+        super().__init__(
+            name=name,
+            qualified_name=qualify(connection.name, definition.name),
+            description=_describe(definition),
+            args_schema=simplify_schema(definition.inputSchema),
+            read_only=bool(hints and hints.readOnlyHint),
+            result_max_chars=result_max_chars,
+            response_format="content_and_artifact",
+            handle_tool_error=True,
+        )
+        self._connection = connection
+        self._tool = definition.name
+        self._cites_sources = cites_sources
+
+    def _run(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError("MCP tools are asynchronous: use ainvoke.")
+
+    async def arun(self, tool_input: str | dict[str, Any], *_: Any, **options: Any) -> Any:
+        """Do what `BaseTool.arun` does for a coroutine whose signature is known.
+
+        That one inspects the signature, copies contexts and starts a task at every call, which
+        costs about a third of an in-memory call.
+        """
+        manager = AsyncCallbackManager.configure(
+            options.get("callbacks"),
+            self.callbacks,
+            self.verbose,
+            options.get("tags"),
+            self.tags,
+            options.get("metadata"),
+            self.metadata,
+        )
+        call_id: str | None = options.get("tool_call_id")
+        run = await manager.on_tool_start(
+            {"name": self.name, "description": self.description},
+            str(tool_input) if manager.handlers else "",
+            name=options.get("run_name"),
+            run_id=options.get("run_id"),
+            inputs=tool_input if isinstance(tool_input, dict) else None,
+            tool_call_id=call_id,
+        )
+        outcome = await self._call(tool_input, options.get("config") or RunnableConfig())
+        output = outcome.text if call_id is None else outcome.as_message(self.name, call_id)
+        await run.on_tool_end(output, name=self.name)
+        return output
+
+    async def _call(self, tool_input: object, config: RunnableConfig) -> "_Outcome":
+        caller = config.get("configurable", {}).get(CALLER_KEY)
+        if isinstance(caller, SecretStr):
+            caller = caller.get_secret_value()
+        try:
+            result = await self._connection.call(
+                self._tool,
+                _check_arguments(tool_input),
+                caller=caller if isinstance(caller, str) else None,
+            )
+        except ToolsError as error:
+            _log.warning("tool_call_failed", tool=self.qualified_name, error=type(error).__name__)
+            return _Outcome(text=f"The tool {self.name} failed: {error}.", failed=True)
+        text = render_result(result, max_chars=self.result_max_chars)
+        if result.isError:
+            return _Outcome(text=text, failed=True)
+        return _Outcome(text=text, artifact=_artifact(result) if self._cites_sources else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    text: str
+    artifact: dict[str, Any] | None = None
+    failed: bool = False
+
+    def as_message(self, tool: str, call_id: str) -> ToolMessage:
+        return ToolMessage(
+            self.text,
+            artifact=self.artifact,
+            name=tool,
+            tool_call_id=call_id,
+            status="error" if self.failed else "success",
+        )
+
+
+def _describe(definition: types.Tool) -> str:
+    text = definition.description or definition.title or definition.name
+    return text if len(text) <= DESCRIPTION_MAX_CHARS else text[: DESCRIPTION_MAX_CHARS - 1] + "…"
+
+
+def _check_arguments(arguments: object) -> dict[str, Any]:
+    """Refuse what JSON cannot carry: a transport would fail over it, and end the session."""
+    if not isinstance(arguments, dict):
+        raise CallRejected("its arguments must be a JSON object")
+    try:
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CallRejected("its arguments are not valid JSON") from error
+    return arguments
+
+
+def _artifact(result: types.CallToolResult) -> dict[str, Any] | None:
+    sources = (result.structuredContent or {}).get("sources")
+    return {"sources": sources} if isinstance(sources, list) and sources else None

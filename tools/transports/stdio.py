@@ -1,0 +1,220 @@
+"""A server in a child process, which speaks over its standard input and output.
+
+The SDK has a stdio client too; this one also ends the child when the product is killed, bounds the
+size of a message, keeps what the child wrote to its standard error, and closes in bounded time.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import anyio
+import structlog
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp import types
+from mcp.client.stdio import get_default_environment
+from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
+
+from tools.config import StdioServer
+from tools.errors import ServerUnavailable
+from tools.transports import Streams
+
+MESSAGE_MAX_BYTES = 16 * 1024 * 1024
+EXIT_GRACE_SECONDS = 1.0
+TERMINATE_GRACE_SECONDS = 1.0
+STDERR_KEPT_LINES = 5
+STDERR_LINE_CHARS = 200
+
+_ToSession: TypeAlias = MemoryObjectSendStream[SessionMessage | Exception]
+_FromSession: TypeAlias = MemoryObjectReceiveStream[SessionMessage]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Child:
+    """A started server and its three pipes."""
+
+    process: Process
+    stdin: asyncio.StreamWriter
+    stdout: asyncio.StreamReader
+    stderr: asyncio.StreamReader
+
+
+class StdioTransport:
+    """Starts the server's command for each session, in a process group of its own."""
+
+    kind: Literal["stdio"] = "stdio"
+    loses_messages = False
+
+    def __init__(self, name: str, config: StdioServer) -> None:
+        self._name = name
+        self._config = config
+        self._process: Process | None = None
+        self._stderr: deque[str] = deque(maxlen=STDERR_KEPT_LINES)
+
+    def has_ended(self) -> bool:
+        """Ask the kernel: the loop learns of a death only some rounds later."""
+        if self._process is None:
+            return False
+        try:
+            state = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return True
+        return state is not None
+
+    @asynccontextmanager
+    async def open(self, suspect: Callable[[], None]) -> AsyncIterator[Streams]:
+        """Start the command and connect to it.
+
+        Raises:
+            ServerUnavailable: The command cannot be started.
+        """
+        self._stderr.clear()
+        child = await self._start()
+        self._process = child.process
+        to_session, from_server = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
+        try:
+            async with (
+                to_session,
+                from_server,
+                to_server,
+                from_session,
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(self._read, child.stdout, to_session)
+                tasks.start_soon(_write, child.stdin, from_session)
+                tasks.start_soon(self._keep_stderr, child.stderr)
+                try:
+                    yield from_server, to_server
+                finally:
+                    await _end(child)
+                    tasks.cancel_scope.cancel()
+        finally:
+            _signal_group(child.process, signal.SIGKILL)
+
+    def explain(self, error: BaseException) -> str:
+        """Quote the last line that the server wrote to its standard error, without its secrets."""
+        if isinstance(error, ServerUnavailable):
+            return str(error)
+        said = self._redact(self._stderr[-1]) if self._stderr else ""
+        return f"its process ended: {said}" if said else "its process ended"
+
+    async def _start(self) -> _Child:
+        given = {name: value.get_secret_value() for name, value in self._config.env.items()}
+        environment = {**get_default_environment(), **given}
+        launcher = await asyncio.to_thread(_find_launcher, self._config.command, environment)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launcher,
+                *self._config.args,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=environment,
+                cwd=self._config.cwd,
+                limit=MESSAGE_MAX_BYTES,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ServerUnavailable("its command cannot be started") from error
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise ServerUnavailable("its command has no pipes")
+        return _Child(
+            process=process, stdin=process.stdin, stdout=process.stdout, stderr=process.stderr
+        )
+
+    async def _read(self, stdout: asyncio.StreamReader, to_session: _ToSession) -> None:
+        polluted = False
+        async with to_session:
+            while line := await self._next_line(stdout):
+                try:
+                    message = types.JSONRPCMessage.model_validate_json(line)
+                except ValidationError:
+                    # Real servers print banners and warnings where only messages belong.
+                    if not polluted and line.strip():
+                        polluted = True
+                        _log.warning("mcp_stdout_polluted", server=self._name)
+                    continue
+                try:
+                    await to_session.send(SessionMessage(message))
+                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    return
+
+    async def _next_line(self, stdout: asyncio.StreamReader) -> bytes:
+        try:
+            return await stdout.readline()
+        except ValueError:
+            _log.warning("mcp_message_too_large", server=self._name, limit_bytes=MESSAGE_MAX_BYTES)
+            return b""
+
+    async def _keep_stderr(self, stderr: asyncio.StreamReader) -> None:
+        while chunk := await stderr.read(4096):
+            lines = chunk.decode("utf-8", "replace").splitlines()
+            self._stderr.extend(line[:STDERR_LINE_CHARS] for line in lines if line.strip())
+
+    def _redact(self, text: str) -> str:
+        secrets = [value.get_secret_value() for value in self._config.env.values()]
+        for secret in [*secrets, *self._config.args]:
+            if len(secret) >= 4:
+                text = text.replace(secret, "***")
+        return text
+
+
+def _find_launcher(command: str, environment: dict[str, str]) -> list[str]:
+    """Return the command, told to the kernel to be killed when this process dies, however it dies.
+
+    Without util-linux's `setpriv` a server still sees the end of its input and should leave.
+    """
+    found = shutil.which(command, path=environment.get("PATH"))
+    if found is None:
+        raise ServerUnavailable("its command is not installed")
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--", found] if setpriv else [found]
+
+
+async def _write(stdin: asyncio.StreamWriter, from_session: _FromSession) -> None:
+    async with from_session:
+        async for sent in from_session:
+            line = sent.message.model_dump_json(by_alias=True, exclude_none=True)
+            stdin.write(line.encode() + b"\n")
+            try:
+                await stdin.drain()
+            except ConnectionError:
+                return
+
+
+async def _end(child: _Child) -> None:
+    """Close the input, then ask, then force; bounded by the two grace times."""
+    process = child.process
+    with anyio.CancelScope(shield=True):
+        child.stdin.close()
+        if await _exits(process, EXIT_GRACE_SECONDS):
+            return
+        _signal_group(process, signal.SIGTERM)
+        if await _exits(process, TERMINATE_GRACE_SECONDS):
+            return
+        _signal_group(process, signal.SIGKILL)
+        await process.wait()
+
+
+async def _exits(process: Process, seconds: float) -> bool:
+    with anyio.move_on_after(seconds):
+        await process.wait()
+    return process.returncode is not None
+
+
+def _signal_group(process: Process, number: signal.Signals) -> None:
+    """Reach the command and whatever it started; the group bears the id of its first process."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
