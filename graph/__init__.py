@@ -1,0 +1,1 @@
+"""The agent: a LangGraph state machine that knows no HTTP, no SQL and no Qdrant."""

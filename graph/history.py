@@ -1,0 +1,124 @@
+"""What the model sees of a conversation: as much as fits, well-formed, the newest turn always.
+
+Tokens are counted roughly, four bytes of UTF-8 each: near enough for a budget in most languages
+and models, thousands of times cheaper than a tokenizer, and on the safe side for scripts whose
+characters take several bytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+
+BYTES_PER_TOKEN = 4
+MESSAGE_OVERHEAD_TOKENS = 4
+"""Role and separators that a chat template adds."""
+CLIPPED_RESULT_CHARS = 400
+"""What is left of a tool result when one turn alone exceeds the budget."""
+INTERRUPTED_CALL = "This call was interrupted before it gave a result."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitHistory:
+    """A conversation, cut between two turns."""
+
+    old: Sequence[AnyMessage]
+    recent: Sequence[AnyMessage]
+    """The newest turn whole, and the turns before it that fit."""
+
+
+def count_tokens(messages: Iterable[AnyMessage]) -> int:
+    """About how many tokens the messages take."""
+    return sum(_message_tokens(message) for message in messages)
+
+
+def split_history(messages: Sequence[AnyMessage], budget: int) -> SplitHistory:
+    """Keep the newest turns that fit into the budget; the newest one even when it does not."""
+    kept_from = len(messages)
+    left = budget
+    for start, end in _turns_backwards(messages):
+        left -= count_tokens(messages[start:end])
+        if left < 0 and kept_from < len(messages):
+            break
+        kept_from = start
+    return SplitHistory(old=messages[:kept_from], recent=messages[kept_from:])
+
+
+def batch_history(messages: Sequence[AnyMessage], budget: int) -> list[Sequence[AnyMessage]]:
+    """Cut a conversation of any length into batches of whole turns that each fit the budget."""
+    batches: list[Sequence[AnyMessage]] = []
+    rest = messages
+    while rest:
+        split = split_history(rest, budget)
+        batches.insert(0, split.recent)
+        rest = split.old
+    return batches
+
+
+def fit_history(messages: Sequence[AnyMessage], budget: int) -> list[AnyMessage]:
+    """The messages to send: what fits, with every tool call answered and only plain text said."""
+    recent = split_history(messages, budget).recent
+    closed = _close_dangling_calls([_in_plain_text(message) for message in recent])
+    return _clip_tool_results(closed, count_tokens(closed) - budget)
+
+
+def _turns_backwards(messages: Sequence[AnyMessage]) -> Iterable[tuple[int, int]]:
+    end = len(messages)
+    for start in range(len(messages) - 1, -1, -1):
+        if start == 0 or isinstance(messages[start], HumanMessage):
+            yield start, end
+            end = start
+
+
+def _message_tokens(message: AnyMessage) -> int:
+    text = message.content if isinstance(message.content, str) else message.text
+    size = len(text) if text.isascii() else len(text.encode())
+    if isinstance(message, AIMessage) and message.tool_calls:
+        size += sum(len(call["name"]) + len(str(call["args"])) for call in message.tool_calls)
+    return MESSAGE_OVERHEAD_TOKENS + size // BYTES_PER_TOKEN
+
+
+def _in_plain_text(message: AnyMessage) -> AnyMessage:
+    """An answer kept as blocks, as some clients and models write it, in the form all models read.
+
+    What the user sent stays as it is: its blocks may hold images.
+    """
+    if isinstance(message, HumanMessage) or isinstance(message.content, str):
+        return message
+    return message.model_copy(update={"content": message.text})
+
+
+def _close_dangling_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Answer the calls of a run that died between asking for tools and hearing from them.
+
+    Models refuse or misread a conversation in which a call has no result.
+    """
+    answered = {m.tool_call_id for m in messages if isinstance(m, ToolMessage)}
+    closed: list[AnyMessage] = []
+    for message in messages:
+        closed.append(message)
+        if isinstance(message, AIMessage):
+            closed.extend(
+                ToolMessage(
+                    INTERRUPTED_CALL, tool_call_id=call["id"], name=call["name"], status="error"
+                )
+                for call in message.tool_calls
+                if call["id"] not in answered
+            )
+    return closed
+
+
+def _clip_tool_results(messages: list[AnyMessage], excess: int) -> list[AnyMessage]:
+    """Shorten tool results, oldest first, until the excess is gone or all are short."""
+    for place, message in enumerate(messages):
+        if excess <= 0:
+            break
+        if isinstance(message, ToolMessage) and len(message.text) > CLIPPED_RESULT_CHARS:
+            left_out = len(message.text) - CLIPPED_RESULT_CHARS
+            note = f" [… {left_out} characters left out]"
+            clipped = message.model_copy(
+                update={"content": message.text[:CLIPPED_RESULT_CHARS] + note}
+            )
+            excess -= _message_tokens(message) - _message_tokens(clipped)
+            messages[place] = clipped
+    return messages
