@@ -1,0 +1,1 @@
+"""HTTP: requests to services, values to responses; the composition root."""

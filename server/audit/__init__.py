@@ -1,0 +1,1 @@
+"""The audit trail, written in the act's own transaction."""

@@ -1,0 +1,1 @@
+"""Chat: a question becomes a run, a run becomes an answer."""

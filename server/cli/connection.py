@@ -1,0 +1,135 @@
+"""How the command line reaches a server: its address, a key, and errors as one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from server.installation import load_secrets
+from server.settings import Settings, load_settings
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+ANSWER_TIMEOUT_SECONDS = 600.0
+"""A model on a small machine may think for minutes."""
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url", envvar="YOUWORKER_URL", help="The server; the configured address by default."
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        envvar="YOUWORKER_API_KEY",
+        help="An API key; this installation's root key by default.",
+        show_envvar=True,
+    ),
+]
+
+
+class ApiFailure(Exception):
+    """The server refused or could not be reached; the message is for the person at the terminal."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """An address and a key."""
+
+    url: str
+    key: str = field(repr=False)
+
+    @classmethod
+    def choose(cls, settings: Settings, url: str | None, key: str | None) -> "Connection":
+        """Takes what was given, else what this installation is configured with."""
+        host = "127.0.0.1" if settings.api.host in {"0.0.0.0", "::"} else settings.api.host  # noqa: S104 - compared, not bound
+        return cls(
+            url=(url or f"http://{host}:{settings.api.port}").rstrip("/"),
+            key=key or load_secrets(settings).root_api_key,
+        )
+
+
+class Api:
+    """The server's HTTP API, with failures as `ApiFailure`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.url = connection.url
+        self._client = httpx.Client(
+            base_url=connection.url,
+            headers={"Authorization": f"Bearer {connection.key}"},
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """Sends a request and returns the JSON of its answer, or None.
+
+        Raises:
+            ApiFailure: Not reachable, or an error answer.
+        """
+        with self._failing():
+            answer = self._client.request(method, path, **options)
+        _require_success(answer)
+        return answer.json() if answer.content else None
+
+    @contextmanager
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[httpx.Response]:
+        """Opens an event stream.
+
+        Raises:
+            ApiFailure: Not reachable, an error answer, or the connection broke off.
+        """
+        with self._failing(), self._client.stream("POST", path, json=body) as answer:
+            if answer.is_error:
+                answer.read()
+            _require_success(answer)
+            yield answer
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as exc:
+            raise ApiFailure(
+                f"nothing answers at {self.url}; start it with 'make run' or give --url."
+            ) from exc
+        except httpx.TimeoutException as exc:
+            raise ApiFailure(f"{self.url} did not answer in time.") from exc
+        except httpx.HTTPError as exc:
+            raise ApiFailure(f"the connection to {self.url} broke off.") from exc
+
+
+@contextmanager
+def connect(url: str | None, key: str | None) -> Iterator[Api]:
+    """Opens the API that the options and the settings name."""
+    settings = Settings() if url and key else load_settings()
+    api = Api(Connection.choose(settings, url, key))
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+def _require_success(answer: httpx.Response) -> None:
+    if not answer.is_error:
+        return
+    try:
+        error = answer.json()["error"]
+        message, code = str(error["message"]), str(error["code"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ApiFailure(f"the server answered with status {answer.status_code}.") from exc
+    faults = "; ".join(
+        f"{fault['field']}: {fault['problem']}" for fault in error["details"].get("errors", [])
+    )
+    raise ApiFailure(f"{message} {faults}".strip() + f" [{code}]", code=code)

@@ -1,0 +1,156 @@
+"""`youworker doctor`: every configured part, tested by itself, one line each."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import typer
+from langchain_core.messages import HumanMessage
+
+from graph.llm.chat_model import open_chat_models, open_model_address
+from loaders.pipeline import open_pipeline
+from persistence.database import open_database
+from persistence.encryption import KeyRing
+from persistence.errors import DataDirInUse
+from persistence.vectors.embeddings import OllamaEmbedder
+from persistence.vectors.errors import IndexInUse
+from persistence.vectors.index import open_index
+from server.cli.connection import Api, ApiFailure, Connection
+from server.installation import load_secrets
+from server.settings import LlmSettings, Settings
+from tools.catalog import open_catalog
+
+SAMPLE = b"# Doctor\n\nThe loader reads this line."
+NAME_WIDTH = 12
+
+Check = Callable[[], Awaitable[str]]
+
+
+class Examination:
+    """Runs checks and prints what came of each."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.well = True
+
+    async def check(self, name: str, check: Check) -> None:
+        """Runs one check; whatever it raises is its finding."""
+        started = time.perf_counter()
+        try:
+            finding = await check()
+        except Exception as exc:  # noqa: BLE001 - the finding of a check is whatever goes wrong
+            self.well = False
+            reason = str(exc).splitlines()[0] if str(exc) else ""
+            self._say("FAIL", name, f"{type(exc).__name__}: {reason}".rstrip(": "), "red")
+            return
+        elapsed = round((time.perf_counter() - started) * 1000)
+        self._say("ok", name, f"{finding} ({elapsed} ms)", "green")
+
+    def _say(self, verdict: str, name: str, finding: str, colour: str) -> None:
+        typer.echo(f"{typer.style(f'{verdict:4}', fg=colour)} {name:{NAME_WIDTH}} {finding}")
+
+
+async def examine(settings: Settings, connection: Connection) -> bool:
+    """Checks every part; true when all are well.
+
+    The embedded model is a process of its own, so a second one is started for the checks.
+    The other embedded parts serve one process: while a server uses them, that one is asked.
+    """
+    examination = Examination(settings)
+    check = examination.check
+    parts = _Parts(settings)
+    await check("secrets", parts.secrets)
+    await check("database", lambda: _or_running(parts.database, connection))
+    async with AsyncExitStack() as stack:
+        await check("chat model", lambda: parts.chat_model(stack))
+        await check("embeddings", parts.embeddings)
+        await check("index", lambda: _or_running(parts.index, connection))
+    await check("loaders", parts.loaders)
+    await check("mcp", parts.mcp)
+    return examination.well
+
+
+class _Parts:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._data_dir = settings.data_dir.absolute()
+        self._llm = settings.llm
+
+    async def secrets(self) -> str:
+        key_ring = self._key_ring()
+        key_ring.decrypt(key_ring.encrypt(b"doctor", context="doctor"), context="doctor")
+        return f"{self._settings.app_env}, {len(load_secrets(self._settings).key_list)} key(s)"
+
+    async def database(self) -> str:
+        settings = self._settings.database
+        key_ring = self._key_ring()
+        async with open_database(settings, key_ring=key_ring, data_dir=self._data_dir) as database:
+            await database.ping()
+        return "embedded PostgreSQL" if settings.url is None else "PostgreSQL by DATABASE__URL"
+
+    async def chat_model(self, stack: AsyncExitStack) -> str:
+        llm = self._llm = await stack.enter_async_context(open_model_address(self._settings.llm))
+        async with open_chat_models(llm) as models:
+            for model in models.by_spec.values():
+                await model.ainvoke([HumanMessage("Say ok.")])
+        return ", ".join(models.by_spec)
+
+    async def embeddings(self) -> str:
+        async with _open_embedder(self._llm) as embedder:
+            return f"{embedder.model}, {embedder.dimension} dimensions"
+
+    async def index(self) -> str:
+        llm = self._llm
+        async with (
+            _open_embedder(llm) as embedder,
+            open_index(
+                llm,
+                data_dir=self._data_dir,
+                dimension=embedder.dimension,
+                model=embedder.model,
+            ) as index,
+        ):
+            await index.ping()
+        return (
+            "Qdrant's engine in process" if llm.qdrant_url is None else "Qdrant by LLM__QDRANT_URL"
+        )
+
+    async def loaders(self) -> str:
+        async with open_pipeline(self._settings.ingest) as pipeline:
+            loaded = await pipeline.load(SAMPLE, "doctor.md")
+            return f"{loaded.mime}, {len(pipeline.split(loaded))} chunk(s)"
+
+    async def mcp(self) -> str:
+        async with open_catalog(self._settings.mcp) as catalog:
+            down = [server for server in catalog.servers() if not server.healthy]
+            if down:
+                raise ApiFailure(f"{down[0].name} is down: {down[0].error}")
+            return ", ".join(f"{server.name} {server.tools}" for server in catalog.servers())
+
+    def _key_ring(self) -> KeyRing:
+        return KeyRing(load_secrets(self._settings).key_list)
+
+
+def _open_embedder(llm: LlmSettings) -> OllamaEmbedder:
+    return OllamaEmbedder(llm.ollama_base_url or "", llm.embed_model, llm.ollama_api_key)
+
+
+async def _or_running(check: Check, connection: Connection) -> str:
+    """The check, or the word of the server that has the embedded part open."""
+    try:
+        return await check()
+    except (DataDirInUse, IndexInUse):
+        return await asyncio.to_thread(_ask_running, connection)
+
+
+def _ask_running(connection: Connection) -> str:
+    api = Api(connection)
+    try:
+        report = api.request("GET", "/health/detailed")
+    finally:
+        api.close()
+    ill = [name for name, part in report["components"].items() if part["status"] == "unhealthy"]
+    if ill:
+        raise ApiFailure(f"the server at {connection.url} says: {', '.join(ill)} unhealthy")
+    return f"in use by the server at {connection.url}, which says {report['status']}"

@@ -1,0 +1,40 @@
+"""`youworker keys`: one's own API keys."""
+
+from typing import Annotated
+
+import typer
+
+from server.cli.connection import KeyOption, UrlOption, connect
+
+app = typer.Typer(help="Make, list and end API keys.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_keys(url: UrlOption = None, key: KeyOption = None) -> None:
+    """List your keys."""
+    with connect(url, key) as api:
+        for record in api.request("GET", "/v1/api-keys")["api_keys"]:
+            state = "revoked" if record["revoked_at"] else record["expires_at"] or "never expires"
+            typer.echo(f"{record['id']}\t{record['prefix']}…\t{record['name']}\t{state}")
+
+
+@app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument()],
+    user: Annotated[int | None, typer.Option(help="For this user (root).")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Make a key; it is shown once."""
+    path = "/v1/api-keys" if user is None else f"/v1/users/{user}/api-keys"
+    with connect(url, key) as api:
+        typer.echo(api.request("POST", path, json={"name": name})["key"])
+
+
+@app.command("revoke")
+def revoke_key(
+    key_id: Annotated[int, typer.Argument()], url: UrlOption = None, key: KeyOption = None
+) -> None:
+    """End a key at once."""
+    with connect(url, key) as api:
+        api.request("DELETE", f"/v1/api-keys/{key_id}")

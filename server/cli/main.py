@@ -1,0 +1,115 @@
+"""The commands, and how their failures end: one sentence and an exit code, never a traceback."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.cli import keys, users
+from server.cli.connection import ApiFailure, Connection, KeyOption, UrlOption, connect
+from server.errors import ConfigurationError
+from server.observability import configure_logging
+from server.settings import Settings, load_settings
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+app = typer.Typer(
+    name="youworker",
+    help="An on-premise AI agent: chat with a local model, its tools and your documents.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        app()
+    except (ConfigurationError, ApiFailure) as exc:
+        typer.secho(f"youworker: {exc}", fg="red", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (API__HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (API__PORT).")] = None,
+) -> None:
+    """Run the server in the foreground until Ctrl-C or SIGTERM."""
+    import uvloop
+
+    from server.cli.serve import run_server
+
+    settings = _with_address(load_settings(), host, port)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(run_server(settings)))
+
+
+@app.command()
+def chat(
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Ask this and end; without it, a conversation.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="Go on with this session.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model of the installation.")] = None,
+    tools: Annotated[bool, typer.Option(help="Let the agent use its tools.")] = True,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Talk to the agent; Ctrl-C stops an answer, Ctrl-D ends the conversation."""
+    from server.cli.chat import Conversation
+
+    with connect(url, key) as api:
+        conversation = Conversation(api, session_id=session, model=model, enable_tools=tools)
+        ended_well = conversation.ask(" ".join(text)) if text else conversation.run()
+    sys.exit(0 if ended_well else EXIT_FAILED)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files, or folders with all that is in them.")
+    ],
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Make documents searchable for yourself."""
+    from server.cli.ingest import ingest_paths
+
+    with connect(url, key) as api:
+        sys.exit(0 if ingest_paths(api, paths, tag or []) else EXIT_FAILED)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema (the server does so by itself at its start)."""
+    from server.cli.migrate import migrate_database
+
+    settings = load_settings()
+    configure_logging(level=settings.log_level, json=settings.production)
+    typer.echo(asyncio.run(migrate_database(settings)))
+
+
+@app.command()
+def doctor(
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Test every part that is configured, one line each."""
+    from server.cli.doctor import examine
+
+    settings = load_settings()
+    configure_logging(level="error", json=False)
+    sys.exit(0 if asyncio.run(examine(settings, Connection.choose(settings, url, key))) else 1)
+
+
+def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:
+    changes = {name: value for name, value in {"host": host, "port": port}.items() if value}
+    return settings.model_copy(update={"api": settings.api.model_copy(update=changes)})

@@ -1,0 +1,125 @@
+"""`youworker serve`: the server in the foreground."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import typer
+import uvicorn
+
+from graph.errors import AgentError
+from loaders.errors import LoaderError
+from persistence.errors import PersistenceError
+from server.app import create_app
+from server.bootstrap import Resources, open_resources
+from server.errors import ConfigurationError
+from server.installation import InstallationSecrets, load_secrets
+from server.observability import configure_logging
+from server.settings import Settings
+from tools.errors import ToolsError
+
+EXIT_OK = 0
+
+
+async def run_server(settings: Settings) -> int:
+    """Runs until a signal; returns the exit code.
+
+    Raises:
+        ConfigurationError: The address is taken, or a part cannot be opened.
+    """
+    configure_logging(level=settings.log_level, json=settings.production)
+    secrets = load_secrets(settings)
+    with _listen(settings.api.host, settings.api.port) as listener:
+        starting = asyncio.current_task()
+        assert starting is not None  # noqa: S101 - this coroutine runs in a task
+        with _signals(starting.cancel):
+            try:
+                async with open_resources(settings, secrets) as resources:
+                    await _serve(settings, secrets, resources, listener)
+            except (AgentError, LoaderError, PersistenceError, ToolsError) as exc:
+                raise ConfigurationError(f"cannot start: {exc}") from exc
+            except asyncio.CancelledError:
+                typer.echo("youworker: stopped while starting", err=True)
+    return EXIT_OK
+
+
+async def _serve(
+    settings: Settings, secrets: InstallationSecrets, resources: Resources, listener: socket.socket
+) -> None:
+    server = _Server(
+        uvicorn.Config(
+            create_app(resources),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=settings.api.shutdown_seconds,
+        )
+    )
+    stopping: set[asyncio.Task[None]] = set()
+
+    def stop() -> None:
+        # Streams end with their runs, so the connections are free to close.
+        server.should_exit = True
+        stopping.add(asyncio.ensure_future(resources.executor.stop()))
+
+    with _signals(stop):
+        typer.echo(_banner(settings, secrets))
+        # The first upload should not wait for the parsers to load.
+        warming = asyncio.create_task(resources.documents.warm_up())
+        await server.serve(sockets=[listener])
+    warming.cancel()
+    await asyncio.gather(warming, *stopping, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, without its own signal handling: it would kill the process before the clean-up."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Takes the address before anything is started that a second server would disturb."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port} ({exc.strerror}); set API__HOST and API__PORT."
+        ) from exc
+
+
+@contextmanager
+def _signals(react: object) -> Generator[None, None, None]:
+    loop = asyncio.get_running_loop()
+    watched = (signal.SIGINT, signal.SIGTERM)
+    for number in watched:
+        loop.add_signal_handler(number, react)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for number in watched:
+            loop.remove_signal_handler(number)
+
+
+def _banner(settings: Settings, secrets: InstallationSecrets) -> str:
+    """Where it listens and, in development, a line that can be pasted."""
+    host = "127.0.0.1" if settings.api.host == "0.0.0.0" else settings.api.host  # noqa: S104 - compared
+    url = f"http://{host}:{settings.api.port}"
+    if settings.production:
+        return f"YouWorker is ready at {url}"
+    key = secrets.root_api_key
+    headers = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
+    question = '{"text_input": "What time is it in Tokyo?"}'
+    return f"""
+YouWorker is ready at {url}  (documentation: {url}/docs)
+API key: {key}
+
+Try it:
+curl -N {url}/v1/chat/stream {headers} -d '{question}'
+"""

@@ -1,0 +1,180 @@
+"""The document routes."""
+
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Depends, Request
+
+from server.citations import Source
+from server.dependencies import ApiConfig, Caller, Limit, Offset, RequestOrigin, provided
+from server.documents.multipart import read_upload_form
+from server.documents.schemas import (
+    DocumentAnswer,
+    DocumentList,
+    IngestAnswer,
+    IngestedFileAnswer,
+    IngestErrorAnswer,
+    IngestTotals,
+    SearchAnswer,
+    SearchHit,
+    SearchRequest,
+    SourceDetail,
+)
+from server.documents.service import DocumentService, IngestReport
+from server.error_responses import responses
+from server.errors import DocumentNotFound, ResourceNotFound, TooLarge, UpstreamFailed
+
+router = APIRouter(tags=["documents"])
+Documents = Annotated[DocumentService, Depends(provided(DocumentService))]
+
+_SNIPPET_CHARS = 300
+_UPLOAD_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                        },
+                        "tags": {
+                            "type": "string",
+                            "description": 'a JSON list of strings, such as ["handbook"]',
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/ingest/upload",
+    summary="Make files searchable for oneself",
+    openapi_extra=_UPLOAD_FORM,
+    responses=responses(TooLarge, UpstreamFailed),
+)
+async def upload(
+    request: Request, caller: Caller, origin: RequestOrigin, documents: Documents, config: ApiConfig
+) -> IngestAnswer:
+    """Each file is judged alone: what was refused is listed in `errors` with a code."""
+    form = await read_upload_form(request, max_files=config.max_upload_files)
+    report = await documents.ingest(caller, origin, form.uploads, form.tags)
+    return _ingest_answer(report)
+
+
+@router.get("/documents", summary="The documents one may see", responses=responses())
+async def list_documents(
+    caller: Caller, documents: Documents, limit: Limit = 50, offset: Offset = 0
+) -> DocumentList:
+    """Lists documents, the newest first."""
+    page = await documents.list_documents(caller, limit=limit, offset=offset)
+    return DocumentList(
+        documents=[DocumentAnswer.model_validate(d, from_attributes=True) for d in page.items],
+        total=page.total,
+        limit=page.limit,
+        offset=page.offset,
+    )
+
+
+@router.get(
+    "/documents/{document_id}", summary="One document", responses=responses(DocumentNotFound)
+)
+async def read_document(document_id: int, caller: Caller, documents: Documents) -> DocumentAnswer:
+    """Reads a document's description."""
+    document = await documents.read(caller, document_id)
+    return DocumentAnswer.model_validate(document, from_attributes=True)
+
+
+@router.delete(
+    "/documents/{document_id}",
+    summary="Delete a document: passages, description and original",
+    status_code=204,
+    responses=responses(DocumentNotFound),
+)
+async def delete_document(
+    document_id: int, caller: Caller, origin: RequestOrigin, documents: Documents
+) -> None:
+    """Deletes a document."""
+    await documents.delete(caller, origin, document_id)
+
+
+@router.post("/search", summary="Search one's documents", responses=responses(UpstreamFailed))
+async def search(body: SearchRequest, caller: Caller, documents: Documents) -> SearchAnswer:
+    """Searches without asking the language model."""
+    passages = await documents.search(
+        caller, body.query, limit=body.limit, document_ids=body.document_ids
+    )
+    return SearchAnswer(
+        hits=[
+            SearchHit(score=passage.score, snippet=_snippet(passage.text), source=_source(passage))
+            for passage in passages
+        ]
+    )
+
+
+@router.get(
+    "/sources/{source_id}", summary="Open a citation", responses=responses(ResourceNotFound)
+)
+async def open_source(source_id: str, caller: Caller, documents: Documents) -> SourceDetail:
+    """The cited passage as it stands; access is judged now."""
+    passage = await documents.open_source(caller, source_id)
+    return SourceDetail.model_validate(
+        _source(passage).model_dump() | {"heading": passage.heading, "text": passage.text}
+    )
+
+
+def _source(passage: Any) -> Source:
+    return Source(
+        id=passage.id,
+        document_id=passage.document_id,
+        title=passage.title,
+        page=passage.page,
+        start_seconds=passage.start_seconds,
+        snippet=_snippet(passage.text),
+        url=passage.url,
+    )
+
+
+def _snippet(text: str) -> str:
+    return text if len(text) <= _SNIPPET_CHARS else text[: _SNIPPET_CHARS - 1].rstrip() + "…"
+
+
+def _ingest_answer(report: IngestReport) -> IngestAnswer:
+    files = [
+        IngestedFileAnswer(
+            document_id=file.document.id,
+            path=file.path,
+            mime=file.document.mime,
+            size_bytes=file.size_bytes,
+            chunks=file.document.chunks,
+            status="unchanged" if file.unchanged else "indexed",
+        )
+        for file in report.files
+    ]
+    written = sum(file.chunks for file in files if file.status == "indexed")
+    status = "success" if not report.errors else "partial" if files else "error"
+    return IngestAnswer.model_validate(
+        {
+            "success": not report.errors,
+            "run_id": uuid4(),
+            "status": status,
+            "files_processed": len(files),
+            "chunks_written": written,
+            "totals": IngestTotals(
+                files=len(files) + len(report.errors),
+                chunks=sum(file.chunks for file in files),
+                total_bytes=sum(file.size_bytes for file in files),
+            ),
+            "files": files,
+            "errors": [
+                IngestErrorAnswer.model_validate(error, from_attributes=True)
+                for error in report.errors
+            ],
+        }
+    )

@@ -1,0 +1,197 @@
+"""What can go wrong at the API, and the only place that knows HTTP status codes.
+
+ServerError
+├── BadRequest            400  VALIDATION_ERROR and kin
+│   ├── UnknownModel      400
+│   └── UnsupportedMedia  400
+├── NotAuthenticated      401
+│   └── InvalidApiKey     401
+├── NotAuthorized         403
+├── ResourceNotFound      404  and one for each kind of thing
+├── Conflict              409
+│   ├── RunConflict       409
+│   ├── IngestConflict    409
+│   └── UsernameExists    400
+├── TooLarge              413
+├── InternalError         500
+├── DatabaseFailed        500
+├── UpstreamFailed        502
+│   └── ModelFailed       502
+└── Unavailable           503
+ConfigurationError        the settings do not make a server; ends the start with one sentence
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class ConfigurationError(Exception):
+    """The settings do not make a server; the message is one sentence for the operator."""
+
+
+class ServerError(Exception):
+    """A request that ends in an error answer; the message is shown to the caller."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    message: ClassVar[str] = "Something went wrong on the server."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message or self.message)
+        self.details = dict(details or {})
+        self.headers = dict(headers or {})
+
+
+class BadRequest(ServerError):
+    """The request is malformed."""
+
+    status = 400
+    code = "VALIDATION_ERROR"
+    message = "The request is not valid."
+
+
+class UnknownModel(BadRequest):
+    """A model that is not on the allow-list."""
+
+    code = "UNKNOWN_MODEL"
+    message = "This model is not available here."
+
+
+class NotAuthenticated(ServerError):
+    """No credential was sent."""
+
+    status = 401
+    code = "NOT_AUTHENTICATED"
+    message = "Send an API key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+
+
+class InvalidApiKey(NotAuthenticated):
+    """The API key is unknown, expired or revoked, or its user is deactivated."""
+
+    code = "INVALID_API_KEY"
+    message = "This API key is not valid."
+
+
+class NotAuthorized(ServerError):
+    """The caller may not do this."""
+
+    status = 403
+    code = "NOT_AUTHORIZED"
+    message = "You may not do this."
+
+
+class ResourceNotFound(ServerError):
+    """The thing does not exist, or the caller may not know that it does."""
+
+    status = 404
+    code = "RESOURCE_NOT_FOUND"
+    message = "There is no such thing here."
+
+
+class SessionNotFound(ResourceNotFound):
+    """No such chat session."""
+
+    code = "SESSION_NOT_FOUND"
+    message = "There is no such session."
+
+
+class RunNotFound(ResourceNotFound):
+    """No such run."""
+
+    code = "RUN_NOT_FOUND"
+    message = "There is no such run."
+
+
+class DocumentNotFound(ResourceNotFound):
+    """No such document."""
+
+    code = "DOCUMENT_NOT_FOUND"
+    message = "There is no such document."
+
+
+class UserNotFound(ResourceNotFound):
+    """No such user."""
+
+    code = "USER_NOT_FOUND"
+    message = "There is no such user."
+
+
+class Conflict(ServerError):
+    """The state of things does not allow it now."""
+
+    status = 409
+    code = "STALE_STATE"
+    message = "This is not possible in the present state."
+
+
+class UsernameExists(Conflict):
+    """The username is taken."""
+
+    status = 400
+    code = "USERNAME_EXISTS"
+    message = "This username is taken."
+
+
+class RunConflict(Conflict):
+    """The session is answering another message."""
+
+    code = "RUN_IN_PROGRESS"
+    message = "This session is still answering; wait for it or cancel its run."
+
+
+class IngestConflict(Conflict):
+    """Another process is taking in the same file for the same user."""
+
+    code = "INGEST_IN_PROGRESS"
+    message = "The same file is being taken in already."
+
+
+class TooLarge(ServerError):
+    """The body or a file is larger than the limit."""
+
+    status = 413
+    code = "UPLOAD_TOO_LARGE"
+    message = "This is larger than the server takes."
+
+
+class InternalError(ServerError):
+    """A fault of the server."""
+
+
+class DatabaseFailed(ServerError):
+    """The database refused a statement."""
+
+    code = "DATABASE_ERROR"
+    message = "The database could not do this."
+
+
+class UpstreamFailed(ServerError):
+    """A service that this server depends on failed."""
+
+    status = 502
+    code = "EXTERNAL_SERVICE_ERROR"
+    message = "A service that this needs did not answer properly."
+
+
+class ModelFailed(UpstreamFailed):
+    """The language model failed."""
+
+    code = "LLM_ERROR"
+    message = "The language model did not answer properly."
+
+
+class Unavailable(ServerError):
+    """A part that this needs is down; try again later."""
+
+    status = 503
+    code = "SERVICE_UNAVAILABLE"
+    message = "This is not available just now; try again in a moment."
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})

@@ -1,0 +1,1 @@
+"""Runs: executed in tasks of their own, watched by any number of streams."""

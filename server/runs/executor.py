@@ -1,0 +1,140 @@
+"""The executor: each run is a task of its own, apart from the request that asked for it."""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from graph.agent import Agent
+from graph.errors import AgentError
+from graph.events import stream_agent
+from persistence.errors import PersistenceError
+from server.error_responses import translate
+from server.observability import describe
+from server.runs.progress import RunProgress
+from server.runs.recorder import RunRecorder
+from server.runs.run import RunOutcome, RunRequest
+from server.runs.stream import RunStream
+
+STOP_SECONDS = 10.0
+"""How long runs may take to write down what there is of them when the server stops."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRun:
+    """A run that is being executed here."""
+
+    request: RunRequest
+    stream: RunStream
+    task: "asyncio.Task[RunOutcome]"
+
+    async def outcome(self) -> RunOutcome:
+        """Waits for the end; a waiter that is cancelled leaves the run alone."""
+        return await asyncio.shield(self.task)
+
+
+class RunExecutor:
+    """Executes runs and keeps those that are alive."""
+
+    def __init__(self, agent: Agent, recorder: RunRecorder) -> None:
+        self._agent = agent
+        self._recorder = recorder
+        self._live: dict[UUID, LiveRun] = {}
+
+    def start(self, request: RunRequest) -> LiveRun:
+        """Begins a recorded run; returns at once."""
+        stream = RunStream()
+        stream.append("run", {"run_id": str(request.run_id), "session_id": request.session_id})
+        task = asyncio.create_task(self._execute(request, stream), name=f"run-{request.run_id}")
+        live = LiveRun(request=request, stream=stream, task=task)
+        self._live[request.run_id] = live
+        task.add_done_callback(lambda _: self._live.pop(request.run_id, None))
+        return live
+
+    def live(self, run_id: UUID) -> LiveRun | None:
+        """The run, if it is being executed here."""
+        return self._live.get(run_id)
+
+    def cancel(self, run_id: UUID) -> None:
+        """Stops a run; what there is of the answer is kept. Nothing happens if it has ended."""
+        live = self._live.get(run_id)
+        if live is not None:
+            live.task.cancel()
+
+    async def stop(self) -> None:
+        """Cancels every run and waits until each has been written down."""
+        tasks = [live.task for live in self._live.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+    async def _execute(self, request: RunRequest, stream: RunStream) -> RunOutcome:
+        progress = RunProgress(stream, model=request.model)
+        try:
+            outcome = await self._answer(request, progress)
+        except asyncio.CancelledError:
+            # The task ends here by design: a cancelled run has an outcome like any other.
+            outcome = progress.outcome("cancelled")
+        try:
+            # A second cancellation must not lose what the first one left to write.
+            outcome = await asyncio.shield(self._settle(request, outcome))
+            _show_end(stream, outcome)
+        finally:
+            stream.close()
+        return outcome
+
+    async def _answer(self, request: RunRequest, progress: RunProgress) -> RunOutcome:
+        try:
+            async for event in stream_agent(
+                self._agent,
+                request.text,
+                thread_id=str(request.thread_id),
+                run_id=str(request.run_id),
+                context=request.context,
+            ):
+                progress.take(event)
+        except Exception as exc:  # noqa: BLE001 - the entry point of a task: a run always ends
+            error = translate(exc)
+            kind = log.warning if isinstance(exc, AgentError | PersistenceError) else log.error
+            kind("run_failed", run_id=str(request.run_id), code=error.code, **describe(exc))
+            return progress.outcome("error", code=error.code, message=str(error))
+        return progress.outcome("success")
+
+    async def _settle(self, request: RunRequest, outcome: RunOutcome) -> RunOutcome:
+        try:
+            await self._recorder.record(request, outcome)
+        except PersistenceError as exc:
+            error = translate(exc)
+            log.error("run_outcome_lost", run_id=str(request.run_id), **describe(exc))
+            return RunOutcome(
+                status="error",
+                content=outcome.content,
+                model=outcome.model,
+                latency_ms=outcome.latency_ms,
+                error_code=error.code,
+                error_message=str(error),
+            )
+        return outcome
+
+
+def _show_end(stream: RunStream, outcome: RunOutcome) -> None:
+    if outcome.sources:
+        stream.append("sources", outcome.sources)
+    if outcome.error_code is not None:
+        stream.append("error", {"code": outcome.error_code, "message": outcome.error_message})
+    stream.append(
+        "done",
+        {
+            "metadata": {
+                "status": outcome.status,
+                "iterations": outcome.iterations,
+                "tool_calls": outcome.tool_calls,
+                "tokens_in": outcome.tokens_in,
+                "tokens_out": outcome.tokens_out,
+            }
+        },
+    )

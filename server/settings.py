@@ -1,0 +1,146 @@
+"""The settings of the product: each folder's slice, composed once and checked for production."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cryptography.fernet import Fernet
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from graph.settings import AgentSettings, ChatModelSettings
+from loaders.settings import IngestSettings
+from persistence.settings import DatabaseSettings, EncryptionSettings, VectorSettings
+from server.errors import ConfigurationError
+from tools.settings import McpSettings
+
+ROOT_KEY_MIN_CHARS = 32
+JWT_SECRET_MIN_CHARS = 32
+MAKE_TOKEN = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"  # noqa: S105 - a command, no secret
+MAKE_FERNET_KEY = (
+    "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
+)
+
+
+class ApiSettings(BaseModel):
+    """Where the server listens and how much it takes (`API__*`)."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8001
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    """Largest request body, uploads aside."""
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    """Largest upload, all its files together; it is held in memory while it is read."""
+    max_upload_files: Annotated[int, Field(ge=1)] = 20
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 15.0
+    """Silence on an event stream after which a comment line keeps proxies awake."""
+    shutdown_seconds: Annotated[int, Field(ge=1)] = 5
+    """How long open requests may take to end when the server stops."""
+
+
+class SecuritySettings(EncryptionSettings):
+    """The secrets of the installation (`SECURITY__*`)."""
+
+    root_api_key: SecretStr | None = None
+    jwt_secret: SecretStr | None = None
+    """Signs the scope that tools receive."""
+
+
+class LlmSettings(ChatModelSettings, VectorSettings):
+    """Language models, the embedding model and the vector index (`LLM__*`)."""
+
+
+class Settings(BaseSettings):
+    """Everything that the environment (or a `.env` file) says."""
+
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    app_env: Literal["development", "production", "test"] = "development"
+    data_dir: Path = Path(".data")
+    """Everything that the embedded defaults keep, and the encrypted originals."""
+    allow_embedded: bool = False
+    """Lets production run on the embedded database, index and model."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    api: ApiSettings = ApiSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    security: SecuritySettings = SecuritySettings()
+    llm: LlmSettings = LlmSettings()
+    agent: AgentSettings = AgentSettings()
+    mcp: McpSettings = McpSettings()
+    ingest: IngestSettings = IngestSettings()
+
+    @property
+    def production(self) -> bool:
+        """Whether the strict rules of production hold."""
+        return self.app_env == "production"
+
+
+def load_settings() -> Settings:
+    """Reads the environment and checks it.
+
+    Raises:
+        ConfigurationError: A value is malformed, or production lacks a secret or a server.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as exc:
+        raise ConfigurationError(_first_fault(exc)) from exc
+    if settings.production:
+        check_production(settings)
+    return settings
+
+
+def check_production(settings: Settings) -> None:
+    """Refuses what only development may do without.
+
+    Raises:
+        ConfigurationError: One sentence: which setting, and how to make a good value.
+    """
+    security = settings.security
+    _require_strong("SECURITY__ROOT_API_KEY", security.root_api_key, ROOT_KEY_MIN_CHARS)
+    _require_strong("SECURITY__JWT_SECRET", security.jwt_secret, JWT_SECRET_MIN_CHARS)
+    _require_fernet_keys(security.chat_message_encryption_secret)
+    if settings.allow_embedded:
+        return
+    embedded = {
+        "DATABASE__URL": settings.database.url,
+        "LLM__OLLAMA_BASE_URL": settings.llm.ollama_base_url,
+        "LLM__QDRANT_URL": settings.llm.qdrant_url,
+    }
+    for name, value in embedded.items():
+        if value is None:
+            raise ConfigurationError(
+                f"{name} is not set and APP_ENV is production: point it at a real server, "
+                "or set ALLOW_EMBEDDED=true to run on the embedded one."
+            )
+
+
+def _require_strong(name: str, secret: SecretStr | None, least: int) -> None:
+    value = secret.get_secret_value() if secret else ""
+    if len(value) < least or len(set(value)) < 10:
+        state = "too weak" if value else "not set"
+        raise ConfigurationError(f"{name} is {state}: make one with {MAKE_TOKEN}")
+
+
+def _require_fernet_keys(secret: SecretStr | None) -> None:
+    name = "SECURITY__CHAT_MESSAGE_ENCRYPTION_SECRET"
+    if secret is None:
+        raise ConfigurationError(f"{name} is not set: make one with {MAKE_FERNET_KEY}")
+    for key in secret.get_secret_value().split(","):
+        try:
+            Fernet(key.strip())
+        except ValueError as exc:
+            raise ConfigurationError(
+                f"{name} holds something that is no Fernet key: make one with {MAKE_FERNET_KEY}"
+            ) from exc
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_input=False, include_url=False)[0]
+    name = "__".join(str(part) for part in fault["loc"]).upper()
+    return f"{name} is not usable: {fault['msg']}."

@@ -1,0 +1,126 @@
+"""The routes of users and API keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from server.dependencies import Caller, Limit, Offset, RequestOrigin, RootCaller, provided
+from server.error_responses import responses
+from server.errors import NotAuthorized, ResourceNotFound, UsernameExists, UserNotFound
+from server.users.schemas import (
+    ApiKeyAnswer,
+    ApiKeyCreate,
+    ApiKeyList,
+    IssuedApiKey,
+    UserAnswer,
+    UserCreate,
+    UserList,
+    UserUpdate,
+)
+from server.users.service import IssuedKey, UserService
+
+router = APIRouter()
+Users = Annotated[UserService, Depends(provided(UserService))]
+
+
+@router.post(
+    "/users",
+    tags=["users"],
+    summary="Make a user (root)",
+    status_code=201,
+    responses=responses(NotAuthorized, UsernameExists),
+)
+async def create_user(
+    body: UserCreate, caller: RootCaller, origin: RequestOrigin, users: Users
+) -> UserAnswer:
+    """Makes a user without a key; give a first one with the route below."""
+    user = await users.create(caller, origin, body.username)
+    return UserAnswer.model_validate(user, from_attributes=True)
+
+
+@router.get(
+    "/users", tags=["users"], summary="All users (root)", responses=responses(NotAuthorized)
+)
+async def list_users(
+    caller: RootCaller, users: Users, limit: Limit = 50, offset: Offset = 0
+) -> UserList:
+    """Lists users."""
+    page = await users.list_users(caller, limit=limit, offset=offset)
+    return UserList(
+        users=[UserAnswer.model_validate(user, from_attributes=True) for user in page.items],
+        total=page.total,
+        limit=page.limit,
+        offset=page.offset,
+    )
+
+
+@router.patch(
+    "/users/{user_id}",
+    tags=["users"],
+    summary="Let a user in or out (root)",
+    responses=responses(NotAuthorized, UserNotFound),
+)
+async def update_user(
+    user_id: int, body: UserUpdate, caller: RootCaller, origin: RequestOrigin, users: Users
+) -> UserAnswer:
+    """A deactivated user's keys are refused from the next request on."""
+    user = await users.set_active(caller, origin, user_id, active=body.is_active)
+    return UserAnswer.model_validate(user, from_attributes=True)
+
+
+@router.post(
+    "/users/{user_id}/api-keys",
+    tags=["users"],
+    summary="Make a key for a user (root)",
+    status_code=201,
+    responses=responses(NotAuthorized, UserNotFound),
+)
+async def issue_user_key(
+    user_id: int, body: ApiKeyCreate, caller: RootCaller, origin: RequestOrigin, users: Users
+) -> IssuedApiKey:
+    """The key's text is shown in this answer and never again."""
+    issued = await users.issue_key(
+        caller, origin, name=body.name, user_id=user_id, expires_at=body.expires_at
+    )
+    return _issued(issued)
+
+
+@router.get("/api-keys", tags=["api keys"], summary="One's own keys", responses=responses())
+async def list_keys(caller: Caller, users: Users) -> ApiKeyList:
+    """Lists the caller's keys, without their texts."""
+    keys = await users.list_keys(caller)
+    answers = [ApiKeyAnswer.model_validate(key, from_attributes=True) for key in keys]
+    return ApiKeyList(api_keys=answers, total=len(answers), limit=len(answers), offset=0)
+
+
+@router.post(
+    "/api-keys",
+    tags=["api keys"],
+    summary="Make a key for oneself",
+    status_code=201,
+    responses=responses(),
+)
+async def issue_key(
+    body: ApiKeyCreate, caller: Caller, origin: RequestOrigin, users: Users
+) -> IssuedApiKey:
+    """The key's text is shown in this answer and never again."""
+    return _issued(
+        await users.issue_key(caller, origin, name=body.name, expires_at=body.expires_at)
+    )
+
+
+@router.delete(
+    "/api-keys/{key_id}",
+    tags=["api keys"],
+    summary="End a key",
+    status_code=204,
+    responses=responses(ResourceNotFound),
+)
+async def revoke_key(key_id: int, caller: Caller, origin: RequestOrigin, users: Users) -> None:
+    """Takes effect on the next request."""
+    await users.revoke_key(caller, origin, key_id)
+
+
+def _issued(issued: IssuedKey) -> IssuedApiKey:
+    shown = ApiKeyAnswer.model_validate(issued.record, from_attributes=True)
+    return IssuedApiKey.model_validate(shown.model_dump() | {"key": issued.key})

@@ -1,0 +1,80 @@
+"""What users and keys take and answer."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+KeyName = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class UserCreate(BaseModel):
+    """A user to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")]
+
+
+class UserUpdate(BaseModel):
+    """What of a user can be changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    is_active: bool
+
+
+class UserAnswer(BaseModel):
+    """A user."""
+
+    id: int
+    username: str
+    is_root: bool
+    is_active: bool
+    created_at: datetime
+
+
+class UserList(BaseModel):
+    """A page of users."""
+
+    users: list[UserAnswer]
+    total: int
+    limit: int
+    offset: int
+
+
+class ApiKeyCreate(BaseModel):
+    """A key to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: KeyName
+    expires_at: AwareDatetime | None = None
+
+
+class ApiKeyAnswer(BaseModel):
+    """A key, without its text."""
+
+    id: int
+    name: str
+    prefix: str
+    """The first characters, to tell keys apart."""
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+
+
+class IssuedApiKey(ApiKeyAnswer):
+    """A new key; its text is shown here and never again."""
+
+    key: str
+
+
+class ApiKeyList(BaseModel):
+    """One's own keys."""
+
+    api_keys: list[ApiKeyAnswer]
+    total: int
+    limit: int
+    offset: int

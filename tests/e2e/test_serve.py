@@ -1,0 +1,189 @@
+"""`youworker serve` on embedded defaults, as a process, and what `kill -9` does to it."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from fpdf import FPDF
+
+from server.cli.events import read_events
+from tests.fixtures.ports import free_port
+
+READY_SECONDS = 90
+STOP_SECONDS = 20
+ANSWER_SECONDS = 90
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model"), pytest.mark.timeout(400)]
+
+
+class Served:
+    """The product as a child process, in a data folder that outlives it."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._environment = environment
+        self.process: subprocess.Popen[str] | None = None
+        self.output = ""
+
+    def start(self) -> "Served":
+        inherited = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "XDG_CACHE_HOME"}}
+        self._log = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            [Path(sys.executable).with_name("youworker"), "serve"],
+            cwd=self.folder,
+            env=inherited
+            | {"API__PORT": str(self.port), "DATA_DIR": str(self.folder / "data")}
+            | self._environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + READY_SECONDS
+        self.output = ""
+        for line in self.process.stdout:
+            self.output += line
+            if line.startswith("curl ") or time.monotonic() > deadline:
+                break
+        assert "YouWorker is ready" in self.output, (self.folder / "log").read_text()
+        return self
+
+    @property
+    def key(self) -> str:
+        return re.search(r"API key: (\S+)", self.output)[1]
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=ANSWER_SECONDS,
+        )
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        status = self.process.wait(STOP_SECONDS)
+        self.process.stdout.close()
+        self._log.close()
+        return status
+
+
+@pytest.fixture
+def served(tmp_path):
+    product = Served(tmp_path).start()
+    yield product
+    if product.process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            product.stop()
+
+
+def ask(client: httpx.Client, text: str, **body: object):
+    with client.stream("POST", "/v1/chat/stream", json={"text_input": text, **body}) as answer:
+        assert answer.status_code == 200
+        return list(read_events(answer.iter_lines()))
+
+
+def text_of(events) -> str:
+    return "".join(event.data["text"] for event in events if event.event == "token")
+
+
+def handbook() -> bytes:
+    document = FPDF()
+    document.set_font("Helvetica", size=12)
+    document.add_page()
+    document.multi_cell(0, 8, "Zephyr Labs handbook. Welcome to the company.")
+    document.add_page()
+    document.multi_cell(
+        0, 8, "Vacation: every employee of Zephyr Labs has 31 vacation days a year."
+    )
+    return bytes(document.output())
+
+
+def test_the_main_job_runs_on_a_real_model_with_a_tool_and_a_document(served):
+    printed = re.search(r"^curl .*", served.output, re.MULTILINE)[0]
+    streamed = subprocess.run(
+        ["bash", "-c", printed], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True
+    ).stdout
+    events = list(read_events(streamed.splitlines()))
+    assert events[0].event == "run"
+    tools = [event.data for event in events if event.event == "tool"]
+    assert tools[0]["tool"] == "datetime.now"
+    assert tools[-1]["status"] == "end"
+    assert text_of(events)
+    assert events[-1].data["metadata"]["status"] == "success"
+
+    with served.client() as client:
+        taken = client.post("/v1/ingest/upload", files={"files": ("handbook.pdf", handbook())})
+        assert taken.json()["success"] is True
+        events = ask(client, "According to the documents, how many vacation days has Zephyr Labs?")
+        assert "31" in text_of(events)
+        [sources] = [event.data for event in events if event.event == "sources"]
+        assert sources[0]["page"] == 2
+        assert sources[0]["document_id"] == taken.json()["files"][0]["document_id"]
+
+
+def test_a_killed_product_loses_no_session_and_goes_on(tmp_path):
+    product = Served(tmp_path).start()
+    question = {"text_input": "Count slowly to 50.", "session_id": "s", "enable_tools": False}
+    with (
+        product.client() as client,
+        client.stream("POST", "/v1/chat/stream", json=question) as answer,
+    ):
+        for line in answer.iter_lines():
+            if line == "event: token":
+                break
+        product.stop(signal.SIGKILL)
+    again = Served(tmp_path).start()
+    try:
+        with again.client() as client:
+            history = client.get("/v1/chat/sessions/s").json()
+            assert [m["content"] for m in history["messages"]] == ["Count slowly to 50."]
+            events = ask(client, "Say hello.", session_id="s", enable_tools=False)
+            assert events[-1].data["metadata"]["status"] == "success"
+            assert client.get("/v1/chat/sessions/s").json()["total"] == 3
+            report = client.get("/health/detailed").json()
+            assert report["status"] == "healthy"
+    finally:
+        assert again.stop(signal.SIGINT) == 0
+
+
+def test_a_second_server_on_the_same_data_or_port_says_so_in_one_sentence(served):
+    same_port = _serve_briefly(served.folder, API__PORT=str(served.port), DATA_DIR="other")
+    same_data = _serve_briefly(
+        served.folder, API__PORT=str(free_port()), DATA_DIR=str(served.folder / "data")
+    )
+    for refused in (same_port, same_data):
+        assert refused.returncode == 1
+        last = refused.stderr.strip().splitlines()[-1]
+        assert last.startswith("youworker: ")
+        assert "Traceback" not in refused.stderr
+    assert "cannot listen" in same_port.stderr
+    assert served.stop() == 0
+
+
+def test_production_does_not_start_on_embedded_parts_or_without_secrets(tmp_path):
+    refused = _serve_briefly(tmp_path, APP_ENV="production")
+    assert refused.returncode == 1
+    assert "SECURITY__ROOT_API_KEY is not set" in refused.stderr
+    assert not (tmp_path / ".data").exists()
+
+
+def _serve_briefly(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("youworker"), "serve"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | environment,
+        capture_output=True,
+        text=True,
+        timeout=READY_SECONDS,
+        check=False,
+    )

@@ -1,0 +1,186 @@
+"""The command line against a running product."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from server.cli.main import app
+from tests.fixtures.ports import free_port
+from tests.fixtures.product import Product
+
+ENDS_SECONDS = 60
+YOUWORKER = Path(sys.executable).with_name("youworker")
+
+
+async def youworker(product: Product, *arguments: str, typed: str | None = None):
+    environment = {"YOUWORKER_URL": product.url, "YOUWORKER_API_KEY": product.secrets.root_api_key}
+    return await asyncio.to_thread(
+        CliRunner().invoke, app, list(arguments), env=environment, input=typed
+    )
+
+
+async def test_chat_shows_the_tool_calls_the_answer_and_its_end(product: Product):
+    product.model.call("datetime__now", {"timezone": "Asia/Tokyo"})
+    product.model.reply("It is [late] in Tokyo.")
+
+    ended = await youworker(product, "chat", "What", "time is it?")
+
+    assert ended.exit_code == 0
+    assert "→ datetime.now(timezone='Asia/Tokyo')" in ended.stdout
+    assert "← datetime.now" in ended.stdout
+    assert "It is [late] in Tokyo." in ended.stdout
+
+
+async def test_chat_without_a_question_is_a_conversation_in_one_session(product: Product):
+    product.model.reply("Hello Ada.")
+    product.model.reply("Ada.")
+
+    ended = await youworker(product, "chat", "--session", "talk", typed="I am Ada.\n\nWho am I?\n")
+
+    assert ended.exit_code == 0
+    assert "Hello Ada." in ended.stdout
+    assert "youworker chat --session talk" in ended.stdout
+    assert (await product.client.get("/v1/chat/sessions/talk")).json()["total"] == 4
+
+
+async def test_chat_says_what_went_wrong_and_fails(product: Product):
+    product.model.fail("broken")
+    ended = await youworker(product, "chat", "hi")
+    assert ended.exit_code == 1
+    assert "[LLM_ERROR]" in ended.stdout
+
+
+async def test_ctrl_c_stops_the_run_on_the_server(product: Product):
+    pause = product.model.hang()
+    process = await asyncio.create_subprocess_exec(
+        YOUWORKER, "chat", "--session", "stop", "a long story",
+        env=os.environ | {
+            "YOUWORKER_URL": product.url,
+            "YOUWORKER_API_KEY": product.secrets.root_api_key,
+        },
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(ENDS_SECONDS):
+        await pause.reached.wait()
+        shown = await process.stdout.readuntil(b"word1")
+        process.send_signal(signal.SIGINT)
+        rest = await process.stdout.read()
+        await process.wait()
+
+    assert b"word1" in shown
+    assert b"stopped" in rest
+    history = (await product.client.get("/v1/chat/sessions/stop")).json()
+    assert history["messages"][-1]["status"] == "cancelled"
+
+
+async def test_ingest_takes_files_and_folders_and_tells_of_each(product: Product, tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a.txt").write_text("Alpha is the first letter.")
+    (folder / "b.md").write_text("# Beta\n\nBeta is the second letter.")
+    (folder / ".hidden").write_text("not this")
+
+    good = await youworker(product, "ingest", str(folder), "--tag", "letters")
+    bad = tmp_path / "bad.pdf"
+    bad.write_bytes(b"%PDF-1.7 broken")
+    mixed = await youworker(product, "ingest", str(bad), str(folder / "a.txt"))
+    missing = await youworker(product, "ingest", str(tmp_path / "nothing.txt"))
+
+    assert good.exit_code == 0, good.stdout
+    assert "2 of 2 files are searchable." in good.stdout
+    documents = (await product.client.get("/v1/documents")).json()["documents"]
+    assert [document["tags"] for document in documents] == [["letters"], ["letters"]]
+    assert mixed.exit_code == 1
+    assert "UNREADABLE_DOCUMENT" in mixed.stdout
+    assert "already there" in mixed.stdout
+    assert missing.exit_code == 1
+
+
+async def test_users_and_keys_are_made_listed_and_ended(product: Product):
+    created = await youworker(product, "users", "create", "ada")
+    key = created.stdout.splitlines()[-1]
+    listed = await youworker(product, "users", "list")
+    user_id = next(line.split()[0] for line in listed.stdout.splitlines() if "ada" in line)
+    extra = await youworker(product, "keys", "create", "extra", "--user", user_id)
+    shown = await asyncio.to_thread(
+        CliRunner().invoke, app, ["keys", "list", "--url", product.url, "--key", key]
+    )
+    await youworker(product, "users", "deactivate", user_id)
+    refused = await asyncio.to_thread(
+        CliRunner().invoke, app, ["keys", "list", "--url", product.url, "--key", key]
+    )
+    await youworker(product, "users", "activate", user_id)
+
+    assert key.startswith("yw_")
+    assert "root root" in listed.stdout.replace("\t", " ")
+    assert extra.stdout.splitlines()[-1].startswith("yw_")
+    assert shown.stdout.count("never expires") == 2
+    assert refused.exit_code == 1
+    assert refused.exception.code == "INVALID_API_KEY"
+
+
+async def test_doctor_has_one_line_for_each_part_and_tells_which_one_is_down(
+    product: Product, tmp_path
+):
+    process = await asyncio.create_subprocess_exec(
+        YOUWORKER,
+        "doctor",
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "DATABASE__URL": f"postgresql://nobody@127.0.0.1:{free_port()}/none",
+            "LLM__OLLAMA_BASE_URL": product.model.base_url,
+            "LLM__CHAT_MODEL": "scripted",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    async with asyncio.timeout(ENDS_SECONDS):
+        shown, _ = await process.communicate()
+
+    verdicts = {line[5:17].strip(): line.split()[0] for line in shown.decode().splitlines()}
+    assert verdicts == {
+        "secrets": "ok",
+        "database": "FAIL",
+        "chat model": "ok",
+        "embeddings": "ok",
+        "index": "ok",
+        "loaders": "ok",
+        "mcp": "ok",
+    }
+    assert process.returncode == 1
+
+
+def test_a_server_that_is_not_there_is_one_sentence(tmp_path):
+    ended = subprocess.run(
+        [YOUWORKER, "keys", "list", "--url", f"http://127.0.0.1:{free_port()}", "--key", "x"],
+        capture_output=True,
+        text=True,
+        timeout=ENDS_SECONDS,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("youworker: nothing answers at http://127.0.0.1")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["serve"], ["chat"], ["ingest"], ["users"], ["keys"], ["migrate"], ["doctor"]],
+)
+def test_every_command_explains_itself(command):
+    ended = CliRunner().invoke(app, [*command, "--help"])
+    assert ended.exit_code == 0
+    assert "Usage:" in ended.stdout
+
+
+def test_wrong_usage_is_exit_code_two():
+    assert CliRunner().invoke(app, ["serve", "--port", "many"]).exit_code == 2
+    assert CliRunner().invoke(app, ["dance"]).exit_code == 2

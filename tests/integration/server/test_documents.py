@@ -1,0 +1,230 @@
+"""Documents over real HTTP: uploaded, searched, cited, deleted; nobody else's."""
+
+import asyncio
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from fpdf import FPDF
+
+from tests.fakes.ollama_server import ScriptedOllama
+from tests.fixtures.product import Product, new_secrets, open_product, settings_for
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HANDBOOK = "The vacation policy of Zephyr Labs grants thirty one days of leave to every employee."
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_product(postgres_server, tmp_path_factory):
+    """One product for all these tests: starting the reading process takes seconds."""
+    database_url = postgres_server.lend()
+    async with ScriptedOllama() as model:
+        settings = settings_for(tmp_path_factory.mktemp("product"), database_url, model)
+        async with open_product(settings, new_secrets(), model) as running:
+            yield running
+    postgres_server.take_back(database_url)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def product(shared_product):
+    """The shared product as a user of this test's own sees it."""
+    async with await shared_product.new_user(f"user-{uuid4().hex}") as client:
+        yield replace(shared_product, client=client)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def other(shared_product):
+    """Another user of the same product."""
+    async with await shared_product.new_user(f"other-{uuid4().hex}") as client:
+        yield client
+
+
+def pdf(*pages: str) -> bytes:
+    document = FPDF()
+    document.set_font("Helvetica", size=12)
+    for page in pages:
+        document.add_page()
+        document.multi_cell(0, 8, page)
+    return bytes(document.output())
+
+
+async def search(client, query: str):
+    answer = await client.post("/v1/search", json={"query": query})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["hits"]
+
+
+async def test_an_uploaded_pdf_is_found_with_its_page_and_title(product: Product):
+    taken = await product.upload("handbook.pdf", pdf("Welcome to the company.", HANDBOOK))
+
+    assert taken["success"] is True
+    assert taken["files"][0]["mime"] == "application/pdf"
+    hits = await search(product.client, "vacation policy days of leave")
+    assert "thirty one days" in hits[0]["snippet"]
+    assert hits[0]["source"]["page"] == 2
+    assert hits[0]["source"]["document_id"] == taken["files"][0]["document_id"]
+
+
+async def test_a_citation_opens_for_its_owner_and_for_nobody_else(product: Product, other):
+    await product.upload("handbook.txt", HANDBOOK.encode())
+    [hit, *_] = await search(product.client, "vacation policy")
+    url = hit["source"]["url"]
+
+    mine = await product.client.get(url)
+    assert HANDBOOK in mine.json()["text"]
+    theirs = await other.get(url)
+    missing = await other.get(f"/v1/sources/{uuid4()}")
+    assert theirs.status_code == 404
+    assert theirs.json() == missing.json()
+
+
+async def test_the_agent_answers_from_a_document_and_names_its_source(product: Product):
+    await product.upload("handbook.md", f"# Leave\n\n{HANDBOOK}".encode())
+    product.model.call("semantic__search", {"query": "vacation policy of Zephyr Labs"})
+    product.model.reply("Thirty one days.")
+
+    events = await product.stream("How many days of leave do I get?", session_id="leave")
+
+    [sources] = [event.data for event in events if event.event == "sources"]
+    assert sources[0]["title"]
+    assert "thirty one days" in sources[0]["snippet"]
+    asked = product.model.requests[-1].messages[-1]
+    assert "thirty one days" in asked["content"]
+    history = (await product.client.get("/v1/chat/sessions/leave")).json()
+    assert history["messages"][-1]["sources"][0]["url"] == sources[0]["url"]
+
+
+async def test_another_users_documents_are_never_found_listed_or_deleted(product: Product, other):
+    taken = await product.upload("handbook.txt", HANDBOOK.encode())
+    document_id = taken["files"][0]["document_id"]
+    assert await search(other, "vacation policy of Zephyr Labs") == []
+    assert (await other.get("/v1/documents")).json()["total"] == 0
+    for method in ("GET", "DELETE"):
+        theirs = await other.request(method, f"/v1/documents/{document_id}")
+        missing = await other.request(method, "/v1/documents/999999")
+        assert theirs.status_code == 404
+        assert theirs.json() == missing.json()
+    product.model.call("semantic__search", {"query": "vacation policy of Zephyr Labs"})
+    product.model.reply("I do not know.")
+    answer = (await other.post("/v1/chat", json={"text_input": "How many days?"})).json()
+    assert answer["sources"] == []
+    assert "thirty one" not in str(product.model.requests[-1].messages)
+    assert len(await search(product.client, "vacation policy of Zephyr Labs")) == 1
+
+
+async def test_the_same_bytes_are_taken_once(product: Product):
+    first = await product.upload("a.txt", HANDBOOK.encode())
+    second = await product.upload("b.txt", HANDBOOK.encode())
+
+    assert second["files"][0]["status"] == "unchanged"
+    assert second["files"][0]["document_id"] == first["files"][0]["document_id"]
+    assert (await product.client.get("/v1/documents")).json()["total"] == 1
+
+
+async def test_the_same_bytes_uploaded_at_once_are_taken_once(product: Product):
+    await asyncio.gather(*(product.upload(f"{n}.txt", HANDBOOK.encode()) for n in range(4)))
+
+    assert (await product.client.get("/v1/documents")).json()["total"] == 1
+    assert len(await search(product.client, "vacation policy of Zephyr Labs")) == 1
+
+
+async def test_a_deleted_document_leaves_nothing(product: Product):
+    before = originals(product)
+    taken = await product.upload("handbook.txt", HANDBOOK.encode())
+    document_id = taken["files"][0]["document_id"]
+    [hit] = await search(product.client, "vacation policy of Zephyr Labs")
+
+    assert (await product.client.delete(f"/v1/documents/{document_id}")).status_code == 204
+
+    assert await search(product.client, "vacation policy of Zephyr Labs") == []
+    assert (await product.client.get(hit["source"]["url"])).status_code == 404
+    assert (await product.client.get(f"/v1/documents/{document_id}")).status_code == 404
+    assert originals(product) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("broken.pdf", b"%PDF-1.7\nthis is no pdf at all", "UNREADABLE_DOCUMENT"),
+        ("image.bin", b"\x89PNG\r\n\x1a\n" + bytes(200), "UNSUPPORTED_MEDIA"),
+        ("program", b"\x7fELF" + bytes(range(256)) * 4, "UNSUPPORTED_MEDIA"),
+        ("empty.txt", b"", "EMPTY_DOCUMENT"),
+        ("blank.txt", b"  \n\t ", "EMPTY_DOCUMENT"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_refused_and_leaves_nothing(
+    product: Product, name, data, code
+):
+    before = originals(product)
+    taken = await product.upload(name, data)
+
+    assert taken["success"] is False
+    assert taken["status"] == "error"
+    assert [error["code"] for error in taken["errors"]] == [code]
+    assert (await product.client.get("/v1/documents")).json()["total"] == 0
+    assert originals(product) == before
+
+
+async def test_a_bad_file_does_not_fail_its_neighbours(product: Product):
+    answer = await product.client.post(
+        "/v1/ingest/upload",
+        files=[
+            ("files", ("broken.pdf", b"%PDF-1.7\nnonsense")),
+            ("files", ("good.txt", HANDBOOK.encode())),
+        ],
+    )
+    body = answer.json()
+    assert (body["status"], body["files_processed"], body["totals"]["files"]) == ("partial", 1, 2)
+    assert [error["path"] for error in body["errors"]] == ["broken.pdf"]
+    assert len(await search(product.client, "vacation policy of Zephyr Labs")) == 1
+
+
+async def test_an_upload_that_is_no_form_or_has_no_file_is_refused(product: Product):
+    no_form = await product.client.post("/v1/ingest/upload", content=b"x")
+    no_file = await product.client.post("/v1/ingest/upload", files={"other": ("a", b"x")})
+    bad_tags = await product.client.post(
+        "/v1/ingest/upload", files={"files": ("a", b"x")}, data={"tags": "{}"}
+    )
+    cut = await product.client.post(
+        "/v1/ingest/upload",
+        content=b"--b\r\nContent-Disposition: form-data",
+        headers={"Content-Type": "multipart/form-data"},
+    )
+    for answer in (no_form, no_file, bad_tags, cut):
+        assert answer.status_code == 400
+        assert answer.json()["error"]["code"] == "VALIDATION_ERROR"
+
+
+async def test_an_embedding_server_that_is_down_leaves_no_half_made_document(product: Product):
+    before = originals(product)
+    await product.model.stop()
+
+    answer = await product.client.post(
+        "/v1/ingest/upload", files={"files": ("handbook.txt", HANDBOOK.encode())}
+    )
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "EXTERNAL_SERVICE_ERROR")
+    assert (await product.client.get("/v1/documents")).json()["total"] == 0
+    assert originals(product) == before
+    await product.model.start()
+    assert (await product.upload("handbook.txt", HANDBOOK.encode()))["success"] is True
+
+
+async def test_nothing_near_is_an_empty_answer(product: Product):
+    await product.upload("handbook.txt", HANDBOOK.encode())
+    assert await search(product.client, "quantum chromodynamics lattice") == []
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"query": ""}, {"query": "x", "limit": 0}, {"query": "x" * 3000}]
+)
+async def test_a_malformed_search_is_refused(product: Product, body):
+    answer = await product.client.post("/v1/search", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+
+
+def originals(product: Product) -> list[str]:
+    blobs = product.settings.data_dir / "blobs"
+    return sorted(path.name for path in blobs.rglob("*") if path.is_file())

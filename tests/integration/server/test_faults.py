@@ -1,0 +1,159 @@
+"""The database gone and back, a process that was killed, and nothing readable at rest."""
+
+import asyncio
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from persistence.access import AccessScope
+from server.bootstrap import open_resources
+from tests.fixtures.plaintext_scan import find_in_database, find_in_folder
+from tests.fixtures.product import Product, new_secrets, open_product, settings_for
+
+PHRASE = "zephyr-quartz-zebra 7741 perché"
+BACK_SECONDS = 30
+
+
+async def test_without_a_database_a_request_gets_a_coded_error_and_later_an_answer(
+    tmp_path, embedded_database, scripted_model
+):
+    settings = settings_for(tmp_path, embedded_database.url, scripted_model)
+    async with open_product(settings, new_secrets(), scripted_model) as product:
+        await embedded_database.stop()
+        refused = await product.client.post("/v1/chat", json={"text_input": "hi"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (
+            503,
+            "SERVICE_UNAVAILABLE",
+        )
+        assert int(refused.headers["retry-after"]) > 0
+        await embedded_database.start()
+        product.model.reply("here")
+        answer = await until_answered(product)
+        assert answer["content"] == "here"
+
+
+async def test_an_answer_survives_a_database_that_was_away_for_a_moment(
+    tmp_path, embedded_database, scripted_model
+):
+    settings = settings_for(tmp_path, embedded_database.url, scripted_model)
+    async with open_product(settings, new_secrets(), scripted_model) as product:
+        pause = product.model.hang(text="the answer", after=1)
+        asking = asyncio.create_task(product.stream("q", session_id="away"))
+        await pause.reached.wait()
+        await embedded_database.stop()
+        pause.release()
+        await embedded_database.start()
+        events = await asking
+        assert events[-1].event == "done"
+        history = (await product.client.get("/v1/chat/sessions/away")).json()
+        assert history["messages"][0]["content"] == "q"
+
+
+async def test_a_run_whose_process_died_is_marked_lost_and_its_session_goes_on(product: Product):
+    """Another process's run, whose lease lapsed: the session must not wait for it."""
+    scope = AccessScope(user_id=(await root_of(product))["id"])
+    database = product.resources.chat._database
+    product.model.reply("ok")
+    await product.stream("first", session_id="lost")
+    from datetime import UTC, datetime, timedelta
+
+    async with database.unit_of_work(scope) as uow:
+        session = await uow.sessions.open("lost")
+        await uow.runs.start(
+            uuid4(),
+            session.id,
+            model="scripted",
+            lease_owner="a process that died",
+            lease_until=datetime.now(UTC) - timedelta(seconds=1),
+        )
+        await uow.commit()
+    product.model.reply("going on")
+
+    events = await product.stream("second", session_id="lost")
+
+    assert events[-1].data["metadata"]["status"] == "success"
+
+
+async def test_nothing_that_was_said_or_uploaded_is_readable_at_rest(
+    product: Product, database_url: str, capfd
+):
+    product.model.call("semantic__search", {"query": PHRASE})
+    product.model.reply(f"You said {PHRASE}.", thinking=f"They said {PHRASE}.")
+    await product.upload(f"{PHRASE}.txt", f"A note about {PHRASE}.".encode(), tags=f'["{PHRASE}"]')
+    await product.stream(PHRASE, session_id="readable")
+    await product.client.patch("/v1/chat/sessions/readable", json={"title": PHRASE})
+    await product.client.post("/v1/search", json={"query": PHRASE})
+    await product.model.stop()
+    await product.stream(PHRASE, session_id="readable")
+
+    for part in (PHRASE, PHRASE.split(maxsplit=1)[0]):
+        assert await find_in_database(database_url, part) == []
+        assert find_in_folder(product.settings.data_dir, part) == []
+        logged = capfd.readouterr()
+        assert part not in logged.out + logged.err
+
+
+async def test_two_replicas_serve_the_same_sessions(tmp_path, database_url, scripted_model):
+    secrets = new_secrets()
+    settings = settings_for(tmp_path, database_url, scripted_model)
+    other = settings.model_copy(update={"data_dir": tmp_path / "other"})
+    async with (
+        open_product(settings, secrets, scripted_model) as first,
+        open_product(other, secrets, scripted_model) as second,
+    ):
+        scripted_model.reply("from the first")
+        await first.stream("hello", session_id="shared")
+        history = (await second.client.get("/v1/chat/sessions/shared")).json()
+        assert history["messages"][-1]["content"] == "from the first"
+        scripted_model.hang()
+        busy = asyncio.create_task(first.stream("wait", session_id="shared"))
+        while len(scripted_model.requests) < 2:
+            await asyncio.sleep(0)
+        refused = await second.client.post(
+            "/v1/chat", json={"text_input": "x", "session_id": "shared"}
+        )
+        assert refused.status_code == 409
+        await first.resources.executor.stop()
+        await busy
+
+
+async def test_data_written_with_other_keys_is_refused_and_never_shown(
+    tmp_path, database_url, scripted_model
+):
+    settings = settings_for(tmp_path, database_url, scripted_model)
+    scripted_model.reply("secret answer")
+    async with open_product(settings, new_secrets(), scripted_model) as product:
+        await product.stream("hello", session_id="s")
+    async with open_product(settings, new_secrets(), scripted_model) as product:
+        listed = await product.client.get("/v1/chat/sessions")
+    assert listed.status_code == 500
+    assert "secret" not in listed.text
+
+
+async def test_resources_close_what_they_opened_when_a_part_cannot_be_opened(
+    tmp_path, database_url, scripted_model
+):
+    (tmp_path / "mcp.json").write_text("{ not json")
+    settings = settings_for(tmp_path, database_url, scripted_model)
+    with pytest.raises(Exception, match=r"mcp\.json"):
+        async with open_resources(settings, new_secrets()):
+            pass
+    (tmp_path / "mcp.json").unlink()
+    async with open_resources(settings, new_secrets()):
+        pass
+
+
+async def root_of(product: Product):
+    return (await product.client.get("/v1/users")).json()["users"][0]
+
+
+async def until_answered(product: Product):
+    async with asyncio.timeout(BACK_SECONDS):
+        while True:
+            try:
+                answer = await product.client.post("/v1/chat", json={"text_input": "again"})
+            except httpx.HTTPError:
+                continue
+            if answer.status_code == 200:
+                return answer.json()
