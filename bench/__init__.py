@@ -1,0 +1,1 @@
+"""Runnable benchmarks: ratios against floors that are measured in the same run."""

@@ -1,0 +1,93 @@
+"""The program that most would write: FastAPI, LangGraph, ChatOllama and AsyncPostgresSaver.
+
+No authentication, no encryption, no audit, no history of its own. It is written as well as its
+parts allow: one model, one warm pool, prepared statements, uvloop, ready-made bytes out.
+"""
+
+import argparse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from langchain_core.messages import AIMessageChunk, HumanMessage
+from langchain_ollama import ChatOllama
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel
+
+POOL_CONNECTIONS = 20
+
+
+class ChatRequest(BaseModel):
+    text_input: str
+    session_id: str
+
+
+def build_graph(model: ChatOllama, checkpointer: AsyncPostgresSaver) -> CompiledStateGraph:
+    async def call_model(state: MessagesState) -> dict[str, list]:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", call_model)
+    graph.add_node("tools", ToolNode([]))
+    graph.add_edge(START, "model")
+    graph.add_conditional_edges("model", tools_condition)
+    graph.add_edge("tools", "model")
+    return graph.compile(checkpointer=checkpointer)
+
+
+def create_app(model_url: str, model_name: str, database_url: str) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+        pool = AsyncConnectionPool(
+            database_url, min_size=4, max_size=POOL_CONNECTIONS, kwargs=options, open=False
+        )
+        async with pool:
+            checkpointer = AsyncPostgresSaver(pool)
+            await checkpointer.setup()
+            model = ChatOllama(model=model_name, base_url=model_url)
+            app.state.graph = build_graph(model, checkpointer)
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.post("/v1/chat/stream")
+    async def stream(request: ChatRequest) -> StreamingResponse:
+        return StreamingResponse(events(app.state.graph, request), media_type="text/event-stream")
+
+    return app
+
+
+async def events(graph: CompiledStateGraph, request: ChatRequest) -> AsyncIterator[bytes]:
+    parts = graph.astream(
+        {"messages": [HumanMessage(request.text_input)]},
+        {"configurable": {"thread_id": request.session_id}},
+        stream_mode="messages",
+    )
+    async for message, _ in parts:
+        if isinstance(message, AIMessageChunk) and message.content:
+            yield b"event: token\ndata: %b\n\n" % orjson.dumps({"text": message.content})
+    yield b'event: done\ndata: {"metadata":{"status":"success"}}\n\n'
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--model-url", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--database-url", required=True)
+    args = parser.parse_args()
+    bare = create_app(args.model_url, args.model, args.database_url)
+    uvicorn.run(bare, host="127.0.0.1", port=args.port, log_level="warning", access_log=False)
