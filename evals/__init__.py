@@ -1,0 +1,1 @@
+"""Measure: suites run from the command line against the served graph."""
