@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bench.load import Wave
 from bench.processes import Served, free_port, serve
@@ -146,6 +146,4 @@ def _own_database(server_url: str, name: str) -> Iterator[str]:
 
 
 def _url_of(server_url: str, database: str) -> str:
-    parts = conninfo_to_dict(make_conninfo(server_url))
-    user, password = parts.get("user", "postgres"), parts.get("password", "")
-    return f"postgresql://{user}:{password}@{parts['host']}:{parts.get('port', 5432)}/{database}"
+    return urlunsplit(urlsplit(server_url)._replace(path=f"/{database}"))

@@ -294,7 +294,8 @@ async def test_the_caller_reaches_the_tool_and_nothing_else(model, fake):
 
     await conversation.say("Who am I?", caller="signed-token")
 
-    assert heard == {"caller": "signed-token"}
+    assert list(heard) == ["caller"]
+    assert heard["caller"].get_secret_value() == "signed-token"
     assert all("signed-token" not in str(request.body) for request in fake.requests)
     async for saved in conversation.agent.checkpointer.alist(
         {"configurable": {"thread_id": conversation.thread_id}}
