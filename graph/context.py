@@ -1,7 +1,8 @@
 """What one run carries and never saves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
@@ -23,3 +24,7 @@ class AgentContext:
     max_iterations: int | None = None
     """Budget of this run; the agent's setting when None, as with the next one."""
     history_tokens: int | None = None
+    emit: Annotated[Callable[[Any], None] | None, SkipJsonSchema()] = field(
+        default=None, repr=False
+    )
+    """Told of events at once; without it LangGraph's stream writer is, as under Studio."""

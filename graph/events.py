@@ -1,8 +1,8 @@
-"""What a run tells while it goes on, and `stream_agent`, which tells it."""
+"""What a run tells while it goes on, and `run_agent`, which tells it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 from uuid import uuid4
 
@@ -84,7 +84,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCalled:
-    """What one call of the model cost; counted by `stream_agent`, not passed on."""
+    """What one call of the model cost; counted by `run_agent`, not passed on."""
 
     model: str
     tokens_in: int
@@ -94,18 +94,20 @@ class ModelCalled:
 AgentEvent = Token | Reasoning | ToolCall | Sources | Log | Finished
 
 
-async def stream_agent(
+async def run_agent(
     agent: CompiledStateGraph[Any, AgentContext, Any, Any],
     text: str | None,
     *,
     thread_id: str,
     run_id: str,
     context: AgentContext,
-) -> AsyncIterator[AgentEvent]:
+    tell: Callable[[AgentEvent], None],
+) -> Finished:
     """Answer one message of the user and tell everything that happens on the way.
 
-    Closing the iterator, or cancelling the task that reads it, stops the run at once, and with it
-    the request to the model.
+    Events go to `tell` from inside the nodes. LangGraph's own stream would hand each of them
+    through a queue and wake two tasks, which costs more than all that is done for a token
+    otherwise. Cancelling stops the run at once, and with it the request to the model.
 
     Args:
         agent: What `build_agent` made.
@@ -113,45 +115,47 @@ async def stream_agent(
         thread_id: The conversation in the checkpointer.
         run_id: Names the run in checkpoints and traces.
         context: What this run carries.
+        tell: Takes the events in their order; must return soon and not raise. The last one is
+            `Finished`, also when the run fails.
 
-    Yields:
-        Events in their order, the last one `Finished`, also when the run fails.
+    Returns:
+        The last event.
 
     Raises:
         AgentError: The model failed; everything said up to then was told before.
     """
     asked = None if text is None else {"messages": [HumanMessage(text, id=str(uuid4()))]}
     config: RunnableConfig = {"configurable": {"thread_id": thread_id, "run_id": run_id}}
-    stream = agent.astream(
+    record = _Record(tell)
+    steps = agent.astream(
         asked,
         config,
-        context=context,
-        stream_mode="custom",
+        context=replace(context, emit=record.take),
+        stream_mode=[],
         durability="async" if agent.checkpointer else None,
     )
-    record = _Record()
     try:
-        async with aclosing(cast("AsyncGenerator[Any, None]", stream)):
-            async for event in stream:
-                for told in record.take(event):
-                    yield told
+        async with aclosing(cast("AsyncGenerator[Any, None]", steps)):
+            async for _ in steps:
+                pass
     except AgentError as failure:
-        yield record.finished(failure)
+        record.finish(failure)
         raise
-    yield record.finished()
+    return record.finish()
 
 
 class _Record:
-    """Adds up what a run told."""
+    """Adds up what a run tells, and passes it on."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[AgentEvent], None]) -> None:
+        self._tell = tell
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._sources: dict[Any, Mapping[str, Any]] = {}
         self._calls: list[ModelCalled] = []
         self._tool_calls = 0
 
-    def take(self, event: Any) -> Iterable[AgentEvent]:
+    def take(self, event: Any) -> None:
         match event:
             case Token(text=text):
                 self._content.append(text)
@@ -160,14 +164,15 @@ class _Record:
             case ToolCall(status="start"):
                 self._tool_calls += 1
             case Sources():
-                return self._with_known_sources(event)
+                self._take_sources(event)
+                return
             case ModelCalled():
                 self._calls.append(event)
-                return ()
-        return (event,)
+                return
+        self._tell(event)
 
-    def finished(self, failure: AgentError | None = None) -> Finished:
-        return Finished(
+    def finish(self, failure: AgentError | None = None) -> Finished:
+        finished = Finished(
             content="".join(self._content),
             reasoning="".join(self._reasoning),
             sources=tuple(self._sources.values()),
@@ -179,11 +184,12 @@ class _Record:
             tokens_in=sum(call.tokens_in for call in self._calls),
             tokens_out=sum(call.tokens_out for call in self._calls),
         )
+        self._tell(finished)
+        return finished
 
-    def _with_known_sources(self, found: Sources) -> Iterable[AgentEvent]:
+    def _take_sources(self, found: Sources) -> None:
         known = len(self._sources)
         for source in found.sources:
             self._sources.setdefault(source["id"], source)
-        if len(self._sources) == known:
-            return ()
-        return (Sources(sources=tuple(self._sources.values())),)
+        if len(self._sources) > known:
+            self._tell(Sources(sources=tuple(self._sources.values())))

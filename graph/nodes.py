@@ -67,7 +67,7 @@ class AgentNodes:
             self._model(runtime),
             self._prompt(state, runtime),
             toolbox=self._toolbox(runtime),
-            emit=runtime.stream_writer,
+            emit=_emit(runtime),
             lead=_lead(state),
         )
         return {"messages": [message]}
@@ -77,13 +77,13 @@ class AgentNodes:
         messages = state["messages"]
         repeated = repeated_calls(messages)
         if repeated:
-            runtime.stream_writer(Log(level="warning", message="The model repeats its calls."))
+            _emit(runtime)(Log(level="warning", message="The model repeats its calls."))
         runner = ToolRunner(
             toolbox=self._toolbox(runtime),
             # A secret type: LangChain copies plain strings from here into what tracers see.
             config={"configurable": {"caller": SecretStr(_context(runtime).caller)}},
             timeout_seconds=self.settings.tool_timeout_seconds,
-            emit=runtime.stream_writer,
+            emit=_emit(runtime),
         )
         results = await runner.run(
             _last_answer(messages), refused={call["id"] for call in repeated}
@@ -92,7 +92,7 @@ class AgentNodes:
 
     async def conclude(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Get an answer, now and without tools, or say that there is none."""
-        emit, lead = runtime.stream_writer, _lead(state)
+        emit, lead = _emit(runtime), _lead(state)
         message = await ask_model(
             self._model(runtime),
             [*self._prompt(state, runtime), HumanMessage(self.settings.conclude_prompt)],
@@ -109,7 +109,7 @@ class AgentNodes:
 
     async def summarise(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Replace the beginning of the conversation by a summary."""
-        runtime.stream_writer(Log(level="info", message="Summarising the earlier conversation."))
+        _emit(runtime)(Log(level="info", message="Summarising the earlier conversation."))
         budget = self._history_tokens(runtime)
         old = split_history(state["messages"], round(budget * SUMMARY_KEEPS)).old
         summary = state.get("summary", "")
@@ -159,7 +159,7 @@ class AgentNodes:
             ],
             toolbox=self._toolboxes.of(()),
             config=_UNHEARD,
-            emit=_only_costs(runtime.stream_writer),
+            emit=_only_costs(_emit(runtime)),
         )
         return message.text.strip() or summary
 
@@ -182,6 +182,10 @@ class AgentNodes:
 
 
 _NO_CONTEXT = AgentContext()
+
+
+def _emit(runtime: AgentRuntime) -> StreamWriter:
+    return _context(runtime).emit or runtime.stream_writer
 
 
 def _context(runtime: AgentRuntime) -> AgentContext:

@@ -1,6 +1,6 @@
 """What routes ask for, by type."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
@@ -16,10 +16,13 @@ USER_AGENT_MAX_CHARS = 256
 S = TypeVar("S")
 
 
-def provided(kind: type[S]) -> Callable[[Request], S]:
-    """A dependency on the one object of a type that the application was made with."""
+def provided(kind: type[S]) -> Callable[[Request], Awaitable[S]]:
+    """A dependency on the one object of a type that the application was made with.
 
-    def find(request: Request) -> S:
+    A coroutine, as every dependency here: FastAPI runs plain functions in a thread.
+    """
+
+    async def find(request: Request) -> S:
         service = request.app.state.services[kind]
         assert isinstance(service, kind)  # noqa: S101 - narrows for the checker
         return service
@@ -47,7 +50,7 @@ async def _root(principal: Annotated[Principal, Depends(_principal)]) -> Princip
     return principal
 
 
-def _origin(request: Request) -> Origin:
+async def _origin(request: Request) -> Origin:
     agent = request.headers.get("user-agent")
     return Origin(
         ip=request.client.host if request.client else None,

@@ -8,7 +8,7 @@ import structlog
 
 from graph.agent import Agent
 from graph.errors import AgentError
-from graph.events import stream_agent
+from graph.events import run_agent
 from persistence.errors import PersistenceError
 from server.error_responses import translate
 from server.observability import describe
@@ -89,14 +89,14 @@ class RunExecutor:
 
     async def _answer(self, request: RunRequest, progress: RunProgress) -> RunOutcome:
         try:
-            async for event in stream_agent(
+            await run_agent(
                 self._agent,
                 request.text,
                 thread_id=str(request.thread_id),
                 run_id=str(request.run_id),
                 context=request.context,
-            ):
-                progress.take(event)
+                tell=progress.take,
+            )
         except Exception as exc:  # noqa: BLE001 - the entry point of a task: a run always ends
             error = translate(exc)
             kind = log.warning if isinstance(exc, AgentError | PersistenceError) else log.error

@@ -1,6 +1,7 @@
 """A conversation with the agent, as a test holds it."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -12,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.agent import build_agent
 from graph.context import AgentContext
-from graph.events import AgentEvent, Finished, Reasoning, Token, stream_agent
+from graph.events import AgentEvent, Finished, Reasoning, Token, run_agent
 from graph.settings import AgentSettings
 
 Event = TypeVar("Event")
@@ -61,14 +62,27 @@ class Conversation:
         )
         self.thread_id = str(uuid4())
 
-    def stream(self, text: str | None, **context: Any) -> Any:
-        return stream_agent(
-            self.agent,
-            text,
-            thread_id=self.thread_id,
-            run_id=str(uuid4()),
-            context=AgentContext(**context),
+    async def stream(self, text: str | None, **context: Any) -> AsyncIterator[AgentEvent]:
+        """Say something and hear the answer event by event; closing it stops the run."""
+        heard: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
+        running = asyncio.create_task(
+            run_agent(
+                self.agent,
+                text,
+                thread_id=self.thread_id,
+                run_id=str(uuid4()),
+                context=AgentContext(**context),
+                tell=heard.put_nowait,
+            )
         )
+        running.add_done_callback(lambda _: heard.put_nowait(None))
+        try:
+            while (event := await heard.get()) is not None:
+                yield event
+            await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     async def say(self, text: str | None, *, told: Told | None = None, **context: Any) -> Told:
         """Say something and hear all of the answer; `told` keeps the events of a failed run."""
