@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import orjson
 from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
-from langchain_core.messages.tool import tool_call
+from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 CALL_START_CHARS = 60
 """By then a printed call has shown its first key."""
@@ -25,7 +26,9 @@ _CALL_START = re.compile(
     rf"\s*(?:```(?:json)?|<tool_call>)?\s*\[?\s*{{\s*[\"'](?:{_FIRST_KEY})[\"']\s*:"
 )
 _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
+_TOO_DEEP = "nested too deep"
 _CLOSERS = {"{": "}", "[": "]"}
+_SANE_CALL_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 def repair_calls(message: AIMessage, knows_tool: Callable[[str], bool]) -> AIMessage:
@@ -37,9 +40,12 @@ def repair_calls(message: AIMessage, knows_tool: Callable[[str], bool]) -> AIMes
         message = _with_repaired_arguments(message)
     elif not message.tool_calls and (printed := find_printed_calls(message.text, knows_tool)):
         message = message.model_copy(update={"content": "", "tool_calls": printed})
+    message = _without_unsendable(message)
     for call in (*message.tool_calls, *message.invalid_tool_calls):
-        # Some servers leave it out, and then no result could be told from another.
-        call["id"] = call["id"] or _new_id()
+        # Some servers leave it out, and then no result could be told from another; and an odd one
+        # must not get any further.
+        if not _SANE_CALL_ID.fullmatch(call["id"] or ""):
+            call["id"] = _new_id()
     return message
 
 
@@ -133,6 +139,33 @@ def _as_call(item: Any) -> ToolCall | None:
     if name is None or not isinstance(args, dict):
         return None
     return tool_call(name=name, args=args, id=_new_id())
+
+
+def _without_unsendable(message: AIMessage) -> AIMessage:
+    """Counts arguments that are nested too deep for the wire among the invalid ones."""
+    refused = [call for call in message.tool_calls if not _is_sendable(call["args"])]
+    if not refused:
+        return message
+    return message.model_copy(
+        update={
+            "tool_calls": [call for call in message.tool_calls if call not in refused],
+            "invalid_tool_calls": [
+                *message.invalid_tool_calls,
+                *(
+                    invalid_tool_call(name=call["name"], args="", id=call["id"], error=_TOO_DEEP)
+                    for call in refused
+                ),
+            ],
+        }
+    )
+
+
+def _is_sendable(args: dict[str, Any]) -> bool:
+    try:
+        orjson.dumps(args)
+    except TypeError:
+        return False
+    return True
 
 
 def _new_id() -> str:

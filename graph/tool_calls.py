@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from graph.events import Sources, ToolCall
 from graph.toolbox import Toolbox
 
+UNKNOWN_TOOL = "unknown"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -52,7 +54,8 @@ class ToolRunner:
 
     async def _run(self, call: lc.ToolCall, *, is_refused: bool) -> "_Outcome":
         tool = self.toolbox.find(call["name"])
-        name = call["name"] if tool is None else getattr(tool, "qualified_name", tool.name)
+        # What a model calls a tool that does not exist may be anything, also what a user said.
+        name = UNKNOWN_TOOL if tool is None else getattr(tool, "qualified_name", tool.name)
         call_id = call["id"] or ""
         self.emit(ToolCall(tool=name, call_id=call_id, status="start", args=call["args"]))
         started = time.perf_counter()
@@ -60,7 +63,7 @@ class ToolRunner:
             outcome = _failed(call, _REFUSED.format(name=name))
         elif tool is None:
             offered = ", ".join(self.toolbox.names) or "none"
-            outcome = _failed(call, _UNKNOWN.format(name=name, offered=offered))
+            outcome = _failed(call, _UNKNOWN.format(name=call["name"], offered=offered))
         else:
             outcome = await self._invoke(tool, call)
         self.emit(

@@ -15,5 +15,7 @@ class IngestSettings(BaseModel):
     """Memory that one file may take beyond what the reading process holds anyway."""
     max_text_bytes: int = Field(default=64 * _MIB, ge=1024)
     """Text that may come out of one file, with its structure around it."""
+    max_passages: int = Field(default=5_000, ge=1)
+    """Passages that one file may be cut into; each of them is embedded."""
     parallel_files: int = Field(default=2, ge=1)
     """Files that are read at the same time."""

@@ -17,6 +17,9 @@ from langgraph.checkpoint.postgres.base import SELECT_SQL
 from persistence.errors import DatabaseUnavailable, PersistenceError
 from persistence.transaction import Row, errors_made_ours
 
+ATTEMPT_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Pauses between attempts while the database is away; a run is worth some waiting."""
+
 _ONE = f"{SELECT_SQL} WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $3"
 _LATEST = (
     f"{SELECT_SQL} WHERE thread_id = $1 AND checkpoint_ns = $2 ORDER BY checkpoint_id DESC LIMIT 1"
@@ -165,10 +168,22 @@ class CheckpointRows:
             for _, stored in self._waiting:
                 stored.cancel()
 
+    async def _execute(self, saves: Sequence[Save]) -> None:
+        """Save, and try again while the database is away: saving twice changes nothing."""
+        for pause in ATTEMPT_PAUSES_SECONDS:
+            try:
+                with errors_made_ours():
+                    await self._pool.execute(_SAVE, *_columns(saves))
+            except DatabaseUnavailable:
+                await asyncio.sleep(pause)
+            else:
+                return
+        with errors_made_ours():
+            await self._pool.execute(_SAVE, *_columns(saves))
+
     async def _send(self, batch: list[tuple[Save, asyncio.Future[None]]]) -> None:
         try:
-            with errors_made_ours():
-                await self._pool.execute(_SAVE, *_columns([save for save, _ in batch]))
+            await self._execute([save for save, _ in batch])
         except PersistenceError as exc:
             if len(batch) > 1 and not isinstance(exc, DatabaseUnavailable):
                 for each in batch:  # one run's trouble must not become that of all

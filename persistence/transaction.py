@@ -82,12 +82,15 @@ class Transaction:
         Raises:
             DatabaseUnavailable: The database broke off; whether it committed is not known.
             Conflict: A constraint that is checked at the end does not hold.
+            DatabaseError: A statement had failed before; nothing was committed.
         """
         if self._connection is None:
             return
         with errors_made_ours():
-            await self._connection.execute("COMMIT")
+            tag = await self._connection.execute("COMMIT")
         await self._release()
+        if tag != "COMMIT":  # the server's answer to COMMIT of a broken transaction: no error
+            raise DatabaseError("the transaction had failed before it was committed")
 
     async def close(self) -> None:
         """Undo what was not committed and give the connection back, whatever state it is in."""

@@ -27,7 +27,7 @@ from server.documents.service import DocumentService
 from server.health.service import HealthService
 from server.installation import InstallationSecrets
 from server.runs.executor import RunExecutor
-from server.runs.lease import open_lease
+from server.runs.lease import Lease, keep_leases
 from server.runs.recorder import RunRecorder
 from server.security.credentials import Authenticator
 from server.settings import LlmSettings, Settings
@@ -84,9 +84,19 @@ async def open_resources(
         agent = build_agent(
             models.default, (), checkpointer=checkpointer, settings=_agent_settings(settings)
         )
-        lease = await enter(open_lease(database))
-        executor = RunExecutor(agent, RunRecorder(database))
+        executor = RunExecutor(agent, RunRecorder(database, checkpointer))
+        lease = Lease(database)
+        await enter(keep_leases(lease, executor.live_ids))
         stack.push_async_callback(executor.stop)
+        documents = DocumentService(
+            database=database,
+            blobs=BlobStore(data_dir / "blobs", key_ring),
+            pipeline=pipeline,
+            retriever=retriever,
+            max_file_bytes=settings.ingest.max_file_bytes,
+            max_passages=settings.ingest.max_passages,
+        )
+        await documents.discard_abandoned()
         yield Resources(
             settings=settings,
             authenticator=Authenticator(
@@ -103,13 +113,7 @@ async def open_resources(
                 signer=signer,
                 checkpointer=checkpointer,
             ),
-            documents=DocumentService(
-                database=database,
-                blobs=BlobStore(data_dir / "blobs", key_ring),
-                pipeline=pipeline,
-                retriever=retriever,
-                max_file_bytes=settings.ingest.max_file_bytes,
-            ),
+            documents=documents,
             users=UserService(database),
             health=HealthService(
                 {

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 
 from server.errors import NotAuthenticated, NotAuthorized
 from server.middleware.correlation import correlation_id
@@ -12,6 +12,8 @@ from server.security.principal import Origin, Principal
 from server.settings import ApiSettings
 
 USER_AGENT_MAX_CHARS = 256
+ROW_ID_MAX = 2**63 - 1
+"""What a bigint column holds."""
 
 S = TypeVar("S")
 
@@ -38,7 +40,8 @@ async def _principal(
 
 def _api_key(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    key = bearer or request.headers.get("x-api-key", "")
     if not key:
         raise NotAuthenticated
     return key
@@ -63,5 +66,6 @@ Caller = Annotated[Principal, Depends(_principal)]
 RootCaller = Annotated[Principal, Depends(_root)]
 RequestOrigin = Annotated[Origin, Depends(_origin)]
 ApiConfig = Annotated[ApiSettings, Depends(provided(ApiSettings))]
+RowId = Annotated[int, Path(ge=1, le=ROW_ID_MAX)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Offset = Annotated[int, Query(ge=0, le=2**31)]

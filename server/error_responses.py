@@ -13,6 +13,7 @@ from graph.errors import AgentError, ModelNotAllowed, ModelUnavailable
 from loaders.errors import LoaderError
 from persistence.errors import (
     DatabaseUnavailable,
+    InvalidValue,
     NotFound,
     PersistenceError,
     RunInProgress,
@@ -42,6 +43,7 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], Callable[[], ServerError]]] = (
     (NotFound, ResourceNotFound),
     (RunInProgress, RunConflict),
     (UsernameTaken, UsernameExists),
+    (InvalidValue, BadRequest),
     (DatabaseUnavailable, lambda: Unavailable("The database is not reachable just now.")),
     (IndexUnavailable, lambda: Unavailable("The document index is not reachable just now.")),
     (EmbeddingError, lambda: UpstreamFailed("The embedding model did not answer properly.")),

@@ -21,7 +21,7 @@ ServerError
 ConfigurationError        the settings do not make a server; ends the start with one sentence
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 
@@ -195,3 +195,14 @@ class Unavailable(ServerError):
 
     def __init__(self, message: str | None = None, *, retry_after_seconds: int = 5) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+def find_kind(code: str | None) -> type[ServerError]:
+    """The class of an error that is known by its code alone; InternalError if there is none."""
+    return next((kind for kind in _below(ServerError) if kind.code == code), InternalError)
+
+
+def _below(parent: type[ServerError]) -> Iterator[type[ServerError]]:
+    for kind in parent.__subclasses__():
+        yield kind
+        yield from _below(kind)

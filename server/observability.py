@@ -1,5 +1,6 @@
 """Structured logs with a correlation id, and nothing in them that a user wrote."""
 
+import asyncio
 import logging
 import sys
 import traceback
@@ -62,6 +63,13 @@ def describe(error: BaseException) -> dict[str, Any]:
         "error": " < ".join(kinds),
         "at": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
     }
+
+
+def log_stray_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handles what nobody awaited; asyncio's own handler writes the error's text into the log."""
+    error = context.get("exception")
+    described = describe(error) if isinstance(error, BaseException) else {}
+    structlog.get_logger(__name__).error("stray_error", **described)
 
 
 def _drop_exception_text(

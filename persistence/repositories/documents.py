@@ -1,6 +1,7 @@
 """The documents that users gave."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -30,6 +31,17 @@ _LIST = ScopedStatement(
 )
 _COUNT = ScopedStatement(
     lambda guard: select(func.count()).select_from(documents).where(guard.readable(documents))
+)
+_PENDING = ScopedStatement(
+    lambda guard: (
+        select(documents)
+        .where(
+            documents.c.status == "pending",
+            documents.c.created_at <= bindparam("before"),
+            guard.owned(documents.c.owner_id),
+        )
+        .order_by(documents.c.id)
+    )
 )
 _INSERT = Statement(
     insert(documents)
@@ -142,6 +154,11 @@ class DocumentRepository(Repository):
             offset=offset,
             read=self._read,
         )
+
+    async def pending(self, before: datetime) -> Sequence[Document]:
+        """Return the documents that were entered before then and are not searchable yet."""
+        rows = await self._all(_PENDING.under(self._scope), {"before": before})
+        return [self._read(row) for row in rows]
 
     async def visible(self, ids: Collection[int]) -> dict[int, Document]:
         """Return those of the documents that the scope may read, by id."""

@@ -1,10 +1,12 @@
 """The runs of the agent, and the leases that say whether they live."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, literal_column, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import BigInteger, DateTime, Text, TypeEngine, Uuid
 
@@ -34,9 +36,15 @@ def _build_insert(guard: Guard) -> Any:
         "lease_until": DateTime(timezone=True),
     }
     values = [bindparam(name, type_=type_) for name, type_ in columns.items()]
-    session = select(chat_sessions.c.id, chat_sessions.c.user_id, *values).where(
-        chat_sessions.c.id == bindparam("session", type_=BigInteger),
-        guard.owned(chat_sessions.c.user_id),
+    # The foreign key locks the session's row anyway. Locked here, a row that is being deleted is
+    # waited for and then found missing, instead of breaking the transaction.
+    session = (
+        select(chat_sessions.c.id, chat_sessions.c.user_id, *values)
+        .where(
+            chat_sessions.c.id == bindparam("session", type_=BigInteger),
+            guard.owned(chat_sessions.c.user_id),
+        )
+        .with_for_update(read=True, key_share=True)
     )
     return (
         upsert(runs)
@@ -80,7 +88,12 @@ _FINISH = ScopedStatement(
 _RENEW = ScopedStatement(
     lambda guard: (
         update(runs)
-        .where(runs.c.lease_owner == bindparam("owner"), _LIVE, guard.owned(runs.c.user_id))
+        .where(
+            runs.c.lease_owner == bindparam("owner"),
+            runs.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_(),
+            _LIVE,
+            guard.owned(runs.c.user_id),
+        )
         .values(lease_until=bindparam("until"))
     )
 )
@@ -171,9 +184,14 @@ class RunRepository(Repository):
         if not await self._change(_FINISH.under(self._scope), parameters):
             raise NotFound(f"no live run {str(run_id)!r}")
 
-    async def renew(self, lease_owner: str, until: datetime) -> int:
-        """Prolong the leases of a process; return how many live runs it has."""
-        parameters = {"owner": lease_owner, "until": until}
+    async def renew(self, lease_owner: str, until: datetime, run_ids: Collection[UUID]) -> int:
+        """Prolong a process's leases on these runs; return how many of them are live.
+
+        A run that its process has given up is left out, and lapses.
+        """
+        if not run_ids:
+            return 0
+        parameters = {"owner": lease_owner, "until": until, "ids": run_ids}
         return await self._change(_RENEW.under(self._scope), parameters)
 
     async def expire(self, now: datetime, *, all_owners: bool = False) -> int:

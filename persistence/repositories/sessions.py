@@ -14,12 +14,13 @@ from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row
 
-# A client's name for a session means something only together with the user, so these four always
+# A client's name for a session means something only together with the user, so these always
 # restrict to one: the system itself has no sessions.
 _MINE = (chat_sessions.c.user_id == bindparam("scope_user_id", type_=BigInteger)) & (
     chat_sessions.c.session_hash == bindparam("hash")
 )
 _GET = Statement(select(chat_sessions).where(_MINE))
+_GET_LOCKED = Statement(select(chat_sessions).where(_MINE).with_for_update())
 _INSERT = Statement(
     insert(chat_sessions)
     .on_conflict_do_nothing(index_elements=["user_id", "session_hash"])
@@ -79,13 +80,17 @@ class SessionRepository(Repository):
             raise NotFound("the session was deleted while it was opened")
         return self._read(row, session_id=session_id)
 
-    async def get(self, session_id: str) -> ChatSession:
+    async def get(self, session_id: str, *, lock: bool = False) -> ChatSession:
         """Return the user's session of that name.
+
+        Args:
+            session_id: The name that the client chose.
+            lock: Keep runs from starting in it until the unit of work ends.
 
         Raises:
             NotFound: The user has none of that name.
         """
-        row = await self._first(_GET, {"hash": self._hash(session_id)})
+        row = await self._first(_GET_LOCKED if lock else _GET, {"hash": self._hash(session_id)})
         if row is None:
             raise NotFound("no such session")
         return self._read(row, session_id=session_id)

@@ -21,14 +21,13 @@ from server.chat.service import ChatService, NewMessage
 from server.dependencies import ApiConfig, Caller, Limit, Offset, RequestOrigin, provided
 from server.error_responses import responses
 from server.errors import (
-    InternalError,
     ModelFailed,
     RunConflict,
     RunNotFound,
     ServerError,
     SessionNotFound,
-    Unavailable,
     UnknownModel,
+    find_kind,
 )
 from server.runs.event_stream import EventStream
 from server.runs.executor import LiveRun
@@ -76,7 +75,7 @@ async def stream_message(
 
     def left() -> None:
         if body.on_disconnect == "cancel":
-            live.task.cancel()
+            live.cancel()
 
     frames = live.stream.frames(heartbeat_seconds=config.heartbeat_seconds)
     return EventStream(frames, on_disconnect=left)
@@ -178,9 +177,7 @@ def _run_state(run: Any) -> RunState:
 
 
 def _failure(outcome: RunOutcome) -> ServerError:
-    kinds: tuple[type[ServerError], ...] = (Unavailable, ModelFailed)
-    kind = next((kind for kind in kinds if kind.code == outcome.error_code), InternalError)
-    return kind(outcome.error_message)
+    return find_kind(outcome.error_code)(outcome.error_message)
 
 
 def _answer(live: LiveRun, outcome: RunOutcome) -> ChatAnswer:

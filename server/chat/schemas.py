@@ -4,14 +4,25 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from server.citations import Source
 
 TEXT_MAX_CHARS = 100_000
+TITLE_MAX_CHARS = 200
 SESSION_ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,128}$"
 
 SessionId = Annotated[str, Field(pattern=SESSION_ID_PATTERN)]
+
+
+def _require_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    text.encode()  # a lone surrogate cannot be stored or sent on: refused, never altered
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_require_text)]
 
 
 class ChatRequest(BaseModel):
@@ -22,22 +33,15 @@ class ChatRequest(BaseModel):
         json_schema_extra={"examples": [{"text_input": "What time is it in Tokyo?"}]},
     )
 
-    text_input: Annotated[str, Field(min_length=1, max_length=TEXT_MAX_CHARS)]
+    text_input: Annotated[Text, Field(max_length=TEXT_MAX_CHARS)]
     session_id: SessionId | None = None
     """Chosen by the client, or made by the server; the same id goes on with the same session."""
     enable_tools: bool = True
     model: Annotated[str, Field(max_length=200)] | None = None
     """One of the installation's models; its default when left out."""
     on_disconnect: Literal["continue", "cancel"] = "continue"
-    """What becomes of the run when the reader of the stream leaves."""
-
-    @field_validator("text_input")
-    @classmethod
-    def _says_something(cls, text: str) -> str:
-        if not text.strip():
-            raise ValueError("is empty")
-        text.encode()  # a lone surrogate cannot be stored or sent on: refused, never altered
-        return text
+    """What becomes of the run when the reader of the stream leaves; without a stream the run
+    always goes on."""
 
 
 class ToolEvent(BaseModel):
@@ -124,7 +128,7 @@ class SessionUpdate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Annotated[Text, Field(max_length=TITLE_MAX_CHARS)]
 
 
 class RunState(BaseModel):

@@ -77,22 +77,14 @@ class ChatService:
         if model is None:
             raise UnknownModel(details={"available": sorted(self._models.by_spec)})
         run_id = new_uuid7()
-        async with self._database.unit_of_work(principal.scope) as uow:
-            session = await uow.sessions.open(
-                message.session_id or uuid4().hex, title=_title(message.text)
-            )
-            await uow.runs.start(
-                run_id,
-                session.id,
-                model=name,
-                lease_owner=self._lease.owner,
-                lease_until=self._lease.until(),
-            )
-            await uow.messages.add(session.id, role="user", content=message.text, run_id=run_id)
-            await uow.audit.record(
-                audit_entry("run.start", principal, origin, resource=("run", str(run_id)))
-            )
-            await uow.commit()
+        try:
+            session = await self._begin(principal, origin, message, run_id, name)
+        except NotFound:
+            # It was deleted between being opened and being used: the message begins it anew.
+            try:
+                session = await self._begin(principal, origin, message, run_id, name)
+            except NotFound as exc:
+                raise RunConflict from exc
         return self._executor.start(
             RunRequest(
                 run_id=run_id,
@@ -111,6 +103,27 @@ class ChatService:
                 origin=origin,
             )
         )
+
+    async def _begin(
+        self, principal: Principal, origin: Origin, message: NewMessage, run_id: UUID, model: str
+    ) -> ChatSession:
+        async with self._database.unit_of_work(principal.scope) as uow:
+            session = await uow.sessions.open(
+                message.session_id or uuid4().hex, title=_title(message.text)
+            )
+            await uow.runs.start(
+                run_id,
+                session.id,
+                model=model,
+                lease_owner=self._lease.owner,
+                lease_until=self._lease.until(),
+            )
+            await uow.messages.add(session.id, role="user", content=message.text, run_id=run_id)
+            await uow.audit.record(
+                audit_entry("run.start", principal, origin, resource=("run", str(run_id)))
+            )
+            await uow.commit()
+        return session
 
     async def list_sessions(
         self, principal: Principal, *, limit: int, offset: int
@@ -165,7 +178,7 @@ class ChatService:
         """
         async with self._database.unit_of_work(principal.scope) as uow:
             try:
-                session = await uow.sessions.get(session_id)
+                session = await uow.sessions.get(session_id, lock=True)
                 if await uow.runs.is_live(session.id):
                     raise RunConflict
                 # Checkpoints go first: should the rows' deletion fail, it can be asked for again,
@@ -209,7 +222,7 @@ class ChatService:
             await uow.commit()
         live = self._executor.live(run_id)
         if live is not None:
-            self._executor.cancel(run_id)
+            live.cancel()
             await live.outcome()
         return await self.read_run(principal, run_id)
 

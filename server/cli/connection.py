@@ -49,11 +49,15 @@ class Connection:
 
     @classmethod
     def choose(cls, settings: Settings, url: str | None, key: str | None) -> "Connection":
-        """Takes what was given, else what this installation is configured with."""
+        """Takes what was given, else what this installation is configured with.
+
+        Raises:
+            ConfigurationError: No key was given and this installation has none yet.
+        """
         host = "127.0.0.1" if settings.api.host in {"0.0.0.0", "::"} else settings.api.host  # noqa: S104 - compared, not bound
         return cls(
             url=(url or f"http://{host}:{settings.api.port}").rstrip("/"),
-            key=key or load_secrets(settings).root_api_key,
+            key=key or _root_key(settings),
         )
 
 
@@ -119,6 +123,13 @@ def connect(url: str | None, key: str | None) -> Iterator[Api]:
         yield api
     finally:
         api.close()
+
+
+def _root_key(settings: Settings) -> str:
+    configured = settings.security.root_api_key
+    if configured:
+        return configured.get_secret_value()
+    return load_secrets(settings, create=False).root_api_key
 
 
 def _require_success(answer: httpx.Response) -> None:

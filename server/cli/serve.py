@@ -16,11 +16,13 @@ from server.app import create_app
 from server.bootstrap import Resources, open_resources
 from server.errors import ConfigurationError
 from server.installation import InstallationSecrets, load_secrets
-from server.observability import configure_logging
+from server.observability import configure_logging, log_stray_error
 from server.settings import Settings
 from tools.errors import ToolsError
 
 EXIT_OK = 0
+SAMPLE = "The canteen of our office is open from 12:30 to 14:15. On Fridays there is fish."
+QUESTION = "According to our documents, when is the canteen open?"
 
 
 async def run_server(settings: Settings) -> int:
@@ -31,6 +33,7 @@ async def run_server(settings: Settings) -> int:
     """
     configure_logging(level=settings.log_level, json=settings.production)
     secrets = load_secrets(settings)
+    asyncio.get_running_loop().set_exception_handler(log_stray_error)
     with _listen(settings.api.host, settings.api.port) as listener:
         starting = asyncio.current_task()
         assert starting is not None  # noqa: S101 - this coroutine runs in a task
@@ -114,12 +117,13 @@ def _banner(settings: Settings, secrets: InstallationSecrets) -> str:
     if settings.production:
         return f"YouWorker is ready at {url}"
     key = secrets.root_api_key
-    headers = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
-    question = '{"text_input": "What time is it in Tokyo?"}'
+    auth = f"-H 'Authorization: Bearer {key}'"
+    upload = f"curl -s {url}/v1/ingest/upload {auth} -F 'files={SAMPLE};filename=canteen.txt'"
+    ask = f"curl -N {url}/v1/chat/stream {auth} -H 'Content-Type: application/json'"
     return f"""
 YouWorker is ready at {url}  (documentation: {url}/docs)
 API key: {key}
 
-Try it:
-curl -N {url}/v1/chat/stream {headers} -d '{question}'
+Try it: give it a document, and ask about it
+{upload} && {ask} -d '{{"text_input": "{QUESTION}"}}'
 """

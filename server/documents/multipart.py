@@ -1,10 +1,11 @@
 """Uploads, read without a plaintext copy ever touching the disk."""
 
+from collections.abc import AsyncGenerator
 from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -15,12 +16,33 @@ FILENAME_MAX_CHARS = 255
 TAGS_MAX = 32
 TAG_MAX_CHARS = 64
 _NEVER_SPOOLED_BYTES = 2**62
+_BROKE_OFF = "The upload broke off."
 
 
-class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, but for its spool: that writes larger files to disk as they are."""
+class _WholeInMemoryParser(MultiPartParser):
+    """Starlette's parser, but for two things.
+
+    Its spool would write larger files to disk as they are, and it takes a body that stops before
+    the closing boundary for a whole one without its last file.
+    """
 
     spool_max_size = _NEVER_SPOOLED_BYTES
+    _complete = False
+
+    def on_end(self) -> None:
+        """Notes the closing boundary."""
+        self._complete = True
+
+    async def parse(self) -> FormData:
+        """Parses a body that has its closing boundary; closes its files if it has none."""
+        self.stream = self._whole(self.stream)
+        return await super().parse()
+
+    async def _whole(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for chunk in stream:
+            yield chunk
+        if not self._complete:
+            raise BadRequest(_BROKE_OFF)
 
 
 class UploadForm:
@@ -53,11 +75,11 @@ async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
     """Reads a multipart body with its files into memory.
 
     Raises:
-        BadRequest: No multipart form, no file, too many files, or a broken body.
+        BadRequest: No multipart form, no file, too many files, a broken body, or a wish to share.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise BadRequest("Send the files as multipart/form-data, each in a part named 'files'.")
-    parser = _InMemoryParser(
+    parser = _WholeInMemoryParser(
         request.headers, request.stream(), max_files=max_files, max_fields=8, max_part_size=65_536
     )
     try:
@@ -65,7 +87,7 @@ async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
     except (MultiPartException, KeyError, UnicodeError) as exc:
         raise BadRequest("The multipart body is not readable.") from exc
     except ClientDisconnect as exc:
-        raise BadRequest("The upload broke off.") from exc
+        raise BadRequest(_BROKE_OFF) from exc
     uploads = [
         Upload(filename=_safe_name(part.filename), data=await part.read())
         for part in form.getlist("files")
@@ -73,9 +95,18 @@ async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
     ]
     fields = {key: value for key, value in form.items() if isinstance(value, str)}
     await form.close()
+    _refuse_sharing(form)
     if not uploads:
         raise BadRequest("There is no file in the form; name its part 'files'.")
     return UploadForm(uploads, fields)
+
+
+def _refuse_sharing(form: FormData) -> None:
+    """Documents are their owner's alone: what asks for more is refused, never passed over."""
+    if "group_id" in form:
+        raise BadRequest("'group_id' is not taken: documents cannot be shared.")
+    if any(str(value).strip().lower() != "true" for value in form.getlist("is_private")):
+        raise BadRequest("'is_private' can only be true: documents cannot be shared.")
 
 
 def _safe_name(filename: str | None) -> str:

@@ -6,7 +6,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Depends, Request
 
 from server.citations import Source
-from server.dependencies import ApiConfig, Caller, Limit, Offset, RequestOrigin, provided
+from server.dependencies import ApiConfig, Caller, Limit, Offset, RequestOrigin, RowId, provided
 from server.documents.multipart import read_upload_form
 from server.documents.schemas import (
     DocumentAnswer,
@@ -44,6 +44,11 @@ _UPLOAD_FORM = {
                         "tags": {
                             "type": "string",
                             "description": 'a JSON list of strings, such as ["handbook"]',
+                        },
+                        "is_private": {
+                            "type": "boolean",
+                            "default": True,
+                            "description": "only true: documents are their owner's alone",
                         },
                     },
                 }
@@ -85,7 +90,7 @@ async def list_documents(
 @router.get(
     "/documents/{document_id}", summary="One document", responses=responses(DocumentNotFound)
 )
-async def read_document(document_id: int, caller: Caller, documents: Documents) -> DocumentAnswer:
+async def read_document(document_id: RowId, caller: Caller, documents: Documents) -> DocumentAnswer:
     """Reads a document's description."""
     document = await documents.read(caller, document_id)
     return DocumentAnswer.model_validate(document, from_attributes=True)
@@ -98,7 +103,7 @@ async def read_document(document_id: int, caller: Caller, documents: Documents) 
     responses=responses(DocumentNotFound),
 )
 async def delete_document(
-    document_id: int, caller: Caller, origin: RequestOrigin, documents: Documents
+    document_id: RowId, caller: Caller, origin: RequestOrigin, documents: Documents
 ) -> None:
     """Deletes a document."""
     await documents.delete(caller, origin, document_id)

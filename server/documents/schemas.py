@@ -7,8 +7,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.citations import Source
+from server.dependencies import ROW_ID_MAX
 
 QUERY_MAX_CHARS = 2_000
+DocumentId = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
 
 
 class IngestTotals(BaseModel):
@@ -83,7 +85,7 @@ class SearchRequest(BaseModel):
 
     query: Annotated[str, Field(min_length=1, max_length=QUERY_MAX_CHARS)]
     limit: Annotated[int, Field(ge=1, le=50)] = 10
-    document_ids: Annotated[list[int], Field(max_length=100)] | None = None
+    document_ids: Annotated[list[DocumentId], Field(max_length=100)] | None = None
 
 
 class SearchHit(BaseModel):

@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
 
 from loaders.document import LoadedDocument
-from loaders.errors import LoaderError
+from loaders.errors import LoaderError, LoaderLimit
 from loaders.pipeline import Pipeline
+from persistence.access import AccessScope
 from persistence.blobs import BlobStore
 from persistence.database import Database
-from persistence.errors import DocumentExists, NotFound
+from persistence.errors import DocumentExists, NotFound, PersistenceError
 from persistence.passages import Chunk, Passage
 from persistence.records import Document, Page
 from persistence.retrieval import Retriever
@@ -21,6 +24,11 @@ from server.audit.service import audit_entry
 from server.errors import DocumentNotFound, IngestConflict, TooLarge
 from server.observability import describe
 from server.security.principal import Origin, Principal
+
+PARALLEL_UPLOADS = 4
+"""Uploads that are worked on at once; each is held in memory as a whole."""
+ABANDONED_AFTER = timedelta(hours=1)
+"""How old a document is that no living process can still be taking in."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,12 +80,15 @@ class DocumentService:
         pipeline: Pipeline,
         retriever: Retriever,
         max_file_bytes: int,
+        max_passages: int,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._pipeline = pipeline
         self._retriever = retriever
         self._max_file_bytes = max_file_bytes
+        self._max_passages = max_passages
+        self._uploads = asyncio.Semaphore(PARALLEL_UPLOADS)
         self._ingesting: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
     async def warm_up(self) -> None:
@@ -87,10 +98,34 @@ class DocumentService:
         except LoaderError as exc:
             log.warning("reader_not_ready", **describe(exc))
 
+    async def discard_abandoned(self) -> None:
+        """Removes what uploads left half done whose process died.
+
+        Nobody else can be uploading on an embedded database, so there everything pending is.
+        """
+        age = timedelta() if self._database.embedded else ABANDONED_AFTER
+        scope = AccessScope.system("abandoned uploads")
+        try:
+            async with self._database.unit_of_work(scope) as uow:
+                abandoned = await uow.documents.pending(datetime.now(UTC) - age)
+            for document in abandoned:
+                await self._discard(scope, document)
+        except PersistenceError as exc:  # a later start tries again; serving is worth more
+            log.warning("abandoned_documents_kept", **describe(exc))
+        else:
+            if abandoned:
+                log.warning("abandoned_documents_discarded", count=len(abandoned))
+
     async def ingest(
         self, principal: Principal, origin: Origin, uploads: Sequence[Upload], tags: Sequence[str]
     ) -> IngestReport:
         """Makes files searchable for the principal; one bad file never fails its neighbours."""
+        async with self._uploads:
+            return await self._ingest_all(principal, origin, uploads, tags)
+
+    async def _ingest_all(
+        self, principal: Principal, origin: Origin, uploads: Sequence[Upload], tags: Sequence[str]
+    ) -> IngestReport:
         files: list[IngestedFile] = []
         errors: list[FailedFile] = []
         for upload in uploads:
@@ -134,7 +169,10 @@ class DocumentService:
         document = await self.read(principal, document_id)
         await self._retriever.delete(document.id)
         async with self._database.unit_of_work(principal.scope) as uow:
-            await uow.documents.delete(document.id)
+            try:
+                await uow.documents.delete(document.id)
+            except NotFound as exc:  # another request was faster
+                raise DocumentNotFound from exc
             await uow.audit.record(
                 audit_entry(
                     "document.delete", principal, origin, resource=("document", str(document.id))
@@ -189,15 +227,19 @@ class DocumentService:
             return _ingested(known, upload, unchanged=True)
         loaded = await self._pipeline.load(upload.data, upload.filename)
         chunks = await asyncio.to_thread(self._pipeline.split, loaded)
+        if len(chunks) > self._max_passages:
+            raise LoaderLimit(f"the file has more than {self._max_passages} passages")
         if known is not None:
-            await self._discard(principal, known)
+            await self._discard(principal.scope, known)
         document = await self._register(principal, origin, upload, loaded, content_hash, tags)
         try:
             return await self._index(principal, document, chunks, upload)
         except BaseException as exc:
             # Whatever broke it, cancellation too: what is not searchable is not kept.
             log.warning("ingest_undone", document_id=document.id, **describe(exc))
-            await self._discard(principal, document)
+            await self._discard(principal.scope, document)
+            if isinstance(exc, NotFound):  # it was deleted before it was searchable
+                raise IngestConflict from exc
             raise
 
     async def _register(
@@ -248,11 +290,12 @@ class DocumentService:
             await uow.commit()
         return _ingested(indexed, upload, unchanged=False)
 
-    async def _discard(self, principal: Principal, document: Document) -> None:
+    async def _discard(self, scope: AccessScope, document: Document) -> None:
         await self._retriever.delete(document.id)
-        async with self._database.unit_of_work(principal.scope) as uow:
-            await uow.documents.delete(document.id)
-            await uow.commit()
+        with suppress(NotFound):  # somebody deleted the row meanwhile
+            async with self._database.unit_of_work(scope) as uow:
+                await uow.documents.delete(document.id)
+                await uow.commit()
         await self._blobs.delete(document.blob)
 
     async def _audit_failures(

@@ -40,6 +40,7 @@ class HealthAnswer(BaseModel):
     components: dict[str, ComponentAnswer]
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Is the server up?")
 async def live() -> Liveness:
     """Needs no authentication and gives no detail."""

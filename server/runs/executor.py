@@ -1,7 +1,7 @@
 """The executor: each run is a task of its own, apart from the request that asked for it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
@@ -29,11 +29,18 @@ class LiveRun:
 
     request: RunRequest
     stream: RunStream
-    task: "asyncio.Task[RunOutcome]"
+    answering: "asyncio.Task[RunOutcome]"
+    """Asks the agent; the part of a run that can be cancelled."""
+    finishing: "asyncio.Task[RunOutcome]"
+    """Waits for the answer and writes it down; nobody cancels it."""
+
+    def cancel(self) -> None:
+        """Stops the answering; what there is of the answer is written down and the stream ends."""
+        self.answering.cancel()
 
     async def outcome(self) -> RunOutcome:
         """Waits for the end; a waiter that is cancelled leaves the run alone."""
-        return await asyncio.shield(self.task)
+        return await asyncio.shield(self.finishing)
 
 
 class RunExecutor:
@@ -48,40 +55,42 @@ class RunExecutor:
         """Begins a recorded run; returns at once."""
         stream = RunStream()
         stream.append("run", {"run_id": str(request.run_id), "session_id": request.session_id})
-        task = asyncio.create_task(self._execute(request, stream), name=f"run-{request.run_id}")
-        live = LiveRun(request=request, stream=stream, task=task)
+        progress = RunProgress(stream, model=request.model)
+        answering = asyncio.create_task(self._answer(request, progress))
+        finishing = asyncio.create_task(self._finish(request, progress, stream, answering))
+        live = LiveRun(request=request, stream=stream, answering=answering, finishing=finishing)
         self._live[request.run_id] = live
-        task.add_done_callback(lambda _: self._live.pop(request.run_id, None))
+        finishing.add_done_callback(lambda _: self._live.pop(request.run_id, None))
         return live
 
     def live(self, run_id: UUID) -> LiveRun | None:
         """The run, if it is being executed here."""
         return self._live.get(run_id)
 
-    def cancel(self, run_id: UUID) -> None:
-        """Stops a run; what there is of the answer is kept. Nothing happens if it has ended."""
-        live = self._live.get(run_id)
-        if live is not None:
-            live.task.cancel()
+    def live_ids(self) -> tuple[UUID, ...]:
+        """The runs that are being executed here."""
+        return tuple(self._live)
 
     async def stop(self) -> None:
         """Cancels every run and waits until each has been written down."""
-        tasks = [live.task for live in self._live.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        runs = list(self._live.values())
+        for live in runs:
+            live.cancel()
+        if runs:
+            await asyncio.wait([live.finishing for live in runs], timeout=STOP_SECONDS)
 
-    async def _execute(self, request: RunRequest, stream: RunStream) -> RunOutcome:
-        progress = RunProgress(stream, model=request.model)
+    async def _finish(
+        self,
+        request: RunRequest,
+        progress: RunProgress,
+        stream: RunStream,
+        answering: "asyncio.Task[RunOutcome]",
+    ) -> RunOutcome:
         try:
-            outcome = await self._answer(request, progress)
-        except asyncio.CancelledError:
-            # The task ends here by design: a cancelled run has an outcome like any other.
-            outcome = progress.outcome("cancelled")
-        try:
-            # A second cancellation must not lose what the first one left to write.
-            outcome = await asyncio.shield(self._settle(request, outcome))
+            await asyncio.wait({answering})
+            cancelled = answering.cancelled()
+            outcome = progress.outcome("cancelled") if cancelled else answering.result()
+            outcome = await self._settle(request, outcome)
             _show_end(stream, outcome)
         finally:
             stream.close()
@@ -107,17 +116,10 @@ class RunExecutor:
     async def _settle(self, request: RunRequest, outcome: RunOutcome) -> RunOutcome:
         try:
             await self._recorder.record(request, outcome)
-        except PersistenceError as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the stream has to end
             error = translate(exc)
             log.error("run_outcome_lost", run_id=str(request.run_id), **describe(exc))
-            return RunOutcome(
-                status="error",
-                content=outcome.content,
-                model=outcome.model,
-                latency_ms=outcome.latency_ms,
-                error_code=error.code,
-                error_message=str(error),
-            )
+            return replace(outcome, status="error", error_code=error.code, error_message=str(error))
         return outcome
 
 

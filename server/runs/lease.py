@@ -1,10 +1,10 @@
 """Leases: how others can tell that the process of a run still lives."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -40,31 +40,34 @@ class Lease:
             await uow.commit()
         return lost
 
-    async def renew(self) -> None:
-        """Prolongs the lease on every run of this process."""
+    async def renew(self, run_ids: Collection[UUID]) -> None:
+        """Prolongs the lease on the runs that live here; any other of this process is lost."""
+        if not run_ids:
+            return
         async with self._database.unit_of_work(AccessScope.system("lease renewal")) as uow:
-            await uow.runs.renew(self.owner, self.until())
+            await uow.runs.renew(self.owner, self.until(), run_ids)
             await uow.commit()
 
 
 @asynccontextmanager
-async def open_lease(database: Database) -> AsyncIterator[Lease]:
-    """Marks what an earlier process lost and keeps this one's runs claimed."""
-    lease = Lease(database)
+async def keep_leases(
+    lease: Lease, live_ids: Callable[[], Collection[UUID]]
+) -> AsyncIterator[None]:
+    """Marks what an earlier process lost and keeps this one's live runs claimed."""
     if lost := await lease.expire():
         log.warning("runs_lost", count=lost)
-    renewing = asyncio.create_task(_keep(lease), name="lease-renewal")
+    renewing = asyncio.create_task(_keep(lease, live_ids), name="lease-renewal")
     try:
-        yield lease
+        yield
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
 
 
-async def _keep(lease: Lease) -> None:
+async def _keep(lease: Lease, live_ids: Callable[[], Collection[UUID]]) -> None:
     while True:
         await asyncio.sleep(RENEWAL_SECONDS)
         try:
-            await lease.renew()
+            await lease.renew(live_ids())
         except PersistenceError as exc:
             log.warning("lease_renewal_failed", **describe(exc))

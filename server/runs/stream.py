@@ -58,6 +58,8 @@ class RunStream:
             return await waiter
         finally:
             timer.cancel()
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []

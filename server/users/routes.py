@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from server.dependencies import Caller, Limit, Offset, RequestOrigin, RootCaller, provided
+from server.dependencies import Caller, Limit, Offset, RequestOrigin, RootCaller, RowId, provided
 from server.error_responses import responses
 from server.errors import NotAuthorized, ResourceNotFound, UsernameExists, UserNotFound
 from server.users.schemas import (
@@ -61,7 +61,7 @@ async def list_users(
     responses=responses(NotAuthorized, UserNotFound),
 )
 async def update_user(
-    user_id: int, body: UserUpdate, caller: RootCaller, origin: RequestOrigin, users: Users
+    user_id: RowId, body: UserUpdate, caller: RootCaller, origin: RequestOrigin, users: Users
 ) -> UserAnswer:
     """A deactivated user's keys are refused from the next request on."""
     user = await users.set_active(caller, origin, user_id, active=body.is_active)
@@ -76,7 +76,7 @@ async def update_user(
     responses=responses(NotAuthorized, UserNotFound),
 )
 async def issue_user_key(
-    user_id: int, body: ApiKeyCreate, caller: RootCaller, origin: RequestOrigin, users: Users
+    user_id: RowId, body: ApiKeyCreate, caller: RootCaller, origin: RequestOrigin, users: Users
 ) -> IssuedApiKey:
     """The key's text is shown in this answer and never again."""
     issued = await users.issue_key(
@@ -116,7 +116,7 @@ async def issue_key(
     status_code=204,
     responses=responses(ResourceNotFound),
 )
-async def revoke_key(key_id: int, caller: Caller, origin: RequestOrigin, users: Users) -> None:
+async def revoke_key(key_id: RowId, caller: Caller, origin: RequestOrigin, users: Users) -> None:
     """Takes effect on the next request."""
     await users.revoke_key(caller, origin, key_id)
 

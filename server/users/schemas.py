@@ -1,11 +1,14 @@
 """What users and keys take and answer."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 KeyName = Annotated[str, Field(min_length=1, max_length=100)]
+LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
+"""Far from the last year that a date can have, whatever the time zone."""
+ExpiryTime = Annotated[AwareDatetime, Field(lt=LATEST_EXPIRY)]
 
 
 class UserCreate(BaseModel):
@@ -49,7 +52,7 @@ class ApiKeyCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: KeyName
-    expires_at: AwareDatetime | None = None
+    expires_at: ExpiryTime | None = None
 
 
 class ApiKeyAnswer(BaseModel):

@@ -1,6 +1,7 @@
 """`youworker serve` on embedded defaults, as a process, and what `kill -9` does to it."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import pytest
 from fpdf import FPDF
 
 from server.cli.events import read_events
+from tests.fixtures.plaintext_scan import find_in_folder
 from tests.fixtures.ports import free_port
 
 READY_SECONDS = 90
@@ -113,15 +115,23 @@ def test_the_main_job_runs_on_a_real_model_with_a_tool_and_a_document(served):
     streamed = subprocess.run(
         ["bash", "-c", printed], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True
     ).stdout
-    events = list(read_events(streamed.splitlines()))
-    assert events[0].event == "run"
+    uploaded, _, events_text = streamed.partition("id: 1\n")
+    assert json.loads(uploaded)["success"] is True
+    events = list(read_events(events_text.splitlines()))
+    kinds = list(dict.fromkeys(event.event for event in events))
+    assert kinds == ["run", "tool", "token", "sources", "done"]
     tools = [event.data for event in events if event.event == "tool"]
-    assert tools[0]["tool"] == "datetime.now"
-    assert tools[-1]["status"] == "end"
-    assert text_of(events)
+    assert tools[0]["tool"] == "semantic.search"
+    assert "12:30" in text_of(events)
     assert events[-1].data["metadata"]["status"] == "success"
 
     with served.client() as client:
+        events = ask(client, "What time is it in Tokyo?")
+        tools = [event.data for event in events if event.event == "tool"]
+        assert tools[0]["tool"] == "datetime.now"
+        assert "Asia/Tokyo" in tools[1]["result_preview"]
+        assert text_of(events)
+
         taken = client.post("/v1/ingest/upload", files={"files": ("handbook.pdf", handbook())})
         assert taken.json()["success"] is True
         events = ask(client, "According to the documents, how many vacation days has Zephyr Labs?")
@@ -129,6 +139,10 @@ def test_the_main_job_runs_on_a_real_model_with_a_tool_and_a_document(served):
         [sources] = [event.data for event in events if event.event == "sources"]
         assert sources[0]["page"] == 2
         assert sources[0]["document_id"] == taken.json()["files"][0]["document_id"]
+
+    # The database's files, the index, the originals, the logs: nothing said or uploaded is there.
+    for said in ("Zephyr Labs", "vacation days", "time is it in Tokyo"):
+        assert find_in_folder(served.folder, said) == []
 
 
 def test_a_killed_product_loses_no_session_and_goes_on(tmp_path):

@@ -29,6 +29,19 @@ async def test_a_session_that_many_open_at_once_is_made_once(
     assert len({session.id for session in opened}) == 1
 
 
+async def test_a_run_waits_for_a_locked_session_and_finds_it_deleted(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+) -> None:
+    async with database.unit_of_work(scope) as uow:
+        await uow.sessions.get(chat_session.session_id, lock=True)
+        starting = asyncio.create_task(start_run(database, scope, chat_session))
+        await uow.sessions.delete(chat_session.session_id)
+        assert not starting.done()
+        await uow.commit()
+    with pytest.raises(NotFound):
+        await starting
+
+
 async def test_two_users_may_choose_the_same_session_id(
     database: Database, scope: AccessScope, other_scope: AccessScope
 ) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -47,6 +48,19 @@ async def test_a_user_has_the_same_content_once_however_often_it_comes(
     )
     assert sum(isinstance(each, DocumentExists) for each in made) == 3
     await create_document(database, other_scope)
+
+
+async def test_only_old_documents_that_are_not_searchable_are_pending(
+    database: Database, scope: AccessScope
+) -> None:
+    pending = await create_document(database, scope)
+    searchable = await create_document(database, scope, "searchable")
+    async with database.unit_of_work(scope) as uow:
+        await uow.documents.mark_indexed(searchable.id, 1)
+        await uow.commit()
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert await uow.documents.pending(pending.created_at) == [pending]
+        assert await uow.documents.pending(pending.created_at - timedelta(seconds=1)) == []
 
 
 async def test_a_document_is_indexed_or_fails_with_a_reason(

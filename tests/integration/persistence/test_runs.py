@@ -117,14 +117,28 @@ async def test_a_process_renews_its_own_leases(
 ) -> None:
     mine = await start_run(database, scope, chat_session, lease_owner="me", lease_seconds=-1)
     other = await create_session(database, scope, "another")
-    await start_run(database, scope, other, lease_owner="you", lease_seconds=-1)
+    yours = await start_run(database, scope, other, lease_owner="you", lease_seconds=-1)
     async with database.unit_of_work(SYSTEM) as uow:
         now = datetime.now(UTC)
         assert not await uow.runs.is_live(chat_session.id)
-        assert await uow.runs.renew("me", now + timedelta(minutes=1)) == 1
+        assert await uow.runs.renew("me", now + timedelta(minutes=1), [mine.id, yours.id]) == 1
         assert await uow.runs.is_live(chat_session.id)
         assert await uow.runs.expire(now) == 1
         assert (await uow.runs.get(mine.id)).status == "running"
+
+
+async def test_a_run_that_its_process_gave_up_lapses(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+) -> None:
+    given_up = await start_run(database, scope, chat_session, lease_owner="me", lease_seconds=-1)
+    other = await create_session(database, scope, "another")
+    kept = await start_run(database, scope, other, lease_owner="me", lease_seconds=-1)
+    async with database.unit_of_work(SYSTEM) as uow:
+        now = datetime.now(UTC)
+        assert await uow.runs.renew("me", now + timedelta(minutes=1), ()) == 0
+        assert await uow.runs.renew("me", now + timedelta(minutes=1), {kept.id}) == 1
+        assert await uow.runs.expire(now) == 1
+        assert (await uow.runs.get(given_up.id)).error_code == "RUN_LOST"
 
 
 async def test_another_users_runs_are_out_of_reach(

@@ -10,6 +10,7 @@ from persistence.database import Database, open_database
 from persistence.encryption import KeyRing
 from persistence.errors import (
     Conflict,
+    DatabaseError,
     DatabaseUnavailable,
     DecryptionError,
     InvalidValue,
@@ -49,6 +50,16 @@ async def test_nothing_lasts_after_an_error(database: Database) -> None:
 
     with pytest.raises(RuntimeError):
         await fail()
+    assert await count_users(database) == 0
+
+
+async def test_a_commit_after_a_statement_that_failed_is_an_error(database: Database) -> None:
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.users.create("anna")
+        with pytest.raises(InvalidValue):
+            await uow.users.create("a\0b")
+        with pytest.raises(DatabaseError, match="failed before"):
+            await uow.commit()
     assert await count_users(database) == 0
 
 

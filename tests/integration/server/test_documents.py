@@ -197,6 +197,37 @@ async def test_an_upload_that_is_no_form_or_has_no_file_is_refused(product: Prod
         assert answer.json()["error"]["code"] == "VALIDATION_ERROR"
 
 
+async def test_an_upload_cut_inside_its_second_file_is_refused_and_leaves_nothing(
+    product: Product,
+):
+    part = 'Content-Disposition: form-data; name="files"; filename="{}"\r\n\r\n{}'
+    body = f"--b\r\n{part.format('a.txt', HANDBOOK)}\r\n--b\r\n{part.format('b.txt', 'And th')}"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+
+    cut = await product.client.post("/v1/ingest/upload", content=body, headers=headers)
+    whole = f"{body}\r\n--b--\r\n"
+
+    assert cut.status_code == 400
+    assert cut.json()["error"]["message"] == "The upload broke off."
+    assert (await product.client.get("/v1/documents")).json()["total"] == 0
+    taken = await product.client.post("/v1/ingest/upload", content=whole, headers=headers)
+    assert taken.json()["files_processed"] == 2
+
+
+@pytest.mark.parametrize("fields", [{"is_private": "false"}, {"group_id": "7"}])
+async def test_an_upload_that_asks_to_be_shared_is_refused(product: Product, fields):
+    answer = await product.client.post(
+        "/v1/ingest/upload", files={"files": ("handbook.txt", HANDBOOK.encode())}, data=fields
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert (await product.client.get("/v1/documents")).json()["total"] == 0
+
+
+async def test_an_upload_may_say_that_it_is_private(product: Product):
+    taken = await product.upload("handbook.txt", HANDBOOK.encode(), is_private="true")
+    assert taken["success"] is True
+
+
 async def test_an_embedding_server_that_is_down_leaves_no_half_made_document(product: Product):
     before = originals(product)
     await product.model.stop()

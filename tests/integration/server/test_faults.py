@@ -47,7 +47,8 @@ async def test_an_answer_survives_a_database_that_was_away_for_a_moment(
         events = await asking
         assert events[-1].event == "done"
         history = (await product.client.get("/v1/chat/sessions/away")).json()
-        assert history["messages"][0]["content"] == "q"
+        assert [m["content"] for m in history["messages"]] == ["q", "the answer"]
+        assert events[-1].data["metadata"]["status"] == "success"
 
 
 async def test_a_run_whose_process_died_is_marked_lost_and_its_session_goes_on(product: Product):

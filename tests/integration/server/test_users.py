@@ -80,6 +80,19 @@ async def test_an_expiry_in_the_past_or_without_a_zone_is_refused(product: Produ
         assert answer.status_code == 400
 
 
+async def test_an_expiry_that_no_calendar_needs_is_refused(product: Product):
+    for expires_at in (
+        "9999-12-31T23:59:59-12:00",
+        "9000-01-01T00:00:00Z",
+        "0001-01-01T00:00+14:00",
+    ):
+        body = {"name": "x", "expires_at": expires_at}
+        answer = await product.client.post("/v1/api-keys", json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    late = {"name": "x", "expires_at": "8999-12-31T23:59:59Z"}
+    assert (await product.client.post("/v1/api-keys", json=late)).status_code == 201
+
+
 async def test_keys_are_stored_as_hashes_alone(product: Product, database_url: str):
     issued = (await product.client.post("/v1/api-keys", json={"name": "x"})).json()
     async with client_for(product.url, issued["key"]) as client:

@@ -1,11 +1,13 @@
 """Settings: composed once, checked for production."""
 
 import json
+import multiprocessing
 import stat
 
 import pytest
 from cryptography.fernet import Fernet
 
+from server.cli.connection import Connection
 from server.errors import ConfigurationError
 from server.installation import load_secrets
 from server.settings import Settings, load_settings
@@ -20,6 +22,9 @@ COMPLETE = {
     "LLM__OLLAMA_BASE_URL": "http://ollama:11434",
     "LLM__QDRANT_URL": "http://qdrant:6333",
 }
+
+STARTING_AT_ONCE = 6
+STARTED_SECONDS = 60
 
 
 @pytest.fixture
@@ -132,3 +137,47 @@ def test_a_secrets_file_that_cannot_be_read_stops_the_start(tmp_path):
     (tmp_path / "secrets.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"secrets\.json"):
         load_secrets(Settings(data_dir=tmp_path))
+
+
+def test_processes_that_start_at_once_on_an_empty_folder_have_the_same_secrets(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(STARTING_AT_ONCE)
+    answers = context.Queue()
+    processes = [
+        context.Process(target=load_with_the_others, args=(tmp_path / "data", ready, answers))
+        for _ in range(STARTING_AT_ONCE)
+    ]
+    for process in processes:
+        process.start()
+    seen = [answers.get(timeout=STARTED_SECONDS) for _ in processes]
+    for process in processes:
+        process.join(STARTED_SECONDS)
+
+    assert len(set(seen)) == 1
+    left = sorted(path.name for path in (tmp_path / "data").iterdir())
+    assert left == ["secrets.json", "secrets.lock"]
+    assert stat.S_IMODE((tmp_path / "data" / "secrets.json").stat().st_mode) == 0o600
+
+
+def load_with_the_others(data_dir, ready, answers):
+    settings = Settings(data_dir=data_dir)
+    ready.wait(STARTED_SECONDS)
+    secrets = load_secrets(settings)
+    answers.put((secrets.root_api_key, secrets.jwt_secret, secrets.encryption_keys))
+
+
+def test_a_client_makes_no_secrets_but_says_what_to_do(tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    with pytest.raises(ConfigurationError, match="start the server first, or give one with --key"):
+        Connection.choose(settings, None, None)
+    assert not (tmp_path / "data").exists()
+    assert Connection.choose(settings, None, "given").key == "given"
+
+    made = load_secrets(settings)
+    assert Connection.choose(settings, None, None).key == made.root_api_key
+
+
+def test_a_configured_root_key_is_enough_for_a_client(environment, tmp_path):
+    environment({"SECURITY__ROOT_API_KEY": STRONG})
+    assert Connection.choose(load_settings(), None, None).key == STRONG
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,201 @@
+"""Requests that meet in the same moment, and outcomes that are hard to write down."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from persistence.access import AccessScope
+from persistence.blobs import BlobStore
+from persistence.checkpoints import open_checkpointer
+from persistence.errors import InvalidValue, NotFound
+from server.documents.service import ABANDONED_AFTER
+from server.runs.recorder import RunRecorder
+from server.runs.run import RunOutcome, RunRequest
+from server.security.principal import Origin, Principal
+from tests.fixtures.product import Product, new_secrets, open_product, settings_for
+from tests.fixtures.rows import create_session, create_user, start_run
+
+RACES = 30
+ORPHANS = """
+SELECT count(*) FROM checkpoints
+WHERE thread_id NOT IN (SELECT thread_id::text FROM chat_sessions)
+"""
+NOTE = b"The vacation policy grants thirty one days of leave."
+
+
+@pytest.fixture
+async def principal(database):
+    user = await create_user(database)
+    return Principal(user=user, scope=AccessScope(user_id=user.id))
+
+
+@pytest.fixture
+async def request_of_a_run(database, principal):
+    """A run that was begun and waits for its outcome."""
+    session = await create_session(database, principal.scope)
+    run = await start_run(database, principal.scope, session)
+    return RunRequest(
+        run_id=run.id,
+        session_row_id=session.id,
+        session_id=session.session_id,
+        thread_id=session.thread_id,
+        text="hello",
+        model="scripted",
+        context=None,  # only the executor looks at it
+        principal=principal,
+        origin=Origin(ip=None, user_agent=None, correlation_id="a correlation"),
+    )
+
+
+def outcome(**values):
+    given = {"status": "success", "content": "an answer", "model": "scripted", "latency_ms": 1}
+    return RunOutcome(**{**given, **values})
+
+
+async def read_back(database, request):
+    async with database.unit_of_work(request.principal.scope) as uow:
+        run = await uow.runs.get(request.run_id)
+        messages = await uow.messages.list(request.session_row_id)
+    return (run.status, run.error_code), [message.content for message in messages.items]
+
+
+async def test_a_session_deleted_while_messages_arrive_loses_none_and_leaves_no_memory(
+    product: Product, database_url: str
+):
+    for _ in range(RACES):
+        product.model.reply("an answer")
+        sent, deleted = await asyncio.gather(
+            product.client.post("/v1/chat", json={"text_input": "hi", "session_id": "raced"}),
+            product.client.delete("/v1/chat/sessions/raced"),
+        )
+        assert sent.status_code in {200, 409}, sent.text
+        assert deleted.status_code in {204, 404, 409}, deleted.text
+        if sent.status_code == 200:
+            assert sent.json()["status"] == "success"
+
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval(ORPHANS) == 0
+    await connection.close()
+
+
+async def test_an_outcome_whose_commit_went_unanswered_is_not_written_twice(
+    database, request_of_a_run
+):
+    recorder = RunRecorder(database)
+    await recorder.record(request_of_a_run, outcome())
+
+    await recorder.record(request_of_a_run, outcome())
+
+    assert await read_back(database, request_of_a_run) == (("success", None), ["an answer"])
+    with pytest.raises(NotFound):
+        await recorder.record(request_of_a_run, outcome(status="cancelled"))
+
+
+async def test_a_run_whose_figures_cannot_be_written_ends_with_an_error_and_its_answer(
+    database, request_of_a_run
+):
+    with pytest.raises(InvalidValue):
+        await RunRecorder(database).record(request_of_a_run, outcome(tokens_in=2**40))
+
+    ended = await read_back(database, request_of_a_run)
+    assert ended == (("error", "DATABASE_ERROR"), ["an answer"])
+
+
+async def test_a_run_whose_answer_cannot_be_written_ends_with_an_error(database, request_of_a_run):
+    with pytest.raises(TypeError):
+        await RunRecorder(database).record(request_of_a_run, outcome(content=object()))
+
+    assert await read_back(database, request_of_a_run) == (("error", "DATABASE_ERROR"), [])
+
+
+async def test_a_run_that_outlived_its_session_takes_its_memory_along(
+    database, database_url: str, key_ring, request_of_a_run
+):
+    thread = str(request_of_a_run.thread_id)
+    connection = await asyncpg.connect(database_url)
+    async with open_checkpointer(database.dsn, key_ring) as checkpointer:
+        await connection.execute(
+            "INSERT INTO checkpoints (thread_id, checkpoint_id, checkpoint) VALUES ($1, 'x', '{}')",
+            thread,
+        )
+        async with database.unit_of_work(request_of_a_run.principal.scope) as uow:
+            await uow.sessions.delete(request_of_a_run.session_id)
+            await uow.commit()
+        with pytest.raises(NotFound):
+            await RunRecorder(database, checkpointer).record(request_of_a_run, outcome())
+    assert await connection.fetchval(ORPHANS) == 0
+    await connection.close()
+
+
+async def test_a_document_that_two_requests_delete_is_gone_for_one_of_them(product: Product):
+    [taken] = (await product.upload("note.txt", NOTE))["files"]
+    address = f"/v1/documents/{taken['document_id']}"
+
+    answers = await asyncio.gather(*(product.client.delete(address) for _ in range(4)))
+
+    assert sorted(answer.status_code for answer in answers) == [204, 404, 404, 404]
+    assert {a.json()["error"]["code"] for a in answers if a.status_code == 404} == {
+        "DOCUMENT_NOT_FOUND"
+    }
+
+
+async def test_a_document_whose_passages_are_too_many_is_refused_alone(
+    tmp_path, database_url, scripted_model
+):
+    settings = settings_for(tmp_path, database_url, scripted_model)
+    ingest = settings.ingest.model_copy(update={"max_passages": 2})
+    settings = settings.model_copy(update={"ingest": ingest})
+    async with open_product(settings, new_secrets(), scripted_model) as product:
+        taken = await product.upload("long.txt", b"A sentence of a long story. " * 2_000)
+        [refused] = taken["errors"]
+        assert refused["code"] == "LOADER_LIMIT"
+        assert "2 passages" in refused["message"]
+        assert (await product.client.get("/v1/documents")).json()["total"] == 0
+
+
+async def test_a_start_clears_away_what_an_upload_left_half_done_long_ago(
+    tmp_path, database_url, scripted_model
+):
+    settings = settings_for(tmp_path, database_url, scripted_model)
+    secrets = new_secrets()
+    async with open_product(settings, secrets, scripted_model) as product:
+        owner = (await product.client.get("/v1/users")).json()["users"][0]["id"]
+        service = product.resources.documents
+        blobs: BlobStore = service._blobs
+        left = {}
+        for age in (ABANDONED_AFTER * 2, timedelta()):
+            blob = await blobs.put(NOTE)
+            async with service._database.unit_of_work(AccessScope(user_id=owner)) as uow:
+                document = await uow.documents.create(
+                    title="note",
+                    filename="note.txt",
+                    mime="text/plain",
+                    size_bytes=len(NOTE),
+                    content_hash=blob,
+                    blob=blob,
+                    tags=(),
+                )
+                await uow.commit()
+            left[document.id] = (blob, datetime.now(UTC) - age)
+    connection = await asyncpg.connect(database_url)
+    for document_id, (_, created_at) in left.items():
+        await connection.execute(
+            "UPDATE documents SET created_at = $2 WHERE id = $1", document_id, created_at
+        )
+    await connection.close()
+    (_, (abandoned_blob, _)), (recent, (recent_blob, _)) = left.items()
+
+    async with open_product(settings, secrets, scripted_model):
+        assert await document_ids(database_url) == [recent]
+        assert await blobs.get(recent_blob) == NOTE
+        with pytest.raises(NotFound):
+            await blobs.get(abandoned_blob)
+
+
+async def document_ids(database_url: str) -> list[int]:
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT id FROM documents ORDER BY id")
+    await connection.close()
+    return [row["id"] for row in rows]

@@ -1,0 +1,112 @@
+"""However a run is disturbed, it ends: its stream says `done`, and its session goes on."""
+
+import asyncio
+
+import pytest
+
+from tests.fixtures.plaintext_scan import find_in_database
+from tests.fixtures.product import Product
+
+ENDS_SECONDS = 20
+
+
+async def cancel(product: Product, run_id: str):
+    return await product.client.post(f"/v1/runs/{run_id}/cancel")
+
+
+async def run_id_of(product: Product) -> str:
+    async with asyncio.timeout(ENDS_SECONDS):
+        while not product.resources.executor.live_ids():
+            await asyncio.sleep(0)
+    return str(product.resources.executor.live_ids()[0])
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_cancelling_many_times_at_once_is_cancelling_once(product: Product, attempt: int):
+    pause = product.model.hang()
+    asking = asyncio.create_task(product.stream("wait", session_id="s"))
+    await pause.reached.wait()
+    run_id = await run_id_of(product)
+
+    answers = await asyncio.gather(*(cancel(product, run_id) for _ in range(6)))
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert {answer.json()["status"] for answer in answers} == {"cancelled"}
+    events = await asking
+    assert events[-1].data["metadata"]["status"] == "cancelled"
+
+
+async def test_cancelling_while_the_answer_is_written_down_changes_nothing(product: Product):
+    pause = product.model.hang(text="the whole answer", after=1)
+    asking = asyncio.create_task(product.stream("go", session_id="s"))
+    await pause.reached.wait()
+    run_id = await run_id_of(product)
+    pause.release()
+
+    while product.resources.executor.live_ids():
+        answer = await cancel(product, run_id)
+        assert answer.status_code == 200
+
+    events = await asking
+    assert events[-1].event == "done"
+    state = (await product.client.get(f"/v1/runs/{run_id}")).json()
+    assert state["status"] == events[-1].data["metadata"]["status"]
+
+
+async def test_a_run_that_is_cancelled_before_its_first_step_ends_too(product: Product):
+    asking = asyncio.create_task(product.stream("hello", session_id="early"))
+    await run_id_of(product)
+    for live in list(product.resources.executor._live.values()):
+        live.cancel()
+
+    async with asyncio.timeout(ENDS_SECONDS):
+        events = await asking
+
+    assert events[-1].data["metadata"]["status"] == "cancelled"
+    product.model.reply("still here")
+    again = await product.stream("hello again", session_id="early")
+    assert again[-1].data["metadata"]["status"] == "success"
+
+
+async def test_a_tool_that_does_not_exist_leaves_no_trace_of_what_it_was_called(
+    product: Product, database_url: str
+):
+    phrase = "what is the salary of Zebra Quartz?"
+    product.model.call(phrase, {"a": 1})
+    product.model.call("no\x00such", {"a": 1})
+    product.model.reply("Sorry.")
+
+    events = await product.stream("hi", session_id="odd")
+
+    tools = {event.data["tool"] for event in events if event.event == "tool"}
+    assert tools == {"unknown"}
+    assert events[-1].data["metadata"]["status"] == "success"
+    assert await find_in_database(database_url, phrase) == []
+
+
+async def test_arguments_nested_too_deep_do_not_end_the_run(product: Product):
+    deep: dict[str, object] = {}
+    for _ in range(400):
+        deep = {"a": deep}
+    product.model.call("datetime__now", {"timezone": deep})
+    product.model.reply("I cannot do that.")
+
+    events = await product.stream("hi", session_id="deep")
+
+    assert events[-1].data["metadata"]["status"] == "success"
+    assert product.model.requests[-1].messages[-1]["role"] == "tool"
+
+
+async def test_silence_leaves_nothing_behind_in_the_stream(product: Product):
+    pause = product.model.hang()
+    asking = asyncio.create_task(product.stream("wait", session_id="quiet"))
+    await pause.reached.wait()
+    run_id = await run_id_of(product)
+    [live] = product.resources.executor._live.values()
+    frames = live.stream.frames(heartbeat_seconds=0.001)
+    for _ in range(20):
+        await anext(frames)
+    assert len(live.stream._waiting) <= 2
+    await frames.aclose()
+    await cancel(product, run_id)
+    await asking
