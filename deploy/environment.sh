@@ -40,6 +40,8 @@ create() {
 export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-}}
 [ -n "$UV_DEFAULT_INDEX" ] || unset UV_DEFAULT_INDEX
 export UV_LINK_MODE=${UV_LINK_MODE:-copy}
+# A mirror behind a company's own authority is trusted when the system trusts it.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
 
 need_openmp() {
     # The language model's engine is built against the system's OpenMP runtime.

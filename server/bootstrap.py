@@ -140,13 +140,17 @@ async def _enter_both(
     second: AbstractAsyncContextManager[B],
 ) -> tuple[A, B]:
     """Opens two things at once: the model and the database take seconds each to start."""
-    opened = await asyncio.gather(first.__aenter__(), second.__aenter__(), return_exceptions=True)
+    opening = [asyncio.ensure_future(each.__aenter__()) for each in (first, second)]
+    await asyncio.wait(opening, return_when=asyncio.FIRST_EXCEPTION)
+    for task in opening:  # whoever is still at it when the other failed need not go on
+        task.cancel()
+    opened = await asyncio.gather(*opening, return_exceptions=True)
     for manager, value in zip((first, second), opened, strict=True):
         if not isinstance(value, BaseException):
             stack.push_async_exit(manager)
-    for value in opened:
-        if isinstance(value, BaseException):
-            raise value
+    failures = [value for value in opened if isinstance(value, BaseException)]
+    if failures:
+        raise next((f for f in failures if isinstance(f, Exception)), failures[0])
     return cast("tuple[A, B]", tuple(opened))
 
 

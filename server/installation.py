@@ -69,7 +69,7 @@ def _kept(path: Path, names: list[str], *, create: bool) -> dict[str, str]:
                 raise ConfigurationError(
                     f"{path} holds no key yet: start the server first, or give one with --key."
                 )
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _locked(path.with_suffix(".lock")):
                 kept = _read(path)  # again: another process may have made them meanwhile
                 made = {name: _make(name) for name in names if name not in kept}

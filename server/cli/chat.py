@@ -46,7 +46,7 @@ class Conversation:
                 return True
             if text:
                 try:
-                    self.ask(text)
+                    self.ask(_readable(text))
                 except ApiFailure as exc:
                     say(f"[red]{escape(str(exc))}[/red]")
 
@@ -113,6 +113,11 @@ class Conversation:
         if self._written:
             self._console.print()
             self._written = False
+
+
+def _readable(text: str) -> str:
+    """What was piped in another encoding shows its odd bytes as such, and does no other harm."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _tool_line(call: dict[str, Any]) -> str:

@@ -48,16 +48,24 @@ class Connection:
     key: str = field(repr=False)
 
     @classmethod
-    def choose(cls, settings: Settings, url: str | None, key: str | None) -> "Connection":
+    def choose(
+        cls, settings: Settings, url: str | None, key: str | None, *, create: bool = True
+    ) -> "Connection":
         """Takes what was given, else what this installation is configured with.
 
+        Args:
+            settings: What this installation is configured with.
+            url: The address that was given.
+            key: The key that was given.
+            create: Whether an installation without secrets makes them.
+
         Raises:
-            ConfigurationError: No key was given and this installation has none yet.
+            ConfigurationError: No key was given, and there is none and none shall be made.
         """
         host = "127.0.0.1" if settings.api.host in {"0.0.0.0", "::"} else settings.api.host  # noqa: S104 - compared, not bound
         return cls(
             url=(url or f"http://{host}:{settings.api.port}").rstrip("/"),
-            key=key or _root_key(settings),
+            key=key or _root_key(settings, create=create),
         )
 
 
@@ -118,18 +126,18 @@ class Api:
 def connect(url: str | None, key: str | None) -> Iterator[Api]:
     """Opens the API that the options and the settings name."""
     settings = Settings() if url and key else load_settings()
-    api = Api(Connection.choose(settings, url, key))
+    api = Api(Connection.choose(settings, url, key, create=False))
     try:
         yield api
     finally:
         api.close()
 
 
-def _root_key(settings: Settings) -> str:
+def _root_key(settings: Settings, *, create: bool) -> str:
     configured = settings.security.root_api_key
     if configured:
         return configured.get_secret_value()
-    return load_secrets(settings, create=False).root_api_key
+    return load_secrets(settings, create=create).root_api_key
 
 
 def _require_success(answer: httpx.Response) -> None:

@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
+from graph.errors import AgentError
+from loaders.errors import LoaderError
+from persistence.errors import PersistenceError
 from server.cli import keys, users
 from server.cli.connection import ApiFailure, Connection, KeyOption, UrlOption, connect
 from server.errors import ConfigurationError
 from server.observability import configure_logging
 from server.settings import Settings, load_settings
+from tools.errors import ToolsError
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
+PART_FAILURES = (AgentError, LoaderError, PersistenceError, ToolsError)
+"""A part of the product that cannot be opened says why in one sentence."""
 
 app = typer.Typer(
     name="youworker",
@@ -31,7 +36,7 @@ def main() -> None:
     """Runs the command line."""
     try:
         app()
-    except (ConfigurationError, ApiFailure) as exc:
+    except (ConfigurationError, ApiFailure, *PART_FAILURES) as exc:
         typer.secho(f"youworker: {exc}", fg="red", err=True)
         sys.exit(EXIT_FAILED)
 

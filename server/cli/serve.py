@@ -9,16 +9,12 @@ from contextlib import contextmanager
 import typer
 import uvicorn
 
-from graph.errors import AgentError
-from loaders.errors import LoaderError
-from persistence.errors import PersistenceError
 from server.app import create_app
 from server.bootstrap import Resources, open_resources
 from server.errors import ConfigurationError
 from server.installation import InstallationSecrets, load_secrets
 from server.observability import configure_logging, log_stray_error
 from server.settings import Settings
-from tools.errors import ToolsError
 
 EXIT_OK = 0
 SAMPLE = "The canteen of our office is open from 12:30 to 14:15. On Fridays there is fish."
@@ -41,8 +37,6 @@ async def run_server(settings: Settings) -> int:
             try:
                 async with open_resources(settings, secrets) as resources:
                     await _serve(settings, secrets, resources, listener)
-            except (AgentError, LoaderError, PersistenceError, ToolsError) as exc:
-                raise ConfigurationError(f"cannot start: {exc}") from exc
             except asyncio.CancelledError:
                 typer.echo("youworker: stopped while starting", err=True)
     return EXIT_OK

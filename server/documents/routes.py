@@ -68,8 +68,9 @@ async def upload(
     request: Request, caller: Caller, origin: RequestOrigin, documents: Documents, config: ApiConfig
 ) -> IngestAnswer:
     """Each file is judged alone: what was refused is listed in `errors` with a code."""
-    form = await read_upload_form(request, max_files=config.max_upload_files)
-    report = await documents.ingest(caller, origin, form.uploads, form.tags)
+    async with documents.upload_slot():
+        form = await read_upload_form(request, max_files=config.max_upload_files)
+        report = await documents.ingest(caller, origin, form.uploads, form.tags)
     return _ingest_answer(report)
 
 

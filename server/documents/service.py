@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from weakref import WeakValueDictionary
@@ -116,16 +116,14 @@ class DocumentService:
             if abandoned:
                 log.warning("abandoned_documents_discarded", count=len(abandoned))
 
+    def upload_slot(self) -> AbstractAsyncContextManager[None]:
+        """Held from before an upload is read until it is done: each is in memory as a whole."""
+        return self._uploads
+
     async def ingest(
         self, principal: Principal, origin: Origin, uploads: Sequence[Upload], tags: Sequence[str]
     ) -> IngestReport:
         """Makes files searchable for the principal; one bad file never fails its neighbours."""
-        async with self._uploads:
-            return await self._ingest_all(principal, origin, uploads, tags)
-
-    async def _ingest_all(
-        self, principal: Principal, origin: Origin, uploads: Sequence[Upload], tags: Sequence[str]
-    ) -> IngestReport:
         files: list[IngestedFile] = []
         errors: list[FailedFile] = []
         for upload in uploads:

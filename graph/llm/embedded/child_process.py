@@ -129,5 +129,9 @@ def _child_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _PASSED_VARIABLES or name.startswith(_PASSED_PREFIXES)
     }
-    # Waiting OpenMP threads that spin would starve every other process of the machine.
-    return passed | {"OMP_WAIT_POLICY": "PASSIVE"}
+    return passed | {
+        # Waiting OpenMP threads that spin would starve every other process of the machine.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        # onnxruntime reports to its maker unless it is told not to before it is loaded.
+        "ORT_DISABLE_TELEMETRY": "1",
+    }

@@ -55,6 +55,7 @@ def _list_installers(cache: Path, requirement: Path, target: Path) -> list[list[
     if uv := _find_uv():
         # A cache beside the target lets uv link instead of copy, and goes away with it.
         options = ["--cache-dir", str(cache), "--python", sys.executable, "--color", "never"]
+        options.append("--system-certs")  # a mirror behind a company's own authority
         commands.append([uv, "pip", "install", "--quiet", *options, *wanted])
     if find_spec("pip") is not None:
         options = ["--quiet", "--no-cache-dir", "--no-compile", "--disable-pip-version-check"]

@@ -169,15 +169,15 @@ def load_with_the_others(data_dir, ready, answers):
 def test_a_client_makes_no_secrets_but_says_what_to_do(tmp_path):
     settings = Settings(data_dir=tmp_path / "data")
     with pytest.raises(ConfigurationError, match="start the server first, or give one with --key"):
-        Connection.choose(settings, None, None)
+        Connection.choose(settings, None, None, create=False)
     assert not (tmp_path / "data").exists()
     assert Connection.choose(settings, None, "given").key == "given"
 
     made = load_secrets(settings)
-    assert Connection.choose(settings, None, None).key == made.root_api_key
+    assert Connection.choose(settings, None, None, create=False).key == made.root_api_key
 
 
 def test_a_configured_root_key_is_enough_for_a_client(environment, tmp_path):
     environment({"SECURITY__ROOT_API_KEY": STRONG})
-    assert Connection.choose(load_settings(), None, None).key == STRONG
+    assert Connection.choose(load_settings(), None, None, create=False).key == STRONG
     assert list(tmp_path.iterdir()) == []
