@@ -10,6 +10,7 @@ ServerError
 ├── ResourceNotFound      404  and one for each kind of thing
 ├── Conflict              409
 │   ├── RunConflict       409
+│   ├── RunElsewhere      409
 │   ├── IngestConflict    409
 │   └── UsernameExists    400
 ├── TooLarge              413
@@ -143,6 +144,13 @@ class RunConflict(Conflict):
 
     code = "RUN_IN_PROGRESS"
     message = "This session is still answering; wait for it or cancel its run."
+
+
+class RunElsewhere(Conflict):
+    """The run is executed by another server of the installation."""
+
+    code = "RUN_ELSEWHERE"
+    message = "Another server executes this run; ask that one, or try again in half a minute."
 
 
 class IngestConflict(Conflict):

@@ -1,6 +1,9 @@
 """Fixtures for all tests; each family lives in its own plugin."""
 
+import os
 from pathlib import Path
+
+from hypothesis import settings
 
 _FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -9,3 +12,8 @@ pytest_plugins = [
     for path in sorted(_FIXTURES.glob("*.py"))
     if path.stem != "__init__"
 ]
+
+# A developer's run looks for new examples; CI tries the same ones each time, at any speed.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("developer", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "developer")

@@ -23,6 +23,7 @@ from server.error_responses import responses
 from server.errors import (
     ModelFailed,
     RunConflict,
+    RunElsewhere,
     RunNotFound,
     ServerError,
     SessionNotFound,
@@ -156,7 +157,7 @@ async def read_run(run_id: UUID, caller: Caller, chat: Chat) -> RunState:
 @router.post(
     "/runs/{run_id}/cancel",
     summary="Stop a run; what there is of its answer is kept",
-    responses=responses(RunNotFound),
+    responses=responses(RunNotFound, RunElsewhere),
 )
 async def cancel_run(run_id: UUID, caller: Caller, origin: RequestOrigin, chat: Chat) -> RunState:
     """Cancels a run; one that has ended is left as it is."""

@@ -12,7 +12,7 @@ from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7
 from persistence.records import ChatSession, Message, Page, Run
 from server.audit.service import audit_entry
-from server.errors import RunConflict, RunNotFound, SessionNotFound, UnknownModel
+from server.errors import RunConflict, RunElsewhere, RunNotFound, SessionNotFound, UnknownModel
 from server.runs.executor import LiveRun, RunExecutor
 from server.runs.lease import Lease
 from server.runs.run import RunRequest
@@ -210,6 +210,7 @@ class ChatService:
 
         Raises:
             RunNotFound: It does not exist for this principal.
+            RunElsewhere: Another server executes it, or did until it died a moment ago.
         """
         async with self._database.unit_of_work(principal.scope) as uow:
             try:
@@ -224,7 +225,10 @@ class ChatService:
         if live is not None:
             live.cancel()
             await live.outcome()
-        return await self.read_run(principal, run_id)
+        run = await self.read_run(principal, run_id)
+        if run.status == "running":
+            raise RunElsewhere
+        return run
 
 
 def _title(text: str) -> str:

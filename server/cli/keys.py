@@ -38,3 +38,4 @@ def revoke_key(
     """End a key at once."""
     with connect(url, key) as api:
         api.request("DELETE", f"/v1/api-keys/{key_id}")
+    typer.echo(f"key {key_id} is revoked")

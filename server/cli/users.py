@@ -41,6 +41,7 @@ def deactivate_user(
     """Lock a user out at once."""
     with connect(url, key) as api:
         api.request("PATCH", f"/v1/users/{user_id}", json={"is_active": False})
+    typer.echo(f"user {user_id} is locked out")
 
 
 @app.command("activate")
@@ -50,3 +51,4 @@ def activate_user(
     """Let a user in again."""
     with connect(url, key) as api:
         api.request("PATCH", f"/v1/users/{user_id}", json={"is_active": True})
+    typer.echo(f"user {user_id} is let in")

@@ -68,7 +68,8 @@ def _compute(registry: Any, value: float, from_unit: str, to_unit: str) -> float
         raise ToolRefused(
             f"{from_unit!r} and {to_unit!r} do not measure the same thing. {dimensions}".strip()
         ) from error
-    except (PintError, ArithmeticError, ValueError) as error:
+    # pint asserts what it takes for granted: a digit that is not ASCII fails such an assertion.
+    except (PintError, ArithmeticError, AssertionError, TypeError, ValueError) as error:
         raise ToolRefused(f"{from_unit!r} cannot be converted to {to_unit!r}.") from error
     if not math.isfinite(converted):
         raise ToolRefused("The result is too large.")

@@ -181,6 +181,10 @@ def test_every_command_explains_itself(command):
     assert "Usage:" in ended.stdout
 
 
+def test_the_version_is_told():
+    assert CliRunner().invoke(app, ["--version"]).stdout.startswith("youworker 0.")
+
+
 def test_wrong_usage_is_exit_code_two():
     assert CliRunner().invoke(app, ["serve", "--port", "many"]).exit_code == 2
     assert CliRunner().invoke(app, ["dance"]).exit_code == 2

@@ -115,6 +115,10 @@ async def test_two_replicas_serve_the_same_sessions(tmp_path, database_url, scri
             "/v1/chat", json={"text_input": "x", "session_id": "shared"}
         )
         assert refused.status_code == 409
+        [run_id] = first.resources.executor.live_ids()
+        elsewhere = await second.client.post(f"/v1/runs/{run_id}/cancel")
+        assert elsewhere.status_code == 409
+        assert elsewhere.json()["error"]["code"] == "RUN_ELSEWHERE"
         await first.resources.executor.stop()
         await busy
 

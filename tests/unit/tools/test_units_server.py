@@ -2,7 +2,7 @@ import contextlib
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.tools.conftest import Ask, text_of
@@ -99,6 +99,7 @@ def test_a_hostile_unit_is_refused(hostile: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=70), st.floats())
+@example("¼", 0.0)
 def test_no_text_and_no_number_break_the_conversion(unit: str, value: float) -> None:
     with contextlib.suppress(ToolRefused):
         assert math.isfinite(convert(value, unit, "m"))
