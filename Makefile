@@ -37,6 +37,7 @@ format: $(VENV)/.ready-dev ## Format the code and fix what ruff can
 bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured in the same run
 	$(BIN)/python -m bench.chat
 	$(BIN)/python -m bench.mcp_calls
+	$(BIN)/python -m bench.embedded_model
 
 evals: $(VENV)/.ready-dev ## Measure how often the configured model chooses the right tool
 	$(BIN)/python -m evals.tool_choice --fail-under 0.9
