@@ -1,14 +1,18 @@
-"""Who may see what: the scope that every repository works under, and how it reads in SQL."""
+"""Who may see what: the scope that every repository works under, and how it reads in SQL.
+
+It reads twice: as a clause of every statement, and as the settings by which row-level security
+judges the same rows once more (migration 0003).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, FromClause, bindparam, select, true
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import BigInteger
 
+from persistence.models import group_members
 from persistence.statements import Statement
 
 _SYSTEM_USER_ID = 0
@@ -16,11 +20,15 @@ _SYSTEM_USER_ID = 0
 
 @dataclass(frozen=True, kw_only=True)
 class AccessScope:
-    """The caller, as far as access goes."""
+    """The caller, as far as access goes.
+
+    In which groups the user is, is asked of the database when it matters: a membership that ended
+    gives nothing from that moment on, whatever was begun under it.
+    """
 
     user_id: int
     group_ids: frozenset[int] = frozenset()
-    """Groups whose shared documents the user may read."""
+    """Groups whose documents the vector index may look at; only `Retriever` fills this in."""
     is_root: bool = False
     """May administer users and keys; gives no look into other people's conversations."""
     reason: str | None = None
@@ -42,9 +50,24 @@ class AccessScope:
         return self.is_root or self.sees_all
 
     @property
+    def role(self) -> Literal["user", "root", "system"]:
+        """What row-level security takes the scope for."""
+        if self.sees_all:
+            return "system"
+        return "root" if self.is_root else "user"
+
+    @property
     def sql_parameters(self) -> dict[str, Any]:
         """The values behind the clauses below."""
-        return {"scope_user_id": self.user_id, "scope_group_ids": self.group_ids}
+        return {"scope_user_id": self.user_id}
+
+    @property
+    def sql_settings(self) -> str:
+        """Statements that tell row-level security, until the transaction ends, who acts."""
+        return (
+            f"SET LOCAL youworker.user_id = '{int(self.user_id)}';"
+            f"SET LOCAL youworker.role = '{self.role}'"
+        )
 
 
 class Guard(Protocol):
@@ -54,8 +77,20 @@ class Guard(Protocol):
         """Let pass what the scope's user owns."""
         ...
 
-    def readable(self, table: FromClause) -> ColumnElement[bool]:
-        """Let pass what the user owns and what is shared with one of the user's groups."""
+    def mine(self, owner_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Let pass what the scope's user owns, and to the system nothing."""
+        ...
+
+    def readable(self, documents: FromClause) -> ColumnElement[bool]:
+        """Let pass documents that the user owns or that are shared with a group of the user's."""
+        ...
+
+    def member(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Let pass what belongs to a group that the user is in."""
+        ...
+
+    def group_admin(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Let pass what belongs to a group that the user administers."""
         ...
 
 
@@ -63,12 +98,19 @@ class _UserGuard:
     """Restricts to the scope's user and groups."""
 
     def owned(self, owner_id: ColumnElement[Any]) -> ColumnElement[bool]:
-        return owner_id == bindparam("scope_user_id", type_=BigInteger)
+        return owner_id == _user_id()
 
-    def readable(self, table: FromClause) -> ColumnElement[bool]:
-        groups = bindparam("scope_group_ids", type_=ARRAY(BigInteger))
-        shared = table.c.is_private.is_(False) & (table.c.group_id == groups.any_())
-        return self.owned(table.c.owner_id) | shared
+    def mine(self, owner_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        return owner_id == _user_id()
+
+    def readable(self, documents: FromClause) -> ColumnElement[bool]:
+        return self.owned(documents.c.owner_id) | self.member(documents.c.group_id)
+
+    def member(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        return group_id.in_(_groups())
+
+    def group_admin(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        return group_id.in_(_groups().where(_MINE.c.role == "admin"))
 
 
 class _SystemGuard:
@@ -77,8 +119,28 @@ class _SystemGuard:
     def owned(self, owner_id: ColumnElement[Any]) -> ColumnElement[bool]:
         return true()
 
-    def readable(self, table: FromClause) -> ColumnElement[bool]:
+    def mine(self, owner_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        return owner_id == _user_id()
+
+    def readable(self, documents: FromClause) -> ColumnElement[bool]:
         return true()
+
+    def member(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        return true()
+
+    def group_admin(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        return true()
+
+
+_MINE = group_members.alias("my_memberships")
+
+
+def _user_id() -> ColumnElement[int]:
+    return bindparam("scope_user_id", type_=BigInteger)
+
+
+def _groups() -> Any:
+    return select(_MINE.c.group_id).where(_MINE.c.user_id == _user_id())
 
 
 class ScopedStatement:

@@ -1,12 +1,14 @@
 """The originals that users uploaded: encrypted files under random names."""
 
 import asyncio
+import itertools
 import os
 import re
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from persistence.encryption import KeyRing
 from persistence.errors import DecryptionError, NotFound
@@ -40,6 +42,20 @@ class BlobStore:
         """
         return await asyncio.to_thread(self._read, name)
 
+    async def stream(self, name: str) -> AsyncGenerator[bytes, None]:
+        """Yield a blob piece by piece, as much as is decrypted at a time.
+
+        One that is deleted meanwhile is still read to its end.
+
+        Raises:
+            NotFound: There is none of that name.
+            DecryptionError: The file was changed, cut short, or is another blob's.
+        """
+        with await asyncio.to_thread(self._open, name) as file:
+            pieces = self._unseal(name, file)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+
     async def delete(self, name: str) -> None:
         """Delete a blob; one that is not there is fine."""
         await asyncio.to_thread(self._unlink, name)
@@ -62,11 +78,8 @@ class BlobStore:
             raise
 
     def _read(self, name: str) -> bytes:
-        try:
-            stored = self._path(name).read_bytes()
-        except FileNotFoundError as exc:
-            raise NotFound(f"no blob {name!r}") from exc
-        return b"".join(self._unseal(name, stored))
+        with self._open(name) as file:
+            return b"".join(self._unseal(name, file))
 
     def _unlink(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
@@ -82,18 +95,24 @@ class BlobStore:
             context = _context(name, start, last=end >= len(data))
             yield self._key_ring.encrypt(data[start:end], context=context)
 
-    def _unseal(self, name: str, stored: bytes) -> Iterator[bytes]:
-        position, start, last = 0, 0, False
-        while not last:
-            if len(stored) < position + _LENGTH.size:
+    def _open(self, name: str) -> BinaryIO:
+        try:
+            return self._path(name).open("rb")
+        except FileNotFoundError as exc:
+            raise NotFound(f"no blob {name!r}") from exc
+
+    def _unseal(self, name: str, file: BinaryIO) -> Iterator[bytes]:
+        left = os.fstat(file.fileno()).st_size
+        for start in itertools.count(0, SEGMENT_BYTES):
+            header = file.read(_LENGTH.size)
+            length = _LENGTH.unpack(header)[0] if len(header) == _LENGTH.size else left
+            left -= _LENGTH.size + length
+            if left < 0:
                 raise DecryptionError(f"the blob {name!r} was cut short")
-            (length,) = _LENGTH.unpack_from(stored, position)
-            position += _LENGTH.size
-            token = stored[position : position + length]
-            position += length
-            last = position >= len(stored)
-            yield self._key_ring.decrypt(token, context=_context(name, start, last=last))
-            start += SEGMENT_BYTES
+            context = _context(name, start, last=left == 0)
+            yield self._key_ring.decrypt(file.read(length), context=context)
+            if left == 0:
+                return
 
 
 def _context(name: str, start: int, *, last: bool) -> str:

@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from persistence.checkpoint_rows import CheckpointRows
 from persistence.checkpoint_saver import AllowedTypes, EncryptedPostgresSaver
 from persistence.encryption import KeyRing
-from persistence.pool import open_pool
+from persistence.pool import AGENT_ROLE, open_pool
 from persistence.schema import LOCK_TIMEOUT_SECONDS, MIGRATION_LOCK
 from persistence.transaction import Row, errors_made_ours
 
@@ -23,6 +23,32 @@ SPARE_POOL_SIZE = 10
 POOL_TIMEOUT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_SECONDS = 30
+
+# A role belongs to the whole server: another installation may have made it.
+_ADMIT_AGENT = f"""
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{AGENT_ROLE}') THEN
+        BEGIN
+            CREATE ROLE {AGENT_ROLE} NOLOGIN NOINHERIT NOSUPERUSER NOBYPASSRLS;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        END;
+    END IF;
+    IF NOT pg_has_role(current_user, '{AGENT_ROLE}', CASE
+        WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END
+    ) THEN
+        GRANT {AGENT_ROLE} TO CURRENT_USER;
+    END IF;
+    GRANT USAGE ON SCHEMA public TO {AGENT_ROLE};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON checkpoints, checkpoint_blobs, checkpoint_writes
+        TO {AGENT_ROLE};
+END $$
+"""
+_AGENT_IS_ADMITTED = """
+SELECT coalesce((
+    SELECT has_table_privilege(oid, 'checkpoint_writes', 'DELETE')
+    FROM pg_roles WHERE rolname = $1
+), false)
+"""
 
 
 @asynccontextmanager
@@ -47,6 +73,7 @@ async def open_checkpointer(
             max_size=POOL_SIZE,
             statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
             application_name=APPLICATION_NAME,
+            role=AGENT_ROLE,
         ) as pool,
         _spare_pool(dsn) as spare_pool,
     ):
@@ -66,6 +93,7 @@ def _spare_pool(dsn: str) -> AsyncConnectionPool[AsyncConnection[DictRow]]:
             "row_factory": dict_row,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": APPLICATION_NAME,
+            "options": f"-c role={AGENT_ROLE}",
         },
         min_size=0,
         max_size=SPARE_POOL_SIZE,
@@ -80,7 +108,7 @@ async def make_tables(dsn: str) -> None:
     with errors_made_ours():
         connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_SECONDS)
         try:
-            if await _version(connection) == len(MIGRATIONS) - 1:
+            if await _is_ready(connection):
                 return
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
@@ -92,16 +120,18 @@ async def make_tables(dsn: str) -> None:
                     await connection.execute(
                         "INSERT INTO checkpoint_migrations (v) VALUES ($1)", version
                     )
+                await connection.execute(_ADMIT_AGENT)
         finally:
             await connection.close()
 
 
-async def _version(connection: "asyncpg.Connection[Row]") -> int | None:
-    """Return the number of the last migration that was made."""
+async def _is_ready(connection: "asyncpg.Connection[Row]") -> bool:
+    """Tell whether the last migration was made and the agent's role let in."""
     if await connection.fetchval("SELECT to_regclass('checkpoint_migrations')") is None:
-        return None
-    version: int | None = await connection.fetchval("SELECT max(v) FROM checkpoint_migrations")
-    return version
+        return False
+    if await connection.fetchval("SELECT max(v) FROM checkpoint_migrations") != len(MIGRATIONS) - 1:
+        return False
+    return bool(await connection.fetchval(_AGENT_IS_ADMITTED, AGENT_ROLE))
 
 
 async def _check_if_spoken_to(connection: AsyncConnection[DictRow]) -> None:

@@ -1,5 +1,6 @@
 """The door to PostgreSQL: a server by its address, or the embedded one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,10 +11,14 @@ import structlog
 from sqlalchemy import text
 
 from persistence.access import AccessScope
-from persistence.embedded.postgres import open_postgres
+from persistence.autocommit import Autocommit
+from persistence.credentials import CredentialStore
+from persistence.embedded.postgres import attach_postgres, open_postgres
 from persistence.encryption import KeyRing
-from persistence.pool import open_pool
-from persistence.schema import migrate
+from persistence.errors import SchemaError
+from persistence.pool import APP_ROLE, open_pool
+from persistence.rate_limits import RateLimiter
+from persistence.schema import REVISION, current_revision, migrate
 from persistence.settings import DatabaseSettings
 from persistence.statements import Statement
 from persistence.transaction import Row, Transaction
@@ -48,13 +53,23 @@ class Database:
         self.embedded = embedded
         self.dsn = dsn
         """The address with its password, as libpq reads it: a secret."""
+        autocommit = Autocommit(pool, pool_timeout_seconds=pool_timeout_seconds)
+        self.credentials = CredentialStore(autocommit)
+        """Whose a credential is."""
+        self.rate_limits = RateLimiter(autocommit, key_ring=key_ring)
+        """How often callers may ask."""
+        self.audited = asyncio.Event()
+        """Set after every commit that may have added to the audit trail."""
         self._pool = pool
         self._key_ring = key_ring
         self._pool_timeout_seconds = pool_timeout_seconds
 
     def unit_of_work(self, scope: AccessScope) -> UnitOfWork:
         """Return a unit of work; it takes its connection when it needs one."""
-        return UnitOfWork(self._transaction(), scope=scope, key_ring=self._key_ring)
+        transaction = self._transaction(scope.sql_settings)
+        return UnitOfWork(
+            transaction, scope=scope, key_ring=self._key_ring, on_audited=self.audited.set
+        )
 
     async def ping(self) -> None:
         """Ask the database for an answer.
@@ -76,8 +91,10 @@ class Database:
             in_use=self._pool.get_size() - idle, idle=idle, limit=self._pool.get_max_size()
         )
 
-    def _transaction(self) -> Transaction:
-        return Transaction(self._pool, pool_timeout_seconds=self._pool_timeout_seconds)
+    def _transaction(self, settings: str = "") -> Transaction:
+        return Transaction(
+            self._pool, pool_timeout_seconds=self._pool_timeout_seconds, settings=settings
+        )
 
 
 @asynccontextmanager
@@ -100,14 +117,43 @@ async def open_database(
         else:
             dsn = _libpq_form(settings.url.get_secret_value())
         await migrate(dsn)
-        pool = await stack.enter_async_context(
-            open_pool(
-                dsn,
-                max_size=settings.pool_size + settings.max_overflow,
-                statement_timeout_seconds=settings.statement_timeout_seconds,
-                application_name="youworker",
-            )
-        )
+        yield await stack.enter_async_context(_connected(dsn, settings, key_ring))
+
+
+@asynccontextmanager
+async def attach_database(
+    settings: DatabaseSettings, *, key_ring: KeyRing, data_dir: Path
+) -> AsyncIterator[Database]:
+    """Open a database that is there already, next to the product that may have it open.
+
+    Nothing is made and nothing is migrated.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be reached.
+        SchemaError: Its tables are those of another version of the program.
+        EmbeddedPostgresError: There is no embedded database, or it cannot be served or reached.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.url is None:
+            dsn = await stack.enter_async_context(attach_postgres(data_dir / "postgres"))
+        else:
+            dsn = _libpq_form(settings.url.get_secret_value())
+        if await current_revision(dsn) != REVISION:
+            raise SchemaError("the database is of another version; run 'youworker migrate'")
+        yield await stack.enter_async_context(_connected(dsn, settings, key_ring))
+
+
+@asynccontextmanager
+async def _connected(
+    dsn: str, settings: DatabaseSettings, key_ring: KeyRing
+) -> AsyncIterator[Database]:
+    async with open_pool(
+        dsn,
+        max_size=settings.pool_size + settings.max_overflow,
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+        application_name="youworker",
+        role=APP_ROLE,
+    ) as pool:
         yield Database(
             pool,
             dsn=dsn,

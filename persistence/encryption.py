@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from persistence.errors import DecryptionError, EncryptionKeyError
 
 _HASH_KEY_PURPOSE = b"youworker keyed hash v1"
+_SEAL_KEY_PURPOSE = b"youworker audit seal v1"
 _TEXT_ERRORS = "surrogatepass"  # half an emoji from a careless client must survive, not crash
 
 
@@ -42,9 +43,8 @@ class KeyRing:
                 "an encryption key is not 32 url-safe base64 bytes; "
                 "make one with KeyRing.generate_key()"
             ) from exc
-        self._hash_key = HKDF(
-            algorithm=hashes.SHA256(), length=32, salt=None, info=_HASH_KEY_PURPOSE
-        ).derive(keys[-1].encode("ascii"))
+        self._hash_key = _derive(keys[-1], _HASH_KEY_PURPOSE)
+        self._seal_key = _derive(keys[-1], _SEAL_KEY_PURPOSE)
 
     def __repr__(self) -> str:
         return "KeyRing(***)"
@@ -130,3 +130,12 @@ class KeyRing:
         """Return the hash by which an encrypted value is found: equal values, equal hashes."""
         data = value.encode("utf-8", _TEXT_ERRORS) if isinstance(value, str) else value
         return hmac.new(self._hash_key, data, hashlib.sha256).hexdigest()
+
+    def seal(self, data: bytes) -> bytes:
+        """Return a digest that nobody can make without the keys; as lasting as `keyed_hash`."""
+        return hmac.digest(self._seal_key, data, "sha256")
+
+
+def _derive(key: str, purpose: bytes) -> bytes:
+    derivation = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose)
+    return derivation.derive(key.encode("ascii"))

@@ -7,6 +7,10 @@ PersistenceError
 │   ├── Conflict
 │   │   ├── UsernameTaken
 │   │   ├── DocumentExists
+│   │   ├── GroupNameTaken
+│   │   ├── MembershipExists
+│   │   ├── LastGroupAdmin
+│   │   ├── NotAMember
 │   │   └── RunInProgress
 │   ├── NotFound
 │   └── InvalidValue
@@ -19,6 +23,7 @@ PersistenceError
 │   ├── DataDirInUse
 │   └── EmbeddedPostgresFailed
 └── AccessDenied
+    └── UserLockedOut
 """
 
 
@@ -48,6 +53,22 @@ class UsernameTaken(Conflict):
 
 class DocumentExists(Conflict):
     """The owner has a document with the same content."""
+
+
+class GroupNameTaken(Conflict):
+    """The installation has a group of that name; letter case does not count."""
+
+
+class MembershipExists(Conflict):
+    """The user is in the group already."""
+
+
+class LastGroupAdmin(Conflict):
+    """Without this admin nobody could administer the group."""
+
+
+class NotAMember(Conflict):
+    """A document can be shared only with a group that its owner is in."""
 
 
 class RunInProgress(Conflict):
@@ -96,3 +117,7 @@ class EmbeddedPostgresFailed(EmbeddedPostgresError):
 
 class AccessDenied(PersistenceError):
     """The scope may not do this at all, whatever the row."""
+
+
+class UserLockedOut(AccessDenied):
+    """The user was deactivated, or the account is being deleted."""

@@ -18,10 +18,20 @@ IDLE_TRANSACTION_SECONDS = 60
 IDLE_CONNECTION_SECONDS = 300
 """After so long an unused connection is closed, down to one."""
 
+APP_ROLE = "youworker_app"
+"""What units of work act as: it owns nothing, and row-level security applies to it."""
+AGENT_ROLE = "youworker_agent"
+"""What checkpoints are read and written as: it reaches their tables and no others."""
+
 
 @asynccontextmanager
 async def open_pool(
-    dsn: str, *, max_size: int, statement_timeout_seconds: float, application_name: str
+    dsn: str,
+    *,
+    max_size: int,
+    statement_timeout_seconds: float,
+    application_name: str,
+    role: str,
 ) -> AsyncIterator["asyncpg.Pool[Row]"]:
     """Open a pool that replaces connections which the server closed.
 
@@ -41,6 +51,7 @@ async def open_pool(
             reset=_leave_as_it_is,
             server_settings={
                 "application_name": application_name,
+                "role": role,
                 "statement_timeout": milliseconds,
                 "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS}s",
                 "jit": "off",

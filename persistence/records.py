@@ -10,6 +10,7 @@ T = TypeVar("T")
 Role = Literal["user", "assistant"]
 RunStatus = Literal["running", "success", "cancelled", "error"]
 DocumentStatus = Literal["pending", "indexed", "failed"]
+GroupRole = Literal["member", "admin"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +53,59 @@ class ApiKey:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyOwner:
-    """A key and whom it stands for; whether either is still good is for the caller to judge."""
+    """What decides about a key that somebody sent, and whom it stands for."""
 
-    key: ApiKey
+    key_id: int
     user: User
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def is_good_at(self, now: datetime) -> bool:
+        """Whether the key lets its user in."""
+        return self.user.is_active and _lasts(self.expires_at, self.revoked_at, now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """A login session."""
+
+    id: UUID
+    user_id: int
+    api_key_id: int | None
+    """The key that it was opened with, and ends with."""
+    method: str
+    scopes: tuple[str, ...]
+    """What it is restricted to, as the key was; empty means that it is not."""
+    generation: int
+    """How often it was refreshed."""
+    expires_at: datetime
+    revoked_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoginOwner:
+    """A login that somebody claims, and whose it is."""
+
+    login: Login
+    """Its key's revocation counts as its own."""
+    user: User
+    key_expires_at: datetime | None
+    """When the key that it was opened with ends, and the login with it."""
+
+    def is_good_at(self, now: datetime) -> bool:
+        """Whether the login lets its user in."""
+        return (
+            self.user.is_active
+            and _lasts(self.login.expires_at, self.login.revoked_at, now)
+            and _lasts(self.key_expires_at, None, now)
+        )
+
+
+def _lasts(expires_at: datetime | None, revoked_at: datetime | None, now: datetime) -> bool:
+    return revoked_at is None and (expires_at is None or now < expires_at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +176,25 @@ class NewToolRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolRun(NewToolRun):
+    """A tool call that was kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountCounts:
+    """How much a user has; nothing that others share with them."""
+
+    sessions: int
+    messages: int
+    documents: int
+    bytes: int
+    """The size of the documents' originals."""
+    api_keys: int
+    """The revoked ones too."""
+    groups: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """A document that a user gave."""
 
@@ -143,9 +212,49 @@ class Document:
     tags: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
-    is_private: bool = True
     group_id: int | None = None
-    """The group that may read it, when it is not private."""
+    """The group that may read it."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether its owner alone may read it."""
+        return self.group_id is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """People who share documents."""
+
+    id: int
+    name: str
+    description: str
+    member_count: int
+    role: GroupRole | None
+    """The caller's own; None for the system, which sees groups that it is not in."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """Somebody in a group."""
+
+    user_id: int
+    username: str
+    role: GroupRole
+    joined_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderSync:
+    """What changed when an identity provider named a user's groups; ids of groups."""
+
+    made: tuple[int, ...]
+    """Groups that there were not; nobody administers them but the provider."""
+    joined: tuple[int, ...]
+    left: tuple[int, ...]
+    names_taken: int
+    """How many names belong to groups that people made here; into those nobody is put."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +267,51 @@ class AuditEntry:
     success: bool = True
     actor_id: int | None = None
     actor_name: str | None = None
+    group_id: int | None = None
+    """The group that it concerns; its admins may read the entry."""
     ip: str | None = None
     user_agent: str | None = None
     correlation_id: str | None = None
     details: dict[str, Any] | None = field(default=None)
     """Stored encrypted, so it may quote content."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRecord:
+    """An entry as it stands in the trail."""
+
+    id: int
+    created_at: datetime
+    action: str
+    resource_type: str
+    resource_id: str | None
+    success: bool
+    actor_id: int | None
+    actor_name: str | None
+    group_id: int | None
+    ip: str | None
+    user_agent: str | None
+    correlation_id: str | None
+    details: dict[str, Any] | None
+    system_reason: str | None
+    """Why the system itself acted, if it did."""
+    readable: bool
+    """False for an entry whose encrypted part was not written for it; that part is None then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditFilters:
+    """What of the trail to look at; None is no condition."""
+
+    actor_id: int | None = None
+    action: str | None = None
+    """`noun.verb`, or a noun alone for everything that was done to such things."""
+    resource_type: str | None = None
+    resource_id: str | None = None
+    """Goes with `resource_type`."""
+    success: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """Not included."""
+    correlation_id: str | None = None
+    group_id: int | None = None

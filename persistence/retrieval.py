@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -43,12 +44,25 @@ class DocumentJudge(Protocol):
         ...
 
 
+class GroupJudge(Protocol):
+    """Tells which groups the scope's user is in."""
+
+    async def ids(self) -> frozenset[int]:
+        """The ids of the groups."""
+        ...
+
+
 class DocumentUnit(Protocol):
     """A unit of work, as far as searching needs one."""
 
     @property
     def documents(self) -> DocumentJudge:
         """The documents under the unit's scope."""
+        ...
+
+    @property
+    def groups(self) -> GroupJudge:
+        """The groups under the unit's scope."""
         ...
 
 
@@ -111,6 +125,24 @@ class Retriever:
         """Take the document out of the index."""
         await self._index.delete(document_id)
 
+    async def share(self, document_id: int, group_id: int | None) -> None:
+        """Let searches of a group look at the document, or of none; nothing is embedded anew.
+
+        Whether the group may see what they find is for the database to say.
+
+        Raises:
+            VectorIndexError: the index did not take it.
+        """
+        await self._index.share(document_id, group_id)
+
+    async def unshare(self, group_id: int, *, owner_id: int | None = None) -> None:
+        """Let searches of a group no longer look at anything, or at anything of one owner's.
+
+        Raises:
+            VectorIndexError: the index did not take it.
+        """
+        await self._index.unshare(group_id, owner_id=owner_id)
+
     async def search(
         self,
         query: str,
@@ -128,6 +160,7 @@ class Retriever:
         if limit < 1 or not query.strip():
             return []
         [vector] = await self._embedder.embed([query])
+        scope = await self._with_groups(scope)
         candidates = limit * _CANDIDATES_PER_RESULT
         while True:
             hits = await self._index.search(
@@ -161,6 +194,11 @@ class Retriever:
     async def ping(self) -> None:
         """Return when the index answers."""
         await self._index.ping()
+
+    async def _with_groups(self, scope: AccessScope) -> AccessScope:
+        """The scope with the groups of this moment, whatever it said before."""
+        async with self._database.unit_of_work(scope) as unit:
+            return replace(scope, group_ids=await unit.groups.ids())
 
     async def _visible(
         self, document_ids: Collection[int], scope: AccessScope

@@ -48,8 +48,19 @@ _ERROR_BY_SQLSTATE: dict[str, type[PersistenceError]] = {
 class Transaction:
     """Takes a connection from the pool at its first statement and gives it back at `close`."""
 
-    def __init__(self, pool: "asyncpg.Pool[Row]", *, pool_timeout_seconds: float) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[Row]", *, pool_timeout_seconds: float, settings: str = ""
+    ) -> None:
+        """Prepare a transaction.
+
+        Args:
+            pool: Where the connection comes from.
+            pool_timeout_seconds: How long to wait for it.
+            settings: What is set for the length of the transaction; without a principal in it,
+                row-level security shows no row.
+        """
         self._pool = pool
+        self._opening = f"BEGIN;{settings}"
         self._pool_timeout_seconds = pool_timeout_seconds
         self._connection: PoolConnectionProxy[Row] | None = None
 
@@ -110,7 +121,7 @@ class Transaction:
     async def _begin(self) -> "PoolConnectionProxy[Row]":
         async with asyncio.timeout(self._pool_timeout_seconds):
             self._connection = connection = await self._pool.acquire()
-        await connection.execute("BEGIN")
+        await connection.execute(self._opening)
         return connection
 
     async def _release(self) -> None:

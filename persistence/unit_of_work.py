@@ -1,14 +1,22 @@
 """The unit of work: the repositories over one transaction, under one scope."""
 
+from collections.abc import Callable
 from functools import cached_property
 from types import TracebackType
 from typing import Self
 
 from persistence.access import AccessScope
 from persistence.encryption import KeyRing
+from persistence.notifications import Channel, notify
+from persistence.repositories.accounts import AccountRepository
 from persistence.repositories.api_keys import ApiKeyRepository
 from persistence.repositories.audit import AuditRepository
+from persistence.repositories.audit_seals import AuditSealRepository
 from persistence.repositories.documents import DocumentRepository
+from persistence.repositories.groups import GroupRepository
+from persistence.repositories.identities import IdentityRepository
+from persistence.repositories.login_sessions import LoginSessionRepository
+from persistence.repositories.memberships import MembershipRepository
 from persistence.repositories.messages import MessageRepository
 from persistence.repositories.runs import RunRepository
 from persistence.repositories.sessions import SessionRepository
@@ -23,10 +31,19 @@ class UnitOfWork:
     The connection is taken at the first statement, so that opening one costs nothing.
     """
 
-    def __init__(self, transaction: Transaction, *, scope: AccessScope, key_ring: KeyRing) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        *,
+        scope: AccessScope,
+        key_ring: KeyRing,
+        on_audited: Callable[[], None] | None = None,
+    ) -> None:
+        """Args: on_audited: called after a commit that may have added to the audit trail."""
         self.scope = scope
         self._key_ring = key_ring
         self._transaction = transaction
+        self._on_audited = on_audited
 
     async def __aenter__(self) -> Self:
         return self
@@ -46,6 +63,16 @@ class UnitOfWork:
             DatabaseUnavailable: The database broke off; whether it committed is not known.
         """
         await self._transaction.commit()
+        if self._on_audited is not None and "audit" in vars(self):  # put there by cached_property
+            self._on_audited()
+
+    async def notify(self, channel: Channel, payload: str) -> None:
+        """Tell whoever listens on any replica, when this is committed.
+
+        Raises:
+            InvalidValue: The payload is too long for a notification.
+        """
+        await notify(self._transaction, channel, payload)
 
     @cached_property
     def users(self) -> UserRepository:
@@ -53,9 +80,24 @@ class UnitOfWork:
         return UserRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
+    def account(self) -> AccountRepository:
+        """The user's account as a whole."""
+        return AccountRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
     def api_keys(self) -> ApiKeyRepository:
         """The API keys."""
         return ApiKeyRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def logins(self) -> LoginSessionRepository:
+        """The login sessions."""
+        return LoginSessionRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def identities(self) -> IdentityRepository:
+        """Whom identity providers mean."""
+        return IdentityRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
     def sessions(self) -> SessionRepository:
@@ -83,6 +125,21 @@ class UnitOfWork:
         return DocumentRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
+    def groups(self) -> GroupRepository:
+        """The groups."""
+        return GroupRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def memberships(self) -> MembershipRepository:
+        """Who is in which group."""
+        return MembershipRepository(self._transaction, self.scope, self._key_ring, self.groups)
+
+    @cached_property
     def audit(self) -> AuditRepository:
         """The audit trail, written in the same transaction as the act."""
         return AuditRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def audit_seals(self) -> AuditSealRepository:
+        """The seals of the audit trail."""
+        return AuditSealRepository(self._transaction, self.scope, self._key_ring)

@@ -4,16 +4,21 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.account.routes import router as account_router
+from server.audit.routes import router as audit_router
+from server.auth.routes import router as auth_router
 from server.bootstrap import Resources
 from server.chat.routes import router as chat_router
+from server.chat.websocket import router as socket_router
+from server.documentation import install_documentation
 from server.documents.routes import router as documents_router
+from server.doors import add_doors
 from server.error_responses import install_error_answers
+from server.groups.routes import router as groups_router
 from server.health.routes import router as health_router
-from server.middleware.body_limit import BodyLimitMiddleware
-from server.middleware.correlation import CorrelationMiddleware
+from server.openapi import describe_fully
+from server.sso.routes import router as sso_router
 from server.users.routes import router as users_router
 
 DESCRIPTION = """An on-premise AI agent: it reasons with a local model, calls tools over MCP and
@@ -23,37 +28,13 @@ Send an API key as `Authorization: Bearer <key>` or `X-API-Key`. Every error has
 `{"error": {"message", "code", "details"}}`; a thing that you may not see is 404. Every answer
 carries `X-Correlation-ID`."""
 
-UPLOAD_PATH = "/v1/ingest/upload"
-FORM_OVERHEAD_BYTES = 1024 * 1024
-DOCUMENTATION_PATHS = frozenset({"/docs", "/redoc"})
-OWN_RESOURCES_ALONE = "default-src 'self' 'unsafe-inline' data: blob:"
-
-
-class _OfflinePagesMiddleware:
-    """Forbids the documentation pages to load anything from elsewhere.
-
-    They come with their scripts, but ReDoc's asks for its maker's logo.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Adds the policy to the answers of these pages."""
-
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Content-Security-Policy"] = OWN_RESOURCES_ALONE
-            await send(message)
-
-        documentation = scope["type"] == "http" and scope["path"] in DOCUMENTATION_PATHS
-        await self._app(scope, receive, send_with_policy if documentation else send)
-
 
 def create_app(resources: Resources) -> FastAPI:
     """Builds the application; whoever opened the resources closes them."""
     settings = resources.settings
-    app = FastAPIOffline(  # its /docs and /redoc load nothing from elsewhere
+    app = FastAPIOffline(  # has the scripts and styles of the documentation's pages
+        docs_url=None,
+        redoc_url=None,
         title="YouWorker",
         version=version("youworker"),
         description=DESCRIPTION,
@@ -63,22 +44,37 @@ def create_app(resources: Resources) -> FastAPI:
         type(service): service
         for service in (
             settings.api,
-            resources.authenticator,
+            resources.doors.auth,
+            resources.doors.authenticator,
+            resources.doors.cookies,
+            resources.doors.sso,
+            resources.doors.attempt_cookie,
+            resources.revocation,
             resources.chat,
             resources.documents,
+            resources.sharing,
+            resources.groups,
             resources.users,
+            resources.account,
+            resources.audit,
             resources.health,
         )
     }
-    for router in (chat_router, documents_router, users_router):
-        app.include_router(router, prefix="/v1")
-    app.include_router(health_router)
+    for router in (
+        auth_router,
+        chat_router,
+        socket_router,
+        documents_router,
+        groups_router,
+        sso_router,
+        users_router,
+        account_router,
+        audit_router,
+        health_router,
+    ):
+        app.include_router(router)
     install_error_answers(app)
-    limits = {UPLOAD_PATH: settings.api.max_upload_bytes + FORM_OVERHEAD_BYTES}
-    app.add_middleware(
-        BodyLimitMiddleware,
-        limit_for=lambda path: limits.get(path, settings.api.max_body_bytes),
-    )
-    app.add_middleware(_OfflinePagesMiddleware)
-    app.add_middleware(CorrelationMiddleware)
+    describe_fully(app)
+    install_documentation(app)
+    add_doors(app, resources)
     return app

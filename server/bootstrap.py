@@ -14,23 +14,47 @@ from graph.llm.chat_model import open_chat_models, open_model_address
 from graph.settings import AgentSettings
 from loaders.pipeline import open_pipeline
 from persistence.access import AccessScope
+from persistence.audit_chain import AuditChain
 from persistence.blobs import BlobStore
 from persistence.checkpoints import open_checkpointer
 from persistence.database import Database, open_database
 from persistence.encryption import KeyRing
+from persistence.notifications import open_notifications
+from persistence.rate_limits import RateLimiter
 from persistence.records import User
 from persistence.retrieval import Retriever
 from persistence.vectors.embeddings import OllamaEmbedder
 from persistence.vectors.index import open_index
+from server.account.eraser import AccountEraser, keep_resuming
+from server.account.service import AccountService
+from server.audit.sealer import keep_sealed
+from server.audit.service import AuditService
+from server.auth.service import AuthService
 from server.chat.service import ChatService
 from server.documents.service import DocumentService
+from server.documents.sharing import DocumentSharing
+from server.erasure.documents import DocumentEraser
+from server.erasure.sessions import SessionEraser
+from server.groups.service import GroupService
 from server.health.service import HealthService
 from server.installation import InstallationSecrets
 from server.runs.executor import RunExecutor
 from server.runs.lease import Lease, keep_leases
 from server.runs.recorder import RunRecorder
+from server.security.cookies import LoginCookies
 from server.security.credentials import Authenticator
+from server.security.csrf import CsrfTokens
+from server.security.forward_auth import ForwardedIdentity, ForwardedUsers
+from server.security.local_login import LocalLogin
+from server.security.login_tokens import LoginTokens
+from server.security.logins import LoginService
+from server.security.networks import Networks
+from server.security.provisioning import Provisioner
+from server.security.revocation import Revocation, open_revocation
+from server.security.sso.attempt_cookie import AttemptCookie
+from server.security.tokens import TokenSigner
 from server.settings import LlmSettings, Settings
+from server.sso.service import SsoService
 from server.users.service import UserService
 from tools.catalog import open_catalog
 from tools.scope import ScopeSigner
@@ -44,15 +68,34 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doors:
+    """What decides who comes in."""
+
+    authenticator: Authenticator
+    rate_limiter: RateLimiter
+    auth: AuthService
+    logins: LoginService
+    cookies: LoginCookies
+    sso: SsoService
+    attempt_cookie: AttemptCookie
+    csrf: CsrfTokens
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """What the routes work with."""
 
     settings: Settings
-    authenticator: Authenticator
+    doors: Doors
+    revocation: Revocation
     executor: RunExecutor
     chat: ChatService
     documents: DocumentService
+    sharing: DocumentSharing
+    groups: GroupService
     users: UserService
+    account: AccountService
+    audit: AuditService
     health: HealthService
 
 
@@ -75,6 +118,10 @@ async def open_resources(
             open_model_address(settings.llm),
             open_database(settings.database, key_ring=key_ring, data_dir=data_dir),
         )
+        chain = AuditChain(database, key_ring)
+        await enter(keep_sealed(chain, database.audited))
+        notifications = await enter(open_notifications(database.dsn))
+        revocation = await enter(open_revocation(database, notifications))
         checkpointer = await enter(open_checkpointer(database.dsn, key_ring))
         retriever = await _open_retriever(llm, database, key_ring, data_dir, stack)
         pipeline = await enter(open_pipeline(settings.ingest))
@@ -88,20 +135,31 @@ async def open_resources(
         lease = Lease(database)
         await enter(keep_leases(lease, executor.live_ids))
         stack.push_async_callback(executor.stop)
+        blobs = BlobStore(data_dir / "blobs", key_ring)
+        document_eraser = DocumentEraser(database=database, blobs=blobs, retriever=retriever)
+        session_eraser = SessionEraser(
+            database=database, executor=executor, checkpointer=checkpointer
+        )
+        account_eraser = AccountEraser(
+            database=database, sessions=session_eraser, documents=document_eraser
+        )
+        sharing = DocumentSharing(database, retriever)
         documents = DocumentService(
             database=database,
-            blobs=BlobStore(data_dir / "blobs", key_ring),
+            blobs=blobs,
             pipeline=pipeline,
             retriever=retriever,
+            sharing=sharing,
+            eraser=document_eraser,
             max_file_bytes=settings.ingest.max_file_bytes,
             max_passages=settings.ingest.max_passages,
         )
         await documents.discard_abandoned()
+        await enter(keep_resuming(account_eraser))
         yield Resources(
             settings=settings,
-            authenticator=Authenticator(
-                database, root_key=secrets.root_api_key, root=await _ensure_root(database)
-            ),
+            doors=_build_doors(database, key_ring, settings, secrets, await _ensure_root(database)),
+            revocation=revocation,
             executor=executor,
             chat=ChatService(
                 database=database,
@@ -111,10 +169,17 @@ async def open_resources(
                 default_model=llm.chat_model,
                 catalog=catalog,
                 signer=signer,
-                checkpointer=checkpointer,
+                eraser=session_eraser,
+                revocation=revocation,
             ),
             documents=documents,
+            sharing=sharing,
+            groups=GroupService(database, retriever),
             users=UserService(database),
+            account=AccountService(
+                database=database, blobs=blobs, sessions=session_eraser, eraser=account_eraser
+            ),
+            audit=AuditService(database, chain),
             health=HealthService(
                 {
                     "database": database.ping,
@@ -124,6 +189,44 @@ async def open_resources(
                 catalog,
             ),
         )
+
+
+def _build_doors(
+    database: Database,
+    key_ring: KeyRing,
+    settings: Settings,
+    secrets: InstallationSecrets,
+    root: User,
+) -> Doors:
+    security = settings.security
+    signer = TokenSigner(secrets.jwt_secret)
+    csrf = CsrfTokens(secrets.jwt_secret)
+    authenticator = Authenticator(database, root_key=secrets.root_api_key, root=root, tokens=signer)
+    logins = LoginService(
+        database,
+        LoginTokens(signer, csrf, access_seconds=security.access_token_seconds),
+        login_seconds=security.login_seconds,
+    )
+    provisioner = Provisioner(database)
+    forwarded = ForwardedIdentity(
+        security.authentik, trusted_proxies=Networks(security.trusted_proxies)
+    )
+    return Doors(
+        authenticator=authenticator,
+        rate_limiter=database.rate_limits,
+        auth=AuthService(
+            authenticator,
+            logins,
+            csrf,
+            forwarded=ForwardedUsers(forwarded, provisioner=provisioner, logins=logins),
+            local=LocalLogin(database) if settings.app_env == "development" else None,
+        ),
+        logins=logins,
+        sso=SsoService(security.oidc, key_ring=key_ring, provisioner=provisioner, logins=logins),
+        attempt_cookie=AttemptCookie(secure=settings.production),
+        cookies=LoginCookies(secure=settings.production, max_age_seconds=security.login_seconds),
+        csrf=csrf,
+    )
 
 
 def _agent_settings(settings: Settings) -> AgentSettings:

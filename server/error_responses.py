@@ -6,24 +6,31 @@ from typing import Any
 import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 
 from graph.errors import AgentError, ModelNotAllowed, ModelUnavailable
 from loaders.errors import LoaderError
 from persistence.errors import (
     DatabaseUnavailable,
+    GroupNameTaken,
     InvalidValue,
+    LastGroupAdmin,
+    MembershipExists,
     NotFound,
     PersistenceError,
     RunInProgress,
+    UserLockedOut,
     UsernameTaken,
 )
 from persistence.vectors.errors import EmbeddingError, IndexUnavailable
 from server.errors import (
     BadRequest,
     DatabaseFailed,
+    GroupNameExists,
+    GroupNeedsAdmin,
     InternalError,
+    MemberExists,
     ModelFailed,
     NotAuthenticated,
     ResourceNotFound,
@@ -43,6 +50,10 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], Callable[[], ServerError]]] = (
     (NotFound, ResourceNotFound),
     (RunInProgress, RunConflict),
     (UsernameTaken, UsernameExists),
+    (GroupNameTaken, GroupNameExists),
+    (MembershipExists, MemberExists),
+    (LastGroupAdmin, GroupNeedsAdmin),
+    (UserLockedOut, NotAuthenticated),
     (InvalidValue, BadRequest),
     (DatabaseUnavailable, lambda: Unavailable("The database is not reachable just now.")),
     (IndexUnavailable, lambda: Unavailable("The document index is not reachable just now.")),
@@ -93,7 +104,7 @@ def install_error_answers(app: FastAPI) -> None:
         return error_answer(translated)
 
     async def answer_invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows for the checker
+        assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101 - narrows for the checker
         faults = [
             {"field": ".".join(str(part) for part in fault["loc"]), "problem": fault["msg"]}
             for fault in error.errors()
@@ -108,19 +119,14 @@ def install_error_answers(app: FastAPI) -> None:
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(ServerError, answer)
     app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, answer_http)
 
 
 def responses(*kinds: type[ServerError]) -> dict[int | str, dict[str, Any]]:
-    """Documents the errors of a route in OpenAPI: its own and those that any route may answer."""
+    """Documents errors in OpenAPI; those that any route may answer are added to all routes."""
     documented: dict[int | str, dict[str, Any]] = {}
-    always: tuple[type[ServerError], ...] = (
-        BadRequest,
-        NotAuthenticated,
-        InternalError,
-        Unavailable,
-    )
-    for kind in (*kinds, *always):
+    for kind in kinds:
         entry = documented.setdefault(
             kind.status,
             {"description": "", "content": {"application/json": {"schema": _ERROR_SCHEMA}}},

@@ -3,17 +3,32 @@
 ServerError
 ├── BadRequest            400  VALIDATION_ERROR and kin
 │   ├── UnknownModel      400
-│   └── UnsupportedMedia  400
+│   ├── NotConfirmed      400
+│   ├── UnsupportedMedia  400
+│   └── UnsupportedMessage 400
 ├── NotAuthenticated      401
-│   └── InvalidApiKey     401
+│   ├── InvalidApiKey     401
+│   ├── LoginFailed       401
+│   └── TokenExpired      401
 ├── NotAuthorized         403
+│   ├── AccountClosed     403
+│   ├── CsrfRefused       403
+│   ├── IpNotAllowed      403
+│   ├── NotGroupAdmin     403
+│   └── UsernameUnusable  403
 ├── ResourceNotFound      404  and one for each kind of thing
 ├── Conflict              409
 │   ├── RunConflict       409
 │   ├── RunElsewhere      409
+│   ├── RootAccount       409
+│   ├── GroupNeedsAdmin   409
 │   ├── IngestConflict    409
+│   ├── AccountExists     409
+│   ├── GroupNameExists   400
+│   ├── MemberExists      400
 │   └── UsernameExists    400
 ├── TooLarge              413
+├── RateLimited           429
 ├── InternalError         500
 ├── DatabaseFailed        500
 ├── UpstreamFailed        502
@@ -57,11 +72,25 @@ class BadRequest(ServerError):
     message = "The request is not valid."
 
 
+class UnsupportedMessage(BadRequest):
+    """A WebSocket's message is of a kind that this server does not take."""
+
+    code = "UNSUPPORTED_MESSAGE"
+    message = "This kind of message is not taken here."
+
+
 class UnknownModel(BadRequest):
     """A model that is not on the allow-list."""
 
     code = "UNKNOWN_MODEL"
     message = "This model is not available here."
+
+
+class NotConfirmed(BadRequest):
+    """The caller did not write down what is about to be destroyed."""
+
+    code = "CONFIRMATION_MISMATCH"
+    message = "Send your own username, letter for letter, as 'confirm'."
 
 
 class NotAuthenticated(ServerError):
@@ -79,6 +108,20 @@ class InvalidApiKey(NotAuthenticated):
     message = "This API key is not valid."
 
 
+class TokenExpired(NotAuthenticated):
+    """The token was good once; whoever can refreshes the login."""
+
+    code = "TOKEN_EXPIRED"
+    message = "This token has expired."
+
+
+class LoginFailed(NotAuthenticated):
+    """What an identity provider said, or a browser made of it, is not believed."""
+
+    code = "LOGIN_FAILED"
+    message = "This login could not be completed; begin again."
+
+
 class NotAuthorized(ServerError):
     """The caller may not do this."""
 
@@ -87,12 +130,57 @@ class NotAuthorized(ServerError):
     message = "You may not do this."
 
 
+class AccountClosed(NotAuthorized):
+    """The provider knows the user, but the account here is not open."""
+
+    code = "ACCOUNT_CLOSED"
+    message = "This account is not open; ask an administrator."
+
+
+class UsernameUnusable(NotAuthorized):
+    """The provider gives no username that an account could have."""
+
+    code = "USERNAME_UNUSABLE"
+    message = (
+        "The identity provider gives no usable username: letters, digits and . _ @ - are taken, "
+        "at most 100; ask an administrator."
+    )
+
+
+class CsrfRefused(NotAuthorized):
+    """A request with a login's cookies came without that login's CSRF token."""
+
+    code = "CSRF_VALIDATION_FAILED"
+    message = "Send the login's CSRF token as 'X-CSRF-Token'."
+
+
+class IpNotAllowed(NotAuthorized):
+    """The caller's address is not on the installation's allow-list."""
+
+    code = "IP_NOT_ALLOWED"
+    message = "Requests from your address are not allowed here."
+
+
+class NotGroupAdmin(NotAuthorized):
+    """The caller is in the group but does not administer it."""
+
+    code = "NOT_GROUP_ADMIN"
+    message = "Only an admin of the group may do this."
+
+
 class ResourceNotFound(ServerError):
     """The thing does not exist, or the caller may not know that it does."""
 
     status = 404
     code = "RESOURCE_NOT_FOUND"
     message = "There is no such thing here."
+
+
+class OidcNotConfigured(ResourceNotFound):
+    """The installation has no identity provider."""
+
+    code = "OIDC_NOT_CONFIGURED"
+    message = "This installation has no login by OpenID Connect."
 
 
 class SessionNotFound(ResourceNotFound):
@@ -114,6 +202,13 @@ class DocumentNotFound(ResourceNotFound):
 
     code = "DOCUMENT_NOT_FOUND"
     message = "There is no such document."
+
+
+class GroupNotFound(ResourceNotFound):
+    """No such group, or none that the caller is in."""
+
+    code = "GROUP_NOT_FOUND"
+    message = "There is no such group."
 
 
 class UserNotFound(ResourceNotFound):
@@ -139,6 +234,29 @@ class UsernameExists(Conflict):
     message = "This username is taken."
 
 
+class GroupNameExists(Conflict):
+    """The group name is taken."""
+
+    status = 400
+    code = "GROUP_NAME_EXISTS"
+    message = "This group name is taken."
+
+
+class MemberExists(Conflict):
+    """The user is in the group already."""
+
+    status = 400
+    code = "MEMBERSHIP_EXISTS"
+    message = "This user is a member already."
+
+
+class AccountExists(Conflict):
+    """The provider's user has the name of an account that is not theirs."""
+
+    code = "ACCOUNT_EXISTS"
+    message = "Another account has this username already; ask an administrator."
+
+
 class RunConflict(Conflict):
     """The session is answering another message."""
 
@@ -151,6 +269,20 @@ class RunElsewhere(Conflict):
 
     code = "RUN_ELSEWHERE"
     message = "Another server executes this run; ask that one, or try again in half a minute."
+
+
+class GroupNeedsAdmin(Conflict):
+    """Without this admin nobody could administer the group."""
+
+    code = "LAST_GROUP_ADMIN"
+    message = "A group that has members keeps an admin; make somebody else one first."
+
+
+class RootAccount(Conflict):
+    """The root account stays as long as the installation does."""
+
+    code = "ROOT_ACCOUNT"
+    message = "The root account cannot be deleted."
 
 
 class IngestConflict(Conflict):
@@ -166,6 +298,14 @@ class TooLarge(ServerError):
     status = 413
     code = "UPLOAD_TOO_LARGE"
     message = "This is larger than the server takes."
+
+
+class RateLimited(ServerError):
+    """The caller asked too often."""
+
+    status = 429
+    code = "RATE_LIMIT_EXCEEDED"
+    message = "You ask too often; try again later."
 
 
 class InternalError(ServerError):

@@ -33,6 +33,8 @@ def configure_logging(*, level: str, json: bool) -> None:
     # The MCP library quotes messages that it cannot read, in part through the root logger itself.
     handler.addFilter(lambda record: record.name != "root")
     logging.getLogger("mcp").setLevel(logging.CRITICAL)
+    # Uvicorn takes a handshake that was refused in so many words for a fault of the application.
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refused_handshake)
     # A log line that cannot be written must not end up on stderr with everything it quoted.
     logging.raiseExceptions = False
     root = logging.getLogger()
@@ -46,6 +48,10 @@ def configure_logging(*, level: str, json: bool) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _is_no_refused_handshake(record: logging.LogRecord) -> bool:
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 def describe(error: BaseException) -> dict[str, Any]:

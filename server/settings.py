@@ -1,16 +1,19 @@
 """The settings of the product: each folder's slice, composed once and checked for production."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from cryptography.fernet import Fernet
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from graph.settings import AgentSettings, ChatModelSettings
 from loaders.settings import IngestSettings
 from persistence.settings import DatabaseSettings, EncryptionSettings, VectorSettings
 from server.errors import ConfigurationError
+from server.security.door_settings import DoorSettings
+from server.security.sso.settings import AuthentikSettings, OidcSettings
+from server.security.web_origins import OriginList
 from tools.settings import McpSettings
 
 ROOT_KEY_MIN_CHARS = 32
@@ -35,14 +38,28 @@ class ApiSettings(BaseModel):
     """Silence on an event stream after which a comment line keeps proxies awake."""
     shutdown_seconds: Annotated[int, Field(ge=1)] = 5
     """How long open requests may take to end when the server stops."""
+    cors_origins: OriginList = ()
+    """Pages of other origins that may act for a user whose browser has a cookie of ours."""
 
 
-class SecuritySettings(EncryptionSettings):
+class SecuritySettings(DoorSettings, EncryptionSettings):
     """The secrets of the installation (`SECURITY__*`)."""
 
     root_api_key: SecretStr | None = None
     jwt_secret: SecretStr | None = None
-    """Signs the scope that tools receive."""
+    """Signs the tokens of logins and the scope that tools receive."""
+    access_token_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
+    """After so long a login's token is refreshed."""
+    login_seconds: Annotated[int, Field(ge=60, le=365 * 86_400)] = 7 * 86_400
+    """After so long a login ends, however often it was refreshed."""
+    oidc: OidcSettings = OidcSettings()
+    authentik: AuthentikSettings = AuthentikSettings()
+
+    @model_validator(mode="after")
+    def _authentik_stands_behind_a_proxy(self) -> Self:
+        if self.authentik.configured and not self.trusted_proxies:
+            raise ValueError("authentik needs trusted_proxies, from which its word is taken")
+        return self
 
 
 class LlmSettings(ChatModelSettings, VectorSettings):
@@ -105,6 +122,9 @@ def check_production(settings: Settings) -> None:
     _require_strong("SECURITY__ROOT_API_KEY", security.root_api_key, ROOT_KEY_MIN_CHARS)
     _require_strong("SECURITY__JWT_SECRET", security.jwt_secret, JWT_SECRET_MIN_CHARS)
     _require_fernet_keys(security.chat_message_encryption_secret)
+    _require_tls("SECURITY__OIDC__ISSUER", security.oidc.issuer)
+    _require_tls("SECURITY__OIDC__REDIRECT_URL", security.oidc.redirect_url)
+    _require_tls("SECURITY__AUTHENTIK__JWKS_URL", security.authentik.jwks_url)
     if settings.allow_embedded:
         return
     embedded = {
@@ -125,6 +145,11 @@ def _require_strong(name: str, secret: SecretStr | None, least: int) -> None:
     if len(value) < least or len(set(value)) < 10:
         state = "too weak" if value else "not set"
         raise ConfigurationError(f"{name} is {state}: make one with {MAKE_TOKEN}")
+
+
+def _require_tls(name: str, address: str) -> None:
+    if address and not address.startswith("https://"):
+        raise ConfigurationError(f"{name} must begin with https:// when APP_ENV is production.")
 
 
 def _require_fernet_keys(secret: SecretStr | None) -> None:

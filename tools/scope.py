@@ -39,7 +39,6 @@ class _Claims(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     sub: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]
-    groups: list[int]
     root: bool
     run: str
     exp: int
@@ -68,6 +67,8 @@ class ScopeSigner:
     def sign(self, scope: AccessScope, *, run_id: str) -> str:
         """Return a token that lets tools act for a user until it expires.
 
+        It says who the user is, not what the user may see: that is asked when it matters.
+
         Raises:
             ValueError: The scope is the product's own, not a user's; tools never act for that.
         """
@@ -78,7 +79,6 @@ class ScopeSigner:
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": str(scope.user_id),
-            "groups": sorted(scope.group_ids),
             "root": scope.is_root,
             "run": run_id,
             "iat": now,
@@ -120,7 +120,6 @@ class ScopeSigner:
             raise InvalidCaller("The caller token is malformed.") from error
         if self._clock() >= sound.exp:
             raise InvalidCaller("The caller token has expired.")
-        scope = AccessScope(
-            user_id=int(sound.sub), group_ids=frozenset(sound.groups), is_root=sound.root
+        return Caller(
+            scope=AccessScope(user_id=int(sound.sub), is_root=sound.root), run_id=sound.run
         )
-        return Caller(scope=scope, run_id=sound.run)

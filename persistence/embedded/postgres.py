@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,11 +18,12 @@ from persistence.embedded.account import Account
 from persistence.embedded.binaries import Programs, find_programs
 from persistence.embedded.cluster import SUPERUSER, Cluster
 from persistence.embedded.guard import Orders
-from persistence.errors import EmbeddedPostgresFailed
+from persistence.errors import DataDirInUse, EmbeddedPostgresFailed
 
 START_TIMEOUT_SECONDS = 60
 """Enough for the recovery of a large cluster after a crash."""
 STOP_TIMEOUT_SECONDS = 20
+ATTACH_TIMEOUT_SECONDS = 20
 CONNECT_TIMEOUT_SECONDS = 5
 PROBE_INTERVAL_SECONDS = 0.02
 GUARD_RESTART_DELAY_SECONDS = 1
@@ -93,6 +94,28 @@ async def open_postgres(folder: Path) -> AsyncIterator[str]:
                 watch.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await watch
+
+
+@asynccontextmanager
+async def attach_postgres(folder: Path) -> AsyncIterator[str]:
+    """Yield the address of the server of a folder, and serve only if no process does so already.
+
+    Nothing is made: a folder without a cluster stays without.
+
+    Raises:
+        EmbeddedPostgresFailed: There is no cluster, or its server does not start or answer.
+    """
+    cluster = Cluster(folder, Account.for_server())
+    if not cluster.data.exists():
+        raise EmbeddedPostgresFailed(f"there is no database in {str(folder)!r}")
+    async with AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(open_postgres(folder))
+        except DataDirInUse:
+            socket_folder = stack.enter_context(_socket_folder(cluster.data))
+            address = _address(cluster.password(), socket_folder)
+            await _wait_until_answering(address)
+        yield address
 
 
 class _Guarded:
@@ -198,6 +221,20 @@ async def _wait_until_ready(address: str, guard: _Guarded, log_file: Path) -> No
     except asyncpg.PostgresError as exc:
         raise EmbeddedPostgresFailed(f"the server refuses us; see {log_file}") from exc
     raise EmbeddedPostgresFailed(f"the server does not start; see {log_file}")
+
+
+async def _wait_until_answering(address: str) -> None:
+    """Connect until it works: the process whose server it is may be starting it just now."""
+    try:
+        async with asyncio.timeout(ATTACH_TIMEOUT_SECONDS):
+            while True:
+                with contextlib.suppress(*_NOT_READY, asyncpg.InvalidCatalogNameError):
+                    connection = await asyncpg.connect(address, timeout=CONNECT_TIMEOUT_SECONDS)
+                    await connection.close()
+                    return
+                await asyncio.sleep(PROBE_INTERVAL_SECONDS)
+    except (TimeoutError, asyncpg.PostgresError) as exc:
+        raise EmbeddedPostgresFailed("the server of another process does not answer") from exc
 
 
 async def _connect_once(address: str) -> None:

@@ -1,18 +1,27 @@
 """The tables, as SQLAlchemy Core knows them."""
 
-from persistence.models.accounts import api_keys, users
-from persistence.models.audit import audit_log
+from persistence.models.accounts import api_keys, identities, login_sessions, users
+from persistence.models.audit import audit_log, audit_seals, audit_unsealed
 from persistence.models.base import metadata
 from persistence.models.conversations import chat_sessions, messages, runs, tool_runs
 from persistence.models.documents import documents
+from persistence.models.groups import group_members, groups
+from persistence.models.limits import rate_limits
 
 __all__ = [
     "api_keys",
     "audit_log",
+    "audit_seals",
+    "audit_unsealed",
     "chat_sessions",
     "documents",
+    "group_members",
+    "groups",
+    "identities",
+    "login_sessions",
     "messages",
     "metadata",
+    "rate_limits",
     "runs",
     "tool_runs",
     "users",

@@ -1,4 +1,4 @@
-"""Users and their API keys."""
+"""Users, and what lets them in: API keys, login sessions, identities at a provider."""
 
 from sqlalchemy import (
     ARRAY,
@@ -7,9 +7,11 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     Table,
     Text,
+    Uuid,
     text,
 )
 
@@ -23,6 +25,7 @@ users = Table(
     Column("username_key", Text, nullable=False, unique=True),  # folded, so that Anna is anna
     Column("is_root", Boolean, nullable=False, server_default=text("false")),
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    timestamp("closing_at", nullable=True),  # its deletion began; until it is done nobody gets in
     timestamp("created_at", default_now=True),
 )
 
@@ -39,5 +42,36 @@ api_keys = Table(
     timestamp("last_used_at", nullable=True),
     timestamp("revoked_at", nullable=True),
     timestamp("created_at", default_now=True),
+    Index(None, "user_id"),
+)
+
+login_sessions = Table(
+    "login_sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    # the key that it was opened with, and ends with
+    Column("api_key_id", BigInteger, ForeignKey("api_keys.id", ondelete="CASCADE")),
+    Column("method", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    # how often it was refreshed: a refresh token of another number has been used before
+    Column("generation", Integer, nullable=False, server_default=text("0")),
+    timestamp("expires_at"),
+    timestamp("revoked_at", nullable=True),
+    timestamp("created_at", default_now=True),
+    Index(None, "user_id"),
+    Index(None, "api_key_id"),
+    Index(None, "expires_at"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    identity(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject_hash", Text, nullable=False),  # keyed hash of the provider's id for the user
+    timestamp("created_at", default_now=True),
+    Index("uq_identities_issuer_subject_hash", "issuer", "subject_hash", unique=True),
     Index(None, "user_id"),
 )

@@ -3,10 +3,10 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -23,8 +23,7 @@ documents = Table(
     identity(),
     # RESTRICT: blob and vectors hang on the row, so documents are deleted one by one
     Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="RESTRICT"), nullable=False),
-    Column("group_id", BigInteger),
-    Column("is_private", Boolean, nullable=False, server_default=text("true")),
+    Column("group_id", BigInteger),  # whom it is shared with
     Column("body", LargeBinary, nullable=False),  # encrypted: title, file name and tags
     Column("tag_hashes", ARRAY(Text), nullable=False),  # keyed hashes, to find documents by tag
     Column("content_hash", Text, nullable=False),  # keyed hash of the content's hash
@@ -36,6 +35,14 @@ documents = Table(
     Column("chunks", Integer, nullable=False, server_default=text("0")),
     timestamp("created_at", default_now=True),
     timestamp("updated_at", default_now=True),
+    # One shares with a group that one is in. When the membership ends, or the group, so does the
+    # sharing, in the same transaction and whoever ended it.
+    ForeignKeyConstraint(
+        ["group_id", "owner_id"],
+        ["group_members.group_id", "group_members.user_id"],
+        name="fk_documents_group_id_group_members",
+        ondelete="SET NULL (group_id)",
+    ),
     CheckConstraint("status IN ('pending', 'indexed', 'failed')", name="status"),
     Index("uq_documents_owner_id_content_hash", "owner_id", "content_hash", unique=True),
     Index(None, "owner_id", "created_at"),

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from persistence.access import ScopedStatement
 from persistence.errors import Conflict, NotFound
 from persistence.models import api_keys, users
-from persistence.records import ApiKey, KeyOwner, User
+from persistence.records import ApiKey
 from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row
@@ -17,19 +17,6 @@ from persistence.transaction import Row
 _INSERT = Statement(
     insert(api_keys).on_conflict_do_nothing(index_elements=["key_hash"]).returning(api_keys),
     columns=("user_id", "name", "key_hash", "prefix", "scopes", "expires_at"),
-)
-_FIND = ScopedStatement(
-    lambda guard: (
-        select(
-            api_keys,
-            users.c.username,
-            users.c.is_root,
-            users.c.is_active,
-            users.c.created_at.label("user_created_at"),
-        )
-        .join(users, users.c.id == api_keys.c.user_id)
-        .where(api_keys.c.key_hash == bindparam("key_hash"), guard.owned(api_keys.c.user_id))
-    )
 )
 _LIST = ScopedStatement(
     lambda guard: (
@@ -47,6 +34,20 @@ _REVOKE = ScopedStatement(
             guard.owned(api_keys.c.user_id),
         )
         .values(revoked_at=func.now())
+    )
+)
+_GOOD = ScopedStatement(
+    lambda guard: (
+        select(api_keys.c.id)
+        .join(users, users.c.id == api_keys.c.user_id)
+        .where(
+            api_keys.c.id == bindparam("key_id"),
+            api_keys.c.revoked_at.is_(None),
+            or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > bindparam("at")),
+            users.c.is_active,
+            users.c.closing_at.is_(None),
+            guard.owned(api_keys.c.user_id),
+        )
     )
 )
 _TOUCH = ScopedStatement(
@@ -94,20 +95,6 @@ class ApiKeyRepository(Repository):
             raise Conflict("the API key exists")
         return self._read(row)
 
-    async def find(self, key_hash: str) -> KeyOwner | None:
-        """Return the key of that hash and its user; neither is judged."""
-        row = await self._first(_FIND.administered_by(self._scope), {"key_hash": key_hash})
-        if row is None:
-            return None
-        user = User(
-            id=row["user_id"],
-            username=row["username"],
-            is_root=row["is_root"],
-            is_active=row["is_active"],
-            created_at=row["user_created_at"],
-        )
-        return KeyOwner(key=self._read(row), user=user)
-
     async def list(self, user_id: int) -> list[ApiKey]:
         """Return a user's keys, the revoked ones too, oldest first."""
         rows = await self._all(_LIST.administered_by(self._scope), {"user_id": user_id})
@@ -121,6 +108,11 @@ class ApiKeyRepository(Repository):
         """
         if not await self._change(_REVOKE.administered_by(self._scope), {"key_id": key_id}):
             raise NotFound(f"no API key {key_id!r}")
+
+    async def is_good(self, key_id: int, at: datetime) -> bool:
+        """Whether a key lets its user in."""
+        parameters = {"key_id": key_id, "at": at}
+        return await self._first(_GOOD.administered_by(self._scope), parameters) is not None
 
     async def touch(self, key_id: int, at: datetime) -> None:
         """Note when a key was last used."""

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from persistence.access import AccessScope
 from persistence.encryption import KeyRing
+from persistence.notifications import Channel, notify
 from persistence.records import Page
 from persistence.statements import Statement
 from persistence.transaction import Row, Transaction
@@ -34,6 +35,10 @@ class Repository:
         """Run a statement that changes rows, and return how many."""
         values = {**self._scope.sql_parameters, **values}
         return await self._transaction.change(statement, values)
+
+    async def _notify(self, channel: Channel, payload: str) -> None:
+        """Tell whoever listens on any replica, when the unit of work is committed."""
+        await notify(self._transaction, channel, payload)
 
     async def _page(
         self,

@@ -1,14 +1,15 @@
 """The documents that users gave."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger
 
 from persistence.access import ScopedStatement
-from persistence.errors import AccessDenied, DocumentExists, NotFound
+from persistence.errors import AccessDenied, Conflict, DocumentExists, NotAMember, NotFound
 from persistence.models import documents
 from persistence.records import Document, DocumentStatus, Page
 from persistence.repositories.base import Repository
@@ -20,17 +21,30 @@ _IDS = documents.c.id == bindparam("ids", type_=ARRAY(BigInteger)).any_()
 
 _GET = ScopedStatement(lambda guard: select(documents).where(_ID, guard.readable(documents)))
 _VISIBLE = ScopedStatement(lambda guard: select(documents).where(_IDS, guard.readable(documents)))
+_OF_GROUP = (documents.c.group_id == bindparam("group", type_=BigInteger)) | bindparam(
+    "group", type_=BigInteger
+).is_(None)
 _LIST = ScopedStatement(
     lambda guard: (
         select(documents)
-        .where(guard.readable(documents))
+        .where(_OF_GROUP, guard.readable(documents))
         .order_by(documents.c.created_at.desc(), documents.c.id.desc())
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
     )
 )
 _COUNT = ScopedStatement(
-    lambda guard: select(func.count()).select_from(documents).where(guard.readable(documents))
+    lambda guard: (
+        select(func.count()).select_from(documents).where(_OF_GROUP, guard.readable(documents))
+    )
+)
+_OWN_AFTER = ScopedStatement(
+    lambda guard: (
+        select(documents)
+        .where(guard.mine(documents.c.owner_id), documents.c.id > bindparam("after"))
+        .order_by(documents.c.id)
+        .limit(bindparam("limit"))
+    )
 )
 _PENDING = ScopedStatement(
     lambda guard: (
@@ -50,7 +64,6 @@ _INSERT = Statement(
     columns=(
         "owner_id",
         "group_id",
-        "is_private",
         "body",
         "tag_hashes",
         "content_hash",
@@ -59,10 +72,9 @@ _INSERT = Statement(
         "blob",
     ),
 )
-_BY_HASH = Statement(
-    select(documents).where(
-        documents.c.owner_id == bindparam("scope_user_id", type_=BigInteger),
-        documents.c.content_hash == bindparam("hash"),
+_BY_HASH = ScopedStatement(
+    lambda guard: select(documents).where(
+        guard.mine(documents.c.owner_id), documents.c.content_hash == bindparam("hash")
     )
 )
 _SET_STATUS = ScopedStatement(
@@ -75,6 +87,17 @@ _SET_STATUS = ScopedStatement(
             error_code=bindparam("new_error_code"),
             updated_at=func.now(),
         )
+    )
+)
+_OWNED = ScopedStatement(
+    lambda guard: select(documents).where(_ID, guard.owned(documents.c.owner_id))
+)
+_SHARE = ScopedStatement(
+    lambda guard: (
+        update(documents)
+        .where(_ID, guard.owned(documents.c.owner_id))
+        .values(group_id=bindparam("new_group"), updated_at=func.now())
+        .returning(documents)
     )
 )
 _DELETE = ScopedStatement(
@@ -95,27 +118,24 @@ class DocumentRepository(Repository):
         content_hash: str,
         blob: str,
         tags: Sequence[str] = (),
-        is_private: bool = True,
         group_id: int | None = None,
     ) -> Document:
         """Enter a document whose original is in the blob store, as pending.
 
         Raises:
             DocumentExists: The user has one with that content.
-            AccessDenied: The scope is the system, or not in that group.
+            NotAMember: The user is not in that group.
+            AccessDenied: The scope is the system.
         """
         owner_id = self._scope.user_id
         if self._scope.sees_all:
             raise AccessDenied("the system has no documents of its own")
-        if group_id is not None and group_id not in self._scope.group_ids:
-            raise AccessDenied("only a member shares with a group")
         body = {"title": title, "filename": filename, "tags": list(tags)}
-        row = await self._first(
+        row = await self._first_in_group(
             _INSERT,
             {
                 "owner_id": owner_id,
                 "group_id": group_id,
-                "is_private": is_private,
                 "body": self._key_ring.encrypt_json(body, context=_context(owner_id)),
                 "tag_hashes": [self._key_ring.keyed_hash(f"documents.tags/{tag}") for tag in tags],
                 "content_hash": self._hash(content_hash),
@@ -123,6 +143,7 @@ class DocumentRepository(Repository):
                 "size_bytes": size_bytes,
                 "blob": blob,
             },
+            group_id,
         )
         if row is None:
             raise DocumentExists("a document with the same content exists")
@@ -130,7 +151,7 @@ class DocumentRepository(Repository):
 
     async def by_hash(self, content_hash: str) -> Document | None:
         """Return the user's own document with that content."""
-        row = await self._first(_BY_HASH, {"hash": self._hash(content_hash)})
+        row = await self._first(_BY_HASH.under(self._scope), {"hash": self._hash(content_hash)})
         return self._read(row) if row is not None else None
 
     async def get(self, document_id: int) -> Document:
@@ -144,16 +165,43 @@ class DocumentRepository(Repository):
             raise NotFound(f"no document {document_id!r}")
         return self._read(row)
 
-    async def list(self, *, limit: int = 50, offset: int = 0) -> Page[Document]:
-        """Return the documents that the scope may read, newest first."""
+    async def owned(self, document_id: int) -> Document:
+        """Return a document that the scope may change.
+
+        Raises:
+            NotFound: There is none that the scope may read.
+            AccessDenied: The scope may read it, but somebody else owns it.
+        """
+        row = await self._first(_OWNED.under(self._scope), {"document": document_id})
+        if row is None:
+            await self.get(document_id)
+            raise AccessDenied("only its owner changes a document")
+        return self._read(row)
+
+    async def list(
+        self, *, group_id: int | None = None, limit: int = 50, offset: int = 0
+    ) -> Page[Document]:
+        """Return the documents that the scope may read, newest first.
+
+        Args:
+            group_id: Only those that are shared with this group.
+            limit: How many at most.
+            offset: How many to leave out first.
+        """
         return await self._page(
             _LIST.under(self._scope),
             _COUNT.under(self._scope),
-            {},
+            {"group": group_id},
             limit=limit,
             offset=offset,
             read=self._read,
         )
+
+    async def own_after(self, document_id: int, *, limit: int) -> Sequence[Document]:
+        """Return documents that the user owns and gave after that one, oldest first."""
+        parameters = {"after": document_id, "limit": limit}
+        rows = await self._all(_OWN_AFTER.under(self._scope), parameters)
+        return [self._read(row) for row in rows]
 
     async def pending(self, before: datetime) -> Sequence[Document]:
         """Return the documents that were entered before then and are not searchable yet."""
@@ -181,6 +229,19 @@ class DocumentRepository(Repository):
         """
         await self._set_status(document_id, "failed", chunks=0, error_code=code)
 
+    async def share(self, document_id: int, group_id: int | None) -> Document:
+        """Let a group read a document, or with None nobody but its owner.
+
+        Raises:
+            NotFound: The scope owns no such document.
+            NotAMember: Its owner is not in that group.
+        """
+        parameters = {"document": document_id, "new_group": group_id}
+        row = await self._first_in_group(_SHARE.under(self._scope), parameters, group_id)
+        if row is None:
+            raise NotFound(f"no document {document_id!r}")
+        return self._read(row)
+
     async def delete(self, document_id: int) -> None:
         """Delete the row; its vectors and its original must be gone by then.
 
@@ -189,6 +250,17 @@ class DocumentRepository(Repository):
         """
         if not await self._change(_DELETE.under(self._scope), {"document": document_id}):
             raise NotFound(f"no document {document_id!r}")
+
+    async def _first_in_group(
+        self, statement: Statement, values: Mapping[str, Any], group_id: int | None
+    ) -> Row | None:
+        """Run a statement whose row refers to its owner's membership of a group, if any."""
+        try:
+            return await self._first(statement, values)
+        except Conflict as exc:
+            if group_id is None:
+                raise
+            raise NotAMember("the owner is not in that group") from exc
 
     async def _set_status(
         self, document_id: int, status: DocumentStatus, *, chunks: int, error_code: str | None
@@ -221,7 +293,6 @@ class DocumentRepository(Repository):
             tags=tuple(body["tags"]),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
-            is_private=row["is_private"],
             group_id=row["group_id"],
         )
 

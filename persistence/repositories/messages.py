@@ -63,6 +63,20 @@ _COUNT = ScopedStatement(
     )
 )
 
+_AFTER = ScopedStatement(
+    lambda guard: (
+        select(messages)
+        .join(chat_sessions, chat_sessions.c.id == messages.c.chat_session_id)
+        .where(
+            _IN_SESSION,
+            messages.c.id > bindparam("after"),
+            guard.owned(chat_sessions.c.user_id),
+        )
+        .order_by(messages.c.id)
+        .limit(bindparam("limit"))
+    )
+)
+
 
 class MessageRepository(Repository):
     """The messages of sessions in scope."""
@@ -118,6 +132,11 @@ class MessageRepository(Repository):
             offset=offset,
             read=self._read,
         )
+
+    async def after(self, session_row_id: int, message_id: int, *, limit: int) -> Sequence[Message]:
+        """Return a session's messages after that one, oldest first; 0 comes before all."""
+        parameters = {"session": session_row_id, "after": message_id, "limit": limit}
+        return [self._read(row) for row in await self._all(_AFTER.under(self._scope), parameters)]
 
     def _read(self, row: Row) -> Message:
         context = _context(row["chat_session_id"], row["role"])

@@ -5,30 +5,36 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, literal_column, or_, select, update
+from sqlalchemy import bindparam, exists, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import BigInteger, DateTime, Text, TypeEngine, Uuid
 
 from persistence.access import Guard, ScopedStatement
-from persistence.errors import NotFound, RunInProgress
+from persistence.errors import NotFound, RunInProgress, UserLockedOut
 from persistence.identifiers import plain_uuid
-from persistence.models import chat_sessions, runs
+from persistence.models import chat_sessions, runs, users
 from persistence.records import Run, RunStatus
 from persistence.repositories.base import Repository
-from persistence.statements import Statement
 from persistence.transaction import Row
 
 RUN_LOST = "RUN_LOST"
 """The error code of a run whose process died."""
 
+_BEFORE_ALL = UUID(int=0)
 # A literal, not a parameter: only then can the database tell that its partial indexes apply.
 _LIVE = runs.c.status == literal_column("'running'")
+_OWNER_IS_ACTIVE = exists().where(
+    users.c.id == chat_sessions.c.user_id, users.c.is_active, users.c.closing_at.is_(None)
+)
 _LOSE = {"status": "error", "error_code": RUN_LOST, "finished_at": func.now()}
 
 
 def _build_insert(guard: Guard) -> Any:
-    """Insert for a session in scope; no row comes back when it has a live run."""
+    """Insert for a session in scope; no row comes back when it has a live run.
+
+    None either when its user was locked out, be it after the request had been let in.
+    """
     columns: dict[str, TypeEngine[Any]] = {
         "id": Uuid(),
         "model": Text(),
@@ -43,6 +49,7 @@ def _build_insert(guard: Guard) -> Any:
         .where(
             chat_sessions.c.id == bindparam("session", type_=BigInteger),
             guard.owned(chat_sessions.c.user_id),
+            _OWNER_IS_ACTIVE,
         )
         .with_for_update(read=True, key_share=True)
     )
@@ -56,14 +63,21 @@ def _build_insert(guard: Guard) -> Any:
 
 _START = ScopedStatement(_build_insert)
 _SESSION = ScopedStatement(
-    lambda guard: select(chat_sessions.c.id).where(
+    lambda guard: select(_OWNER_IS_ACTIVE.label("owner_is_active")).where(
         chat_sessions.c.id == bindparam("session"), guard.owned(chat_sessions.c.user_id)
     )
 )
-_LOSE_LAPSED_OF_SESSION = Statement(
-    update(runs)
-    .where(runs.c.chat_session_id == bindparam("session"), _LIVE, runs.c.lease_until < func.now())
-    .values(_LOSE)
+_LOSE_LAPSED_OF_SESSION = ScopedStatement(
+    lambda guard: (
+        update(runs)
+        .where(
+            runs.c.chat_session_id == bindparam("session"),
+            _LIVE,
+            runs.c.lease_until < func.now(),
+            guard.owned(runs.c.user_id),
+        )
+        .values(_LOSE)
+    )
 )
 # A run that was taken for lost while its process lived on may still end with its real outcome.
 _FINISH = ScopedStatement(
@@ -110,12 +124,24 @@ _EXPIRE_ALL = ScopedStatement(
 _GET = ScopedStatement(
     lambda guard: select(runs).where(runs.c.id == bindparam("run"), guard.owned(runs.c.user_id))
 )
-_IS_LIVE = ScopedStatement(
-    lambda guard: select(runs.c.id).where(
-        runs.c.chat_session_id == bindparam("session"),
+_ANSWERING = ScopedStatement(
+    lambda guard: select(runs.c.chat_session_id).where(
+        runs.c.chat_session_id == bindparam("sessions", type_=ARRAY(BigInteger)).any_(),
         _LIVE,
         runs.c.lease_until >= func.now(),
         guard.owned(runs.c.user_id),
+    )
+)
+_AFTER = ScopedStatement(
+    lambda guard: (
+        select(runs)
+        .where(
+            runs.c.chat_session_id == bindparam("session"),
+            runs.c.id > bindparam("after"),
+            guard.owned(runs.c.user_id),
+        )
+        .order_by(runs.c.id)
+        .limit(bindparam("limit"))
     )
 )
 
@@ -137,6 +163,7 @@ class RunRepository(Repository):
         Raises:
             RunInProgress: The session has a live run.
             NotFound: The scope sees no such session.
+            UserLockedOut: The session's user may not come in any more.
         """
         parameters = {
             "id": run_id,
@@ -148,9 +175,12 @@ class RunRepository(Repository):
         row = await self._first(_START.under(self._scope), parameters)
         if row is None:
             session = {"session": session_row_id}
-            if await self._first(_SESSION.under(self._scope), session) is None:
+            found = await self._first(_SESSION.under(self._scope), session)
+            if found is None:
                 raise NotFound("no such session")
-            if await self._change(_LOSE_LAPSED_OF_SESSION, session):
+            if not found["owner_is_active"]:
+                raise UserLockedOut("the session's user is not active")
+            if await self._change(_LOSE_LAPSED_OF_SESSION.under(self._scope), session):
                 row = await self._first(_START.under(self._scope), parameters)
         if row is None:
             raise RunInProgress("the session has a live run")
@@ -205,10 +235,21 @@ class RunRepository(Repository):
         statement = _EXPIRE_ALL if all_owners else _EXPIRE_LAPSED
         return await self._change(statement.under(self._scope), {"now": now})
 
-    async def is_live(self, session_row_id: int) -> bool:
-        """Whether a process holds a lease on a run of the session."""
-        session = {"session": session_row_id}
-        return await self._first(_IS_LIVE.under(self._scope), session) is not None
+    async def answering(self, session_row_ids: Collection[int]) -> set[int]:
+        """Return those of the sessions in which a process holds a lease on a run."""
+        rows = await self._all(_ANSWERING.under(self._scope), {"sessions": session_row_ids})
+        return {row["chat_session_id"] for row in rows}
+
+    async def after(self, session_row_id: int, run_id: UUID | None, *, limit: int) -> list[Run]:
+        """Return runs of a session that were begun after that one, oldest first.
+
+        Args:
+            session_row_id: The session; one that is not in scope has none.
+            run_id: The last run that is known.
+            limit: How many at most.
+        """
+        parameters = {"session": session_row_id, "after": run_id or _BEFORE_ALL, "limit": limit}
+        return [_read(row) for row in await self._all(_AFTER.under(self._scope), parameters)]
 
     async def get(self, run_id: UUID) -> Run:
         """Return a run.

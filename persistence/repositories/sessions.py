@@ -1,11 +1,13 @@
 """The conversations."""
 
-from uuid import UUID
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.types import BigInteger
 
-from persistence.access import ScopedStatement
+from persistence.access import Guard, ScopedStatement
 from persistence.errors import AccessDenied, NotFound
 from persistence.identifiers import new_uuid7, plain_uuid
 from persistence.models import chat_sessions
@@ -14,21 +16,32 @@ from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row
 
-# A client's name for a session means something only together with the user, so these always
-# restrict to one: the system itself has no sessions.
-_MINE = (chat_sessions.c.user_id == bindparam("scope_user_id", type_=BigInteger)) & (
-    chat_sessions.c.session_hash == bindparam("hash")
+
+def _named(guard: Guard) -> ColumnElement[bool]:
+    """A client's name for a session means something only together with the user."""
+    mine = guard.mine(chat_sessions.c.user_id)
+    return mine & (chat_sessions.c.session_hash == bindparam("hash"))
+
+
+_GET = ScopedStatement(lambda guard: select(chat_sessions).where(_named(guard)))
+_GET_LOCKED = ScopedStatement(
+    lambda guard: select(chat_sessions).where(_named(guard)).with_for_update()
 )
-_GET = Statement(select(chat_sessions).where(_MINE))
-_GET_LOCKED = Statement(select(chat_sessions).where(_MINE).with_for_update())
 _INSERT = Statement(
     insert(chat_sessions)
     .on_conflict_do_nothing(index_elements=["user_id", "session_hash"])
     .returning(chat_sessions),
     columns=("user_id", "session_hash", "session_id", "thread_id", "title"),
 )
-_RENAME = Statement(update(chat_sessions).where(_MINE).values(title=bindparam("new_title")))
-_DELETE = Statement(delete(chat_sessions).where(_MINE).returning(chat_sessions.c.thread_id))
+_RENAME = ScopedStatement(
+    lambda guard: update(chat_sessions).where(_named(guard)).values(title=bindparam("new_title"))
+)
+_DELETE = ScopedStatement(
+    lambda guard: delete(chat_sessions).where(
+        chat_sessions.c.id == bindparam("ids", type_=ARRAY(BigInteger)).any_(),
+        guard.mine(chat_sessions.c.user_id),
+    )
+)
 _LIST = ScopedStatement(
     lambda guard: (
         select(chat_sessions)
@@ -43,6 +56,19 @@ _COUNT = ScopedStatement(
         select(func.count()).select_from(chat_sessions).where(guard.owned(chat_sessions.c.user_id))
     )
 )
+
+
+def _build_after(guard: Guard) -> Select[Any]:
+    return (
+        select(chat_sessions)
+        .where(guard.mine(chat_sessions.c.user_id), chat_sessions.c.id > bindparam("after"))
+        .order_by(chat_sessions.c.id)
+        .limit(bindparam("limit"))
+    )
+
+
+_AFTER = ScopedStatement(_build_after)
+_AFTER_LOCKED = ScopedStatement(lambda guard: _build_after(guard).with_for_update())
 
 
 class SessionRepository(Repository):
@@ -61,7 +87,7 @@ class SessionRepository(Repository):
         if self._scope.sees_all:
             raise AccessDenied("the system has no sessions of its own")
         parameters = {"hash": self._hash(session_id)}
-        row = await self._first(_GET, parameters)
+        row = await self._first(_GET.under(self._scope), parameters)
         if row is None:
             row = await self._first(
                 _INSERT,
@@ -75,7 +101,9 @@ class SessionRepository(Repository):
                     "title": self._seal_title(title),
                 },
             )
-            row = row or await self._first(_GET, parameters)  # another request made it meanwhile
+            row = row or await self._first(
+                _GET.under(self._scope), parameters
+            )  # another request made it meanwhile
         if row is None:
             raise NotFound("the session was deleted while it was opened")
         return self._read(row, session_id=session_id)
@@ -90,7 +118,9 @@ class SessionRepository(Repository):
         Raises:
             NotFound: The user has none of that name.
         """
-        row = await self._first(_GET_LOCKED if lock else _GET, {"hash": self._hash(session_id)})
+        row = await self._first(
+            (_GET_LOCKED if lock else _GET).under(self._scope), {"hash": self._hash(session_id)}
+        )
         if row is None:
             raise NotFound("no such session")
         return self._read(row, session_id=session_id)
@@ -113,19 +143,29 @@ class SessionRepository(Repository):
             NotFound: The user has no session of that name.
         """
         parameters = {"hash": self._hash(session_id), "new_title": self._seal_title(title)}
-        if not await self._change(_RENAME, parameters):
+        if not await self._change(_RENAME.under(self._scope), parameters):
             raise NotFound("no such session")
 
-    async def delete(self, session_id: str) -> UUID:
-        """Delete the session, its messages and runs; return the thread left to delete.
+    async def after(self, row_id: int, *, limit: int, lock: bool = False) -> Sequence[ChatSession]:
+        """Return the user's sessions that were begun after the one of that row, oldest first.
 
-        Raises:
-            NotFound: The user has no session of that name.
+        Unlike pages with an offset, these miss no session and repeat none while others change.
+
+        Args:
+            row_id: The row of the last session that is known; 0 for none.
+            limit: How many at most.
+            lock: Keep runs from starting in them until the unit of work ends.
         """
-        row = await self._first(_DELETE, {"hash": self._hash(session_id)})
-        if row is None:
-            raise NotFound("no such session")
-        return plain_uuid(row["thread_id"])
+        statement = _AFTER_LOCKED if lock else _AFTER
+        rows = await self._all(statement.under(self._scope), {"after": row_id, "limit": limit})
+        return [self._read(row) for row in rows]
+
+    async def delete(self, row_ids: Collection[int]) -> int:
+        """Delete the user's sessions of these rows, their messages and runs; return how many.
+
+        Their checkpoints must be gone by then.
+        """
+        return await self._change(_DELETE.under(self._scope), {"ids": row_ids})
 
     def _hash(self, session_id: str) -> str:
         return self._key_ring.keyed_hash(f"{_id_context(self._scope.user_id)}/{session_id}")

@@ -1,7 +1,8 @@
 """The tool calls of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -9,9 +10,11 @@ from sqlalchemy.types import DateTime, Integer, LargeBinary, Text, TypeEngine, U
 
 from persistence.access import Guard, ScopedStatement
 from persistence.errors import NotFound
+from persistence.identifiers import plain_uuid
 from persistence.models import runs, tool_runs
-from persistence.records import NewToolRun
+from persistence.records import NewToolRun, ToolRun
 from persistence.repositories.base import Repository
+from persistence.transaction import Row
 
 _COLUMNS: dict[str, TypeEngine[Any]] = {
     "run_id": Uuid(),
@@ -35,6 +38,17 @@ def _build_insert(guard: Guard) -> Any:
 
 
 _INSERT = ScopedStatement(_build_insert)
+_OF_RUNS = ScopedStatement(
+    lambda guard: (
+        select(tool_runs)
+        .join(runs, runs.c.id == tool_runs.c.run_id)
+        .where(
+            tool_runs.c.run_id == bindparam("run_ids", type_=ARRAY(Uuid)).any_(),
+            guard.owned(runs.c.user_id),
+        )
+        .order_by(tool_runs.c.id)
+    )
+)
 
 
 class ToolRunRepository(Repository):
@@ -60,6 +74,27 @@ class ToolRunRepository(Repository):
         if await self._change(_INSERT.under(self._scope), parameters) != len(tool_runs):
             raise NotFound("no such run")
 
+    async def of_runs(self, run_ids: Collection[UUID]) -> list[ToolRun]:
+        """Return the tool calls of these runs, in the order in which they were kept."""
+        rows = await self._all(_OF_RUNS.under(self._scope), {"run_ids": run_ids})
+        return [self._read(row) for row in rows]
+
     def _seal(self, tool_run: NewToolRun) -> bytes:
         body = {"args": tool_run.args, "result": tool_run.result}
-        return self._key_ring.encrypt_json(body, context=f"tool_runs.body/{tool_run.run_id}")
+        return self._key_ring.encrypt_json(body, context=_context(tool_run.run_id))
+
+    def _read(self, row: Row) -> ToolRun:
+        run_id = plain_uuid(row["run_id"])
+        return ToolRun(
+            run_id=run_id,
+            call_id=row["call_id"],
+            tool=row["tool"],
+            status=row["status"],
+            latency_ms=row["latency_ms"],
+            started_at=row["started_at"],
+            **self._key_ring.decrypt_json(row["body"], context=_context(run_id)),
+        )
+
+
+def _context(run_id: UUID) -> str:
+    return f"tool_runs.body/{run_id}"

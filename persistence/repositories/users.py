@@ -1,15 +1,19 @@
 """The accounts."""
 
 import unicodedata
+from collections.abc import Collection
 
-from sqlalchemy import bindparam, func, select, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, delete, func, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.types import BigInteger
 
 from persistence.access import ScopedStatement
 from persistence.errors import AccessDenied, NotFound, UsernameTaken
 from persistence.models import users
+from persistence.notifications import Channel
 from persistence.records import Page, User
 from persistence.repositories.base import Repository
+from persistence.repositories.login_sessions import LoginSessionRepository
 from persistence.statements import Statement
 from persistence.transaction import Row
 
@@ -45,6 +49,35 @@ _SET_ACTIVE = ScopedStatement(
         update(users)
         .where(users.c.id == bindparam("user_id"), guard.owned(users.c.id))
         .values(is_active=bindparam("active"))
+    )
+)
+_BEGIN_CLOSING = ScopedStatement(
+    lambda guard: (
+        update(users)
+        .where(users.c.id == bindparam("user_id"), guard.owned(users.c.id))
+        .values(closing_at=func.coalesce(users.c.closing_at, func.now()))
+    )
+)
+_CLOSING = ScopedStatement(
+    lambda guard: (
+        select(users)
+        .where(users.c.closing_at.is_not(None), guard.owned(users.c.id))
+        .order_by(users.c.id)
+    )
+)
+_DELETE = ScopedStatement(
+    lambda guard: delete(users).where(
+        users.c.id == bindparam("user_id"),
+        users.c.closing_at.is_not(None),
+        guard.owned(users.c.id),
+    )
+)
+_ACTIVE_AMONG = ScopedStatement(
+    lambda guard: select(users.c.id).where(
+        users.c.id == bindparam("ids", type_=ARRAY(BigInteger)).any_(),
+        users.c.is_active,
+        users.c.closing_at.is_(None),
+        guard.owned(users.c.id),
     )
 )
 
@@ -111,7 +144,9 @@ class UserRepository(Repository):
         )
 
     async def set_active(self, user_id: int, *, active: bool) -> None:
-        """Open or close an account.
+        """Open or close an account; a user who is locked out loses whatever goes on, anywhere.
+
+        Logins end with it for good; keys let in again when the account is opened again.
 
         Raises:
             NotFound: There is none.
@@ -121,6 +156,48 @@ class UserRepository(Repository):
         parameters = {"user_id": user_id, "active": active}
         if not await self._change(_SET_ACTIVE.administered_by(self._scope), parameters):
             raise NotFound(f"no user {user_id!r}")
+        if not active:
+            await self._lock_out(user_id)
+
+    async def begin_closing(self, user_id: int) -> None:
+        """Close an account for good: nobody gets in any more while it is being deleted.
+
+        Raises:
+            NotFound: There is none, or none that the scope may close.
+        """
+        statement = _BEGIN_CLOSING.administered_by(self._scope)
+        if not await self._change(statement, {"user_id": user_id}):
+            raise NotFound(f"no user {user_id!r}")
+        await self._lock_out(user_id)
+
+    async def closing(self) -> tuple[User, ...]:
+        """Return the accounts whose deletion has begun."""
+        rows = await self._all(_CLOSING.administered_by(self._scope), {})
+        return tuple(_read(row) for row in rows)
+
+    async def delete(self, user_id: int) -> None:
+        """Delete an account that is closing, with all rows that belong to it alone.
+
+        Raises:
+            NotFound: There is none, or its deletion has not begun.
+            Conflict: It still has documents.
+        """
+        if not await self._change(_DELETE.administered_by(self._scope), {"user_id": user_id}):
+            raise NotFound(f"no user {user_id!r} that is closing")
+
+    async def locked_out(self, user_ids: Collection[int]) -> frozenset[int]:
+        """Return those of the users who may not come in, or are there no more.
+
+        To a scope that does not administer accounts, all others are.
+        """
+        statement = _ACTIVE_AMONG.administered_by(self._scope)
+        rows = await self._all(statement, {"ids": list(user_ids)}) if user_ids else []
+        return frozenset(user_ids) - {row["id"] for row in rows}
+
+    async def _lock_out(self, user_id: int) -> None:
+        logins = LoginSessionRepository(self._transaction, self._scope, self._key_ring)
+        await logins.revoke_all(user_id)
+        await self._notify(Channel.USER_LOCKED_OUT, str(user_id))
 
     async def _insert(self, username: str, *, is_root: bool) -> User | None:
         self._require_administration()
@@ -142,6 +219,6 @@ def _read(row: Row) -> User:
         id=row["id"],
         username=row["username"],
         is_root=row["is_root"],
-        is_active=row["is_active"],
+        is_active=row["is_active"] and row["closing_at"] is None,
         created_at=row["created_at"],
     )

@@ -79,6 +79,12 @@ class EdgePointStore(PointStore):
         return [record.payload or {} for record in records]
 
     @override
+    async def set_payload(self, where: Filter, values: Payload) -> None:
+        await self._update(
+            qdrant_edge.UpdateOperation.set_payload_by_filter(_filter(where), dict(values))
+        )
+
+    @override
     async def delete(self, where: Filter) -> None:
         await self._update(qdrant_edge.UpdateOperation.delete_points_by_filter(_filter(where)))
 

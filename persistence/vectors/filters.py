@@ -39,6 +39,14 @@ def of_document(document_id: int) -> Match:
     return Match(field="document_id", values=(document_id,))
 
 
+def shared_with(group_id: int, *, by: int | None = None) -> Filter:
+    """The chunks that a group may find, or those of them that belong to one owner."""
+    must = [is_chunk(), Match(field="group_id", values=(group_id,))]
+    if by is not None:
+        must.append(Match(field="owner_id", values=(by,)))
+    return Filter(must=tuple(must))
+
+
 def visible_chunks(
     scope: AccessScope,
     *,

@@ -16,7 +16,14 @@ from typing_extensions import override
 
 from persistence.access import AccessScope
 from persistence.vectors.errors import EmbeddingModelMismatch, InvalidVector
-from persistence.vectors.filters import Filter, Match, is_chunk, of_document, visible_chunks
+from persistence.vectors.filters import (
+    Filter,
+    Match,
+    is_chunk,
+    of_document,
+    shared_with,
+    visible_chunks,
+)
 from persistence.vectors.point_store import (
     UPSERT_BATCH_POINTS,
     Payload,
@@ -86,6 +93,16 @@ class GenerationIndex(VectorIndex):
                 "generation": generation,
             }
             await self._write(document_id, points, shared)
+
+    @override
+    async def share(self, document_id: int, group_id: int | None) -> None:
+        everything = Filter(must=(is_chunk(), of_document(document_id)))
+        async with self._lock(document_id):  # a writer may be half way with the group of before
+            await self._store.set_payload(everything, {"group_id": group_id})
+
+    @override
+    async def unshare(self, group_id: int, *, owner_id: int | None = None) -> None:
+        await self._store.set_payload(shared_with(group_id, by=owner_id), {"group_id": None})
 
     @override
     async def search(

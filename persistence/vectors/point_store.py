@@ -57,6 +57,10 @@ class PointStore(Protocol):
         """Payloads of points that fulfil the conditions, in any order."""
         ...
 
+    async def set_payload(self, where: Filter, values: Payload) -> None:
+        """Put the values into the payloads of all points that fulfil the conditions."""
+        ...
+
     async def delete(self, where: Filter) -> None:
         """Remove all points that fulfil the conditions."""
         ...

@@ -64,6 +64,14 @@ class VectorIndex(Protocol):
         """
         ...
 
+    async def share(self, document_id: int, group_id: int | None) -> None:
+        """Let the group find the document's points, and no other group; with None, no group."""
+        ...
+
+    async def unshare(self, group_id: int, *, owner_id: int | None = None) -> None:
+        """Let the group find nothing any more, or nothing of that owner's."""
+        ...
+
     async def search(
         self,
         vector: Sequence[float],

@@ -93,6 +93,16 @@ class ServerPointStore(PointStore):
         return [record.payload or {} for record in records]
 
     @override
+    async def set_payload(self, where: Filter, values: Payload) -> None:
+        with _translating_errors():
+            await self._client.set_payload(
+                self._collection,
+                payload=dict(values),
+                points=models.FilterSelector(filter=_filter(where)),
+                wait=True,
+            )
+
+    @override
     async def delete(self, where: Filter) -> None:
         with _translating_errors():
             await self._client.delete(

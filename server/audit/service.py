@@ -1,40 +1,91 @@
-"""How an act becomes a row of the audit trail."""
+"""The audit trail, for those who may read what was done."""
 
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from persistence.records import AuditEntry
+from persistence.audit_chain import AuditChain
+from persistence.database import Database
+from persistence.records import AuditEntry, AuditFilters, AuditRecord, Page
+from persistence.unit_of_work import UnitOfWork
+from server.audit.entry import audit_entry
+from server.audit.export import export_lines
+from server.errors import BadRequest, NotAuthorized
 from server.security.principal import Origin, Principal
 
 
-def audit_entry(
-    action: str,
-    principal: Principal,
-    origin: Origin,
-    *,
-    resource: tuple[str, str | None],
-    success: bool = True,
-    details: dict[str, Any] | None = None,
-) -> AuditEntry:
-    """The entry for an act; the caller writes it in the act's own unit of work.
+def make_filters(conditions: Mapping[str, Any]) -> AuditFilters:
+    """The filters that conditions make.
 
-    Args:
-        action: What was done, as `noun.verb`.
-        principal: Who did it.
-        origin: Where the request came from.
-        resource: The kind and the id of the thing it was done to.
-        success: Whether it succeeded.
-        details: Anything else worth keeping; stored encrypted.
+    Raises:
+        BadRequest: There is a `resource_id` without a `resource_type`.
     """
-    kind, identifier = resource
-    return AuditEntry(
-        action=action,
-        resource_type=kind,
-        resource_id=identifier,
-        success=success,
-        actor_id=principal.user.id,
-        actor_name=principal.user.username,
-        ip=origin.ip,
-        user_agent=origin.user_agent,
-        correlation_id=origin.correlation_id,
-        details=details,
-    )
+    filters = AuditFilters(**conditions)
+    if filters.resource_id is not None and filters.resource_type is None:
+        raise BadRequest("'resource_id' goes with 'resource_type'.")
+    return filters
+
+
+class AuditService:
+    """Reads the trail for root and for the admins of groups; that they read is part of it."""
+
+    def __init__(self, database: Database, chain: AuditChain) -> None:
+        self._database = database
+        self._chain = chain
+
+    async def read(
+        self,
+        principal: Principal,
+        origin: Origin,
+        conditions: Mapping[str, Any],
+        *,
+        limit: int,
+        offset: int,
+    ) -> Page[AuditRecord]:
+        """A page of the entries that the principal may read, the newest first.
+
+        Args:
+            principal: Who reads.
+            origin: Where the request came from.
+            conditions: What of `AuditFilters` the entries must fulfil.
+            limit: How many.
+            offset: After how many.
+
+        Raises:
+            NotAuthorized: The principal is neither root nor admin of a group.
+            BadRequest: There is a `resource_id` without a `resource_type`.
+        """
+        filters = make_filters(conditions)
+        async with self._database.unit_of_work(principal.scope) as uow:
+            await _require_reader(uow)
+            page = await uow.audit.list(filters, limit=limit, offset=offset)
+            await uow.audit.record(_reading("audit.read", principal, origin, conditions))
+            await uow.commit()
+        return page
+
+    async def export(
+        self, principal: Principal, origin: Origin, conditions: Mapping[str, Any]
+    ) -> AsyncIterator[bytes]:
+        """All the entries that the principal may read, as lines of JSON, the newest first.
+
+        Raises:
+            NotAuthorized: The principal is neither root nor admin of a group.
+            BadRequest: There is a `resource_id` without a `resource_type`.
+        """
+        filters = make_filters(conditions)
+        async with self._database.unit_of_work(principal.scope) as uow:
+            await _require_reader(uow)
+            await uow.audit.record(_reading("audit.export", principal, origin, conditions))
+            await uow.commit()
+        return export_lines(self._database, self._chain, principal.scope, filters)
+
+
+async def _require_reader(uow: UnitOfWork) -> None:
+    if not await uow.audit.is_open():
+        raise NotAuthorized("The audit trail is for root and for the admins of groups.")
+
+
+def _reading(
+    action: str, principal: Principal, origin: Origin, conditions: Mapping[str, Any]
+) -> AuditEntry:
+    details = {"filters": {name: str(value) for name, value in conditions.items()}}
+    return audit_entry(action, principal, origin, resource=("audit", None), details=details)

@@ -1,7 +1,7 @@
 """The chat routes."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Response
@@ -30,18 +30,31 @@ from server.errors import (
     UnknownModel,
     find_kind,
 )
+from server.routing import PolicedRoute
 from server.runs.event_stream import EventStream
 from server.runs.executor import LiveRun
-from server.runs.run import RunOutcome, tool_events
+from server.runs.run import EventName, RunOutcome, tool_events
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(prefix="/v1", tags=["chat"], route_class=PolicedRoute)
 Chat = Annotated[ChatService, Depends(provided(ChatService))]
 SessionPath = Annotated[str, Path(pattern=SESSION_ID_PATTERN)]
 
 _STREAM_DOC: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Events run, token, reasoning, tool, log, sources, error and, last, done.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "The run's events; `done` is the last one.",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "required": ["id", "event", "data"],
+                    "properties": {
+                        "id": {"type": "string", "description": "the run's sequence number"},
+                        "event": {"enum": list(get_args(EventName))},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                    },
+                }
+            }
+        },
     }
 }
 
@@ -82,7 +95,7 @@ async def stream_message(
     return EventStream(frames, on_disconnect=left)
 
 
-@router.get("/chat/sessions", summary="One's own sessions, the newest first", responses=responses())
+@router.get("/chat/sessions", summary="One's own sessions, the newest first")
 async def list_sessions(
     caller: Caller, chat: Chat, limit: Limit = 50, offset: Offset = 0
 ) -> SessionList:

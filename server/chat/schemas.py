@@ -44,6 +44,28 @@ class ChatRequest(BaseModel):
     always goes on."""
 
 
+class TextMessage(BaseModel):
+    """A message to the agent, over a WebSocket."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["text"]
+    content: Annotated[Text, Field(max_length=TEXT_MAX_CHARS)]
+    enable_tools: bool = True
+    model: Annotated[str, Field(max_length=200)] | None = None
+
+
+class StopMessage(BaseModel):
+    """Stops the answer that is being sent over this WebSocket."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["stop"]
+
+
+SocketMessage = Annotated[TextMessage | StopMessage, Field(discriminator="type")]
+
+
 class ToolEvent(BaseModel):
     """One tool call of the answer."""
 

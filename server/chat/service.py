@@ -1,9 +1,8 @@
 """Chat: accepts a message as a run, and reads what sessions hold."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from uuid import UUID, uuid4
-
-from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from graph.context import AgentContext
 from graph.llm.chat_model import ChatModels
@@ -11,12 +10,14 @@ from persistence.database import Database
 from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7
 from persistence.records import ChatSession, Message, Page, Run
-from server.audit.service import audit_entry
+from server.audit.entry import audit_entry
+from server.erasure.sessions import SessionEraser
 from server.errors import RunConflict, RunElsewhere, RunNotFound, SessionNotFound, UnknownModel
 from server.runs.executor import LiveRun, RunExecutor
 from server.runs.lease import Lease
 from server.runs.run import RunRequest
 from server.security.principal import Origin, Principal
+from server.security.revocation import Revocation
 from tools.catalog import ToolCatalog
 from tools.scope import ScopeSigner
 
@@ -54,7 +55,8 @@ class ChatService:
         default_model: str,
         catalog: ToolCatalog,
         signer: ScopeSigner,
-        checkpointer: BaseCheckpointSaver[str],
+        eraser: SessionEraser,
+        revocation: Revocation,
     ) -> None:
         self._database = database
         self._executor = executor
@@ -63,7 +65,8 @@ class ChatService:
         self._default_model = default_model
         self._catalog = catalog
         self._signer = signer
-        self._checkpointer = checkpointer
+        self._eraser = eraser
+        self._revocation = revocation
 
     async def send(self, principal: Principal, origin: Origin, message: NewMessage) -> LiveRun:
         """Records the message and starts its run.
@@ -71,38 +74,42 @@ class ChatService:
         Raises:
             UnknownModel: The model is not on the allow-list.
             RunConflict: The session is answering another message.
+            UserLockedOut: The user may not come in any more.
         """
         name = message.model or self._default_model
         model = self._models.by_spec.get(name)
         if model is None:
             raise UnknownModel(details={"available": sorted(self._models.by_spec)})
         run_id = new_uuid7()
-        try:
-            session = await self._begin(principal, origin, message, run_id, name)
-        except NotFound:
-            # It was deleted between being opened and being used: the message begins it anew.
+        with ExitStack() as stack:
+            # From before the database is asked: a lock-out is found there or heard of from here.
+            watch = stack.enter_context(self._revocation.watch(principal.user.id))
             try:
                 session = await self._begin(principal, origin, message, run_id, name)
-            except NotFound as exc:
-                raise RunConflict from exc
-        return self._executor.start(
-            RunRequest(
-                run_id=run_id,
-                session_row_id=session.id,
-                session_id=session.session_id,
-                thread_id=session.thread_id,
-                text=message.text,
-                model=name,
-                context=AgentContext(
-                    model=model,
-                    tools=self._catalog.tools() if message.enable_tools else (),
-                    tools_enabled=message.enable_tools,
-                    caller=self._signer.sign(principal.scope, run_id=str(run_id)),
-                ),
-                principal=principal,
-                origin=origin,
-            )
+            except NotFound:
+                # It was deleted between being opened and being used: the message begins it anew.
+                try:
+                    session = await self._begin(principal, origin, message, run_id, name)
+                except NotFound as exc:
+                    raise RunConflict from exc
+            stack.pop_all()  # the run closes it
+        request = RunRequest(
+            run_id=run_id,
+            session_row_id=session.id,
+            session_id=session.session_id,
+            thread_id=session.thread_id,
+            text=message.text,
+            model=name,
+            context=AgentContext(
+                model=model,
+                tools=self._catalog.tools() if message.enable_tools else (),
+                tools_enabled=message.enable_tools,
+                caller=self._signer.sign(principal.scope, run_id=str(run_id)),
+            ),
+            principal=principal,
+            origin=origin,
         )
+        return self._executor.start(request, watch)
 
     async def _begin(
         self, principal: Principal, origin: Origin, message: NewMessage, run_id: UUID, model: str
@@ -179,14 +186,10 @@ class ChatService:
         async with self._database.unit_of_work(principal.scope) as uow:
             try:
                 session = await uow.sessions.get(session_id, lock=True)
-                if await uow.runs.is_live(session.id):
-                    raise RunConflict
-                # Checkpoints go first: should the rows' deletion fail, it can be asked for again,
-                # whereas checkpoints without a row would be out of everybody's reach.
-                await self._checkpointer.adelete_thread(str(session.thread_id))
-                await uow.sessions.delete(session_id)
             except NotFound as exc:
                 raise SessionNotFound from exc
+            if not await self._eraser.erase(uow, [session]):
+                raise RunConflict
             resource = ("session", str(session.thread_id))
             await uow.audit.record(
                 audit_entry("session.delete", principal, origin, resource=resource)

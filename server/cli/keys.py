@@ -22,13 +22,16 @@ def list_keys(url: UrlOption = None, key: KeyOption = None) -> None:
 def create_key(
     name: Annotated[str, typer.Argument()],
     user: Annotated[int | None, typer.Option(help="For this user (root).")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What the key may do; all of it without one.")
+    ] = None,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Make a key; it is shown once."""
     path = "/v1/api-keys" if user is None else f"/v1/users/{user}/api-keys"
     with connect(url, key) as api:
-        typer.echo(api.request("POST", path, json={"name": name})["key"])
+        typer.echo(api.request("POST", path, json={"name": name, "scopes": scope or []})["key"])
 
 
 @app.command("revoke")

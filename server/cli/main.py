@@ -11,7 +11,7 @@ import typer
 from graph.errors import AgentError
 from loaders.errors import LoaderError
 from persistence.errors import PersistenceError
-from server.cli import keys, users
+from server.cli import audit, keys, users
 from server.cli.connection import ApiFailure, Connection, KeyOption, UrlOption, connect
 from server.errors import ConfigurationError
 from server.observability import configure_logging
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 def _show_version(wanted: bool) -> None:

@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Literal
 
 import typer
 import uvicorn
@@ -17,6 +18,8 @@ from server.observability import configure_logging, log_stray_error
 from server.settings import Settings
 
 EXIT_OK = 0
+WEBSOCKETS: Literal["websockets-sansio"] = "websockets-sansio"
+"""Of uvicorn's implementations the one that its library keeps up."""
 SAMPLE = "The canteen of our office is open from 12:30 to 14:15. On Fridays there is fish."
 QUESTION = "According to our documents, when is the canteen open?"
 
@@ -51,8 +54,11 @@ async def _serve(
             log_config=None,
             access_log=False,
             lifespan="off",
-            ws="none",
+            ws=WEBSOCKETS,
+            ws_max_size=settings.api.max_body_bytes,
+            ws_per_message_deflate=False,  # tokens are too short to gain from it
             server_header=False,
+            proxy_headers=False,  # it would trust loopback; see SECURITY__TRUSTED_PROXIES
             timeout_graceful_shutdown=settings.api.shutdown_seconds,
         )
     )

@@ -1,5 +1,6 @@
 """Uploads, read without a plaintext copy ever touching the disk."""
 
+import re
 from collections.abc import AsyncGenerator
 from pathlib import PurePosixPath
 from typing import Any
@@ -9,6 +10,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from server.dependencies import ROW_ID_MAX
 from server.documents.service import Upload
 from server.errors import BadRequest
 
@@ -16,6 +18,7 @@ FILENAME_MAX_CHARS = 255
 TAGS_MAX = 32
 TAG_MAX_CHARS = 64
 _NEVER_SPOOLED_BYTES = 2**62
+_ROW_ID = re.compile(r"[1-9][0-9]{0,18}")
 _BROKE_OFF = "The upload broke off."
 
 
@@ -70,12 +73,42 @@ class UploadForm:
             raise BadRequest(f"At most {TAGS_MAX} tags of 1 to {TAG_MAX_CHARS} characters.")
         return list(dict.fromkeys(tags))
 
+    @property
+    def is_private(self) -> bool | None:
+        """What was said of it, if anything.
+
+        Raises:
+            BadRequest: It is neither true nor false.
+        """
+        said = self._fields.get("is_private", "").strip().lower()
+        if said not in {"", "true", "false"}:
+            raise BadRequest("'is_private' must be true or false.")
+        return said == "true" if said else None
+
+    @property
+    def group_id(self) -> int | None:
+        """The group to share with; without one the files are private.
+
+        Raises:
+            BadRequest: It is no id, or does not go with what `is_private` says.
+        """
+        group_id = self._fields.get("group_id", "").strip()
+        if not group_id:
+            if self.is_private is False:
+                raise BadRequest("'is_private' is false only with a 'group_id' to share with.")
+            return None
+        if self.is_private:
+            raise BadRequest("A 'group_id' shares, and 'is_private' says not to: send one of them.")
+        if not _ROW_ID.fullmatch(group_id) or int(group_id) > ROW_ID_MAX:
+            raise BadRequest("'group_id' is not an id.")
+        return int(group_id)
+
 
 async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
     """Reads a multipart body with its files into memory.
 
     Raises:
-        BadRequest: No multipart form, no file, too many files, a broken body, or a wish to share.
+        BadRequest: No multipart form, no file, too many files, or a broken body.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise BadRequest("Send the files as multipart/form-data, each in a part named 'files'.")
@@ -95,18 +128,9 @@ async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
     ]
     fields = {key: value for key, value in form.items() if isinstance(value, str)}
     await form.close()
-    _refuse_sharing(form)
     if not uploads:
         raise BadRequest("There is no file in the form; name its part 'files'.")
     return UploadForm(uploads, fields)
-
-
-def _refuse_sharing(form: FormData) -> None:
-    """Documents are their owner's alone: what asks for more is refused, never passed over."""
-    if "group_id" in form:
-        raise BadRequest("'group_id' is not taken: documents cannot be shared.")
-    if any(str(value).strip().lower() != "true" for value in form.getlist("is_private")):
-        raise BadRequest("'is_private' can only be true: documents cannot be shared.")
 
 
 def _safe_name(filename: str | None) -> str:

@@ -3,14 +3,24 @@
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from server.citations import Source
-from server.dependencies import ApiConfig, Caller, Limit, Offset, RequestOrigin, RowId, provided
+from server.dependencies import (
+    ROW_ID_MAX,
+    ApiConfig,
+    Caller,
+    Limit,
+    Offset,
+    RequestOrigin,
+    RowId,
+    provided,
+)
 from server.documents.multipart import read_upload_form
 from server.documents.schemas import (
     DocumentAnswer,
     DocumentList,
+    DocumentUpdate,
     IngestAnswer,
     IngestedFileAnswer,
     IngestErrorAnswer,
@@ -20,12 +30,23 @@ from server.documents.schemas import (
     SearchRequest,
     SourceDetail,
 )
-from server.documents.service import DocumentService, IngestReport
+from server.documents.service import DocumentService, Filing, IngestReport
+from server.documents.sharing import DocumentSharing
 from server.error_responses import responses
-from server.errors import DocumentNotFound, ResourceNotFound, TooLarge, UpstreamFailed
+from server.errors import (
+    DocumentNotFound,
+    GroupNotFound,
+    NotAuthorized,
+    ResourceNotFound,
+    TooLarge,
+    UpstreamFailed,
+)
+from server.routing import PolicedRoute
 
-router = APIRouter(tags=["documents"])
+router = APIRouter(prefix="/v1", tags=["documents"], route_class=PolicedRoute)
 Documents = Annotated[DocumentService, Depends(provided(DocumentService))]
+Sharing = Annotated[DocumentSharing, Depends(provided(DocumentSharing))]
+GroupFilter = Annotated[int | None, Query(ge=1, le=ROW_ID_MAX)]
 
 _SNIPPET_CHARS = 300
 _UPLOAD_FORM = {
@@ -45,10 +66,13 @@ _UPLOAD_FORM = {
                             "type": "string",
                             "description": 'a JSON list of strings, such as ["handbook"]',
                         },
+                        "group_id": {
+                            "type": "integer",
+                            "description": "a group that one is in, to share the files with",
+                        },
                         "is_private": {
                             "type": "boolean",
-                            "default": True,
-                            "description": "only true: documents are their owner's alone",
+                            "description": "true without a group_id, false with one",
                         },
                     },
                 }
@@ -60,26 +84,34 @@ _UPLOAD_FORM = {
 
 @router.post(
     "/ingest/upload",
-    summary="Make files searchable for oneself",
+    summary="Make files searchable for oneself, or for a group",
     openapi_extra=_UPLOAD_FORM,
-    responses=responses(TooLarge, UpstreamFailed),
+    responses=responses(TooLarge, GroupNotFound, UpstreamFailed),
 )
 async def upload(
     request: Request, caller: Caller, origin: RequestOrigin, documents: Documents, config: ApiConfig
 ) -> IngestAnswer:
-    """Each file is judged alone: what was refused is listed in `errors` with a code."""
+    """Each file is judged alone: what was refused is listed in `errors` with a code.
+
+    A file that one has already is taken as it is; its sharing changes only when that is said.
+    """
     async with documents.upload_slot():
         form = await read_upload_form(request, max_files=config.max_upload_files)
-        report = await documents.ingest(caller, origin, form.uploads, form.tags)
+        filing = Filing(tags=form.tags, group_id=form.group_id, is_private=form.is_private)
+        report = await documents.ingest(caller, origin, form.uploads, filing)
     return _ingest_answer(report)
 
 
-@router.get("/documents", summary="The documents one may see", responses=responses())
+@router.get("/documents", summary="The documents one may see")
 async def list_documents(
-    caller: Caller, documents: Documents, limit: Limit = 50, offset: Offset = 0
+    caller: Caller,
+    documents: Documents,
+    group_id: GroupFilter = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> DocumentList:
-    """Lists documents, the newest first."""
-    page = await documents.list_documents(caller, limit=limit, offset=offset)
+    """Lists one's own documents and those that are shared with one, the newest first."""
+    page = await documents.list_documents(caller, group_id=group_id, limit=limit, offset=offset)
     return DocumentList(
         documents=[DocumentAnswer.model_validate(d, from_attributes=True) for d in page.items],
         total=page.total,
@@ -97,11 +129,28 @@ async def read_document(document_id: RowId, caller: Caller, documents: Documents
     return DocumentAnswer.model_validate(document, from_attributes=True)
 
 
+@router.patch(
+    "/documents/{document_id}",
+    summary="Share a document with a group, or unshare it (owner)",
+    responses=responses(NotAuthorized, DocumentNotFound, GroupNotFound),
+)
+async def share_document(
+    document_id: RowId,
+    body: DocumentUpdate,
+    caller: Caller,
+    origin: RequestOrigin,
+    sharing: Sharing,
+) -> DocumentAnswer:
+    """Holds from the next request on, for searches and open conversations too."""
+    document = await sharing.share(caller, origin, document_id, body.group_id)
+    return DocumentAnswer.model_validate(document, from_attributes=True)
+
+
 @router.delete(
     "/documents/{document_id}",
-    summary="Delete a document: passages, description and original",
+    summary="Delete a document: passages, description and original (owner)",
     status_code=204,
-    responses=responses(DocumentNotFound),
+    responses=responses(NotAuthorized, DocumentNotFound),
 )
 async def delete_document(
     document_id: RowId, caller: Caller, origin: RequestOrigin, documents: Documents
@@ -160,6 +209,8 @@ def _ingest_answer(report: IngestReport) -> IngestAnswer:
             size_bytes=file.size_bytes,
             chunks=file.document.chunks,
             status="unchanged" if file.unchanged else "indexed",
+            is_private=file.document.is_private,
+            group_id=file.document.group_id,
         )
         for file in report.files
     ]

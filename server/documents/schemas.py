@@ -1,16 +1,16 @@
 """What documents take and answer."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from server.citations import Source
 from server.dependencies import ROW_ID_MAX
 
 QUERY_MAX_CHARS = 2_000
-DocumentId = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
+Id = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
 
 
 class IngestTotals(BaseModel):
@@ -30,6 +30,8 @@ class IngestedFileAnswer(BaseModel):
     size_bytes: int
     chunks: int
     status: Literal["indexed", "unchanged"]
+    is_private: bool
+    group_id: int | None
 
 
 class IngestErrorAnswer(BaseModel):
@@ -58,6 +60,12 @@ class DocumentAnswer(BaseModel):
     """A document as it stands."""
 
     id: int
+    owner_id: int
+    """Who gave it, and alone may share or delete it."""
+    is_private: bool
+    """Whether its owner alone may read it."""
+    group_id: int | None
+    """The group that it is shared with."""
     title: str
     filename: str
     mime: str
@@ -67,6 +75,25 @@ class DocumentAnswer(BaseModel):
     tags: list[str]
     created_at: datetime
     updated_at: datetime
+
+
+class DocumentUpdate(BaseModel):
+    """With whom a document is shared: `group_id` alone shares, `is_private` alone unshares."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    is_private: bool | None = None
+    group_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _require_sense(self) -> Self:
+        if self.is_private is None and self.group_id is None:
+            raise ValueError("give 'group_id' to share, or 'is_private': true to unshare")
+        if self.is_private is False and self.group_id is None:
+            raise ValueError("'is_private' can be false only with the 'group_id' to share with")
+        if self.is_private and self.group_id is not None:
+            raise ValueError("a 'group_id' shares, and 'is_private' says not to")
+        return self
 
 
 class DocumentList(BaseModel):
@@ -85,7 +112,7 @@ class SearchRequest(BaseModel):
 
     query: Annotated[str, Field(min_length=1, max_length=QUERY_MAX_CHARS)]
     limit: Annotated[int, Field(ge=1, le=50)] = 10
-    document_ids: Annotated[list[DocumentId], Field(max_length=100)] | None = None
+    document_ids: Annotated[list[Id], Field(max_length=100)] | None = None
 
 
 class SearchHit(BaseModel):

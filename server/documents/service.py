@@ -16,12 +16,14 @@ from loaders.pipeline import Pipeline
 from persistence.access import AccessScope
 from persistence.blobs import BlobStore
 from persistence.database import Database
-from persistence.errors import DocumentExists, NotFound, PersistenceError
+from persistence.errors import DocumentExists, NotAMember, NotFound, PersistenceError
 from persistence.passages import Chunk, Passage
 from persistence.records import Document, Page
 from persistence.retrieval import Retriever
-from server.audit.service import audit_entry
-from server.errors import DocumentNotFound, IngestConflict, TooLarge
+from server.audit.entry import audit_entry
+from server.documents.sharing import DocumentSharing, find_own
+from server.erasure.documents import DocumentEraser
+from server.errors import DocumentNotFound, GroupNotFound, IngestConflict, TooLarge
 from server.observability import describe
 from server.security.principal import Origin, Principal
 
@@ -39,6 +41,22 @@ class Upload:
 
     filename: str
     data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filing:
+    """What the files of an upload have in common."""
+
+    tags: Sequence[str] = ()
+    group_id: int | None = None
+    """The group that they are shared with."""
+    is_private: bool | None = None
+    """What was said of it; files that are there already stay as they are if nothing was."""
+
+    def asks_to_change(self, document: Document) -> bool:
+        """Whether a document that is there already is to be shared otherwise."""
+        said = self.group_id is not None or self.is_private is not None
+        return said and self.group_id != document.group_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +97,8 @@ class DocumentService:
         blobs: BlobStore,
         pipeline: Pipeline,
         retriever: Retriever,
+        sharing: DocumentSharing,
+        eraser: DocumentEraser,
         max_file_bytes: int,
         max_passages: int,
     ) -> None:
@@ -86,6 +106,8 @@ class DocumentService:
         self._blobs = blobs
         self._pipeline = pipeline
         self._retriever = retriever
+        self._sharing = sharing
+        self._eraser = eraser
         self._max_file_bytes = max_file_bytes
         self._max_passages = max_passages
         self._uploads = asyncio.Semaphore(PARALLEL_UPLOADS)
@@ -121,14 +143,20 @@ class DocumentService:
         return self._uploads
 
     async def ingest(
-        self, principal: Principal, origin: Origin, uploads: Sequence[Upload], tags: Sequence[str]
+        self, principal: Principal, origin: Origin, uploads: Sequence[Upload], filing: Filing
     ) -> IngestReport:
-        """Makes files searchable for the principal; one bad file never fails its neighbours."""
+        """Makes files searchable; one bad file never fails its neighbours.
+
+        Raises:
+            GroupNotFound: They are to be shared with a group that the principal is not in.
+        """
+        if filing.group_id is not None:
+            await self._sharing.require_membership(principal, filing.group_id)
         files: list[IngestedFile] = []
         errors: list[FailedFile] = []
         for upload in uploads:
             try:
-                files.append(await self._ingest_file(principal, origin, upload, tags))
+                files.append(await self._ingest_file(principal, origin, upload, filing))
             except LoaderError as exc:
                 errors.append(FailedFile(path=upload.filename, code=exc.code, message=str(exc)))
             except (TooLarge, IngestConflict) as exc:
@@ -138,11 +166,11 @@ class DocumentService:
         return IngestReport(files=tuple(files), errors=tuple(errors))
 
     async def list_documents(
-        self, principal: Principal, *, limit: int, offset: int
+        self, principal: Principal, *, group_id: int | None = None, limit: int, offset: int
     ) -> Page[Document]:
-        """The documents that the principal may see, the newest first."""
+        """The documents that the principal may see, or those of a group, the newest first."""
         async with self._database.unit_of_work(principal.scope) as uow:
-            return await uow.documents.list(limit=limit, offset=offset)
+            return await uow.documents.list(group_id=group_id, limit=limit, offset=offset)
 
     async def read(self, principal: Principal, document_id: int) -> Document:
         """One document.
@@ -157,27 +185,25 @@ class DocumentService:
                 raise DocumentNotFound from exc
 
     async def delete(self, principal: Principal, origin: Origin, document_id: int) -> None:
-        """Removes a document: its passages, its row, its original.
-
-        The row outlives the passages, so that a deletion which broke off can be asked for again.
+        """Removes a document: its passages, its original, its row.
 
         Raises:
             DocumentNotFound: It does not exist for this principal.
+            NotAuthorized: It is shared with the principal, who does not own it.
         """
-        document = await self.read(principal, document_id)
-        await self._retriever.delete(document.id)
         async with self._database.unit_of_work(principal.scope) as uow:
-            try:
-                await uow.documents.delete(document.id)
-            except NotFound as exc:  # another request was faster
-                raise DocumentNotFound from exc
-            await uow.audit.record(
-                audit_entry(
-                    "document.delete", principal, origin, resource=("document", str(document.id))
-                )
-            )
-            await uow.commit()
-        await self._blobs.delete(document.blob)
+            document = await find_own(uow, document_id)
+        entry = audit_entry(
+            "document.delete",
+            principal,
+            origin,
+            resource=("document", str(document.id)),
+            group_id=document.group_id,
+        )
+        try:
+            await self._eraser.erase(principal.scope, document, entry=entry)
+        except NotFound as exc:  # another request was faster
+            raise DocumentNotFound from exc
 
     async def search(
         self,
@@ -201,7 +227,7 @@ class DocumentService:
         return await self._retriever.open_source(source_id, principal.scope)
 
     async def _ingest_file(
-        self, principal: Principal, origin: Origin, upload: Upload, tags: Sequence[str]
+        self, principal: Principal, origin: Origin, upload: Upload, filing: Filing
     ) -> IngestedFile:
         if len(upload.data) > self._max_file_bytes:
             raise TooLarge(f"The file is larger than {self._max_file_bytes} bytes.")
@@ -209,7 +235,7 @@ class DocumentService:
         key = (principal.user.id, content_hash)
         # The same file sent twice at once is taken once: the second waits, and finds the first.
         async with self._ingesting.setdefault(key, asyncio.Lock()):
-            return await self._ingest_once(principal, origin, upload, content_hash, tags)
+            return await self._ingest_once(principal, origin, upload, content_hash, filing)
 
     async def _ingest_once(
         self,
@@ -217,11 +243,13 @@ class DocumentService:
         origin: Origin,
         upload: Upload,
         content_hash: str,
-        tags: Sequence[str],
+        filing: Filing,
     ) -> IngestedFile:
         async with self._database.unit_of_work(principal.scope) as uow:
             known = await uow.documents.by_hash(content_hash)
         if known is not None and known.status == "indexed":
+            if filing.asks_to_change(known):
+                known = await self._sharing.share(principal, origin, known.id, filing.group_id)
             return _ingested(known, upload, unchanged=True)
         loaded = await self._pipeline.load(upload.data, upload.filename)
         chunks = await asyncio.to_thread(self._pipeline.split, loaded)
@@ -229,7 +257,7 @@ class DocumentService:
             raise LoaderLimit(f"the file has more than {self._max_passages} passages")
         if known is not None:
             await self._discard(principal.scope, known)
-        document = await self._register(principal, origin, upload, loaded, content_hash, tags)
+        document = await self._register(principal, origin, upload, loaded, content_hash, filing)
         try:
             return await self._index(principal, document, chunks, upload)
         except BaseException as exc:
@@ -247,7 +275,7 @@ class DocumentService:
         upload: Upload,
         loaded: LoadedDocument,
         content_hash: str,
-        tags: Sequence[str],
+        filing: Filing,
     ) -> Document:
         blob = await self._blobs.put(upload.data)
         try:
@@ -259,7 +287,8 @@ class DocumentService:
                     size_bytes=len(upload.data),
                     content_hash=content_hash,
                     blob=blob,
-                    tags=tuple(tags),
+                    tags=tuple(filing.tags),
+                    group_id=filing.group_id,
                 )
                 await uow.audit.record(
                     audit_entry(
@@ -267,6 +296,7 @@ class DocumentService:
                         principal,
                         origin,
                         resource=("document", str(document.id)),
+                        group_id=document.group_id,
                         details={"mime": loaded.mime, "size_bytes": len(upload.data)},
                     )
                 )
@@ -275,26 +305,29 @@ class DocumentService:
             await self._blobs.delete(blob)
             if isinstance(exc, DocumentExists):
                 raise IngestConflict from exc
+            if isinstance(exc, NotAMember):  # the membership ended meanwhile
+                raise GroupNotFound from exc
             raise
         return document
 
     async def _index(
         self, principal: Principal, document: Document, chunks: Sequence[Chunk], upload: Upload
     ) -> IngestedFile:
-        await self._retriever.replace(document.id, document.owner_id, chunks)
+        await self._retriever.replace(
+            document.id, document.owner_id, chunks, group_id=document.group_id
+        )
         async with self._database.unit_of_work(principal.scope) as uow:
             await uow.documents.mark_indexed(document.id, len(chunks))
             indexed = await uow.documents.get(document.id)
+            if indexed.group_id != document.group_id:  # it was shared or unshared meanwhile
+                await self._retriever.share(indexed.id, indexed.group_id)
             await uow.commit()
         return _ingested(indexed, upload, unchanged=False)
 
     async def _discard(self, scope: AccessScope, document: Document) -> None:
-        await self._retriever.delete(document.id)
-        with suppress(NotFound):  # somebody deleted the row meanwhile
-            async with self._database.unit_of_work(scope) as uow:
-                await uow.documents.delete(document.id)
-                await uow.commit()
-        await self._blobs.delete(document.blob)
+        await self._retriever.delete(document.id)  # whatever has become of the row
+        with suppress(NotFound):  # somebody deleted it meanwhile
+            await self._eraser.erase(scope, document)
 
     async def _audit_failures(
         self, principal: Principal, origin: Origin, errors: Sequence[FailedFile]

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from server.dependencies import RootCaller, provided
+from server.dependencies import provided
 from server.error_responses import responses
 from server.errors import NotAuthorized
 from server.health.service import HealthService
+from server.routing import PolicedRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=PolicedRoute)
 Health = Annotated[HealthService, Depends(provided(HealthService))]
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
@@ -50,7 +51,7 @@ async def live() -> Liveness:
 @router.get(
     "/health/detailed", summary="Are its parts up? (root)", responses=responses(NotAuthorized)
 )
-async def detailed(_: RootCaller, health: Health) -> HealthAnswer:
+async def detailed(health: Health) -> HealthAnswer:
     """Asks the database, the document index, the models and the MCP servers."""
     report = await health.report()
     return HealthAnswer.model_validate(

@@ -16,6 +16,7 @@ from server.runs.progress import RunProgress
 from server.runs.recorder import RunRecorder
 from server.runs.run import RunOutcome, RunRequest
 from server.runs.stream import RunStream
+from server.security.revocation import Watch
 
 STOP_SECONDS = 10.0
 """How long runs may take to write down what there is of them when the server stops."""
@@ -51,8 +52,13 @@ class RunExecutor:
         self._recorder = recorder
         self._live: dict[UUID, LiveRun] = {}
 
-    def start(self, request: RunRequest) -> LiveRun:
-        """Begins a recorded run; returns at once."""
+    def start(self, request: RunRequest, watch: Watch) -> LiveRun:
+        """Begins a recorded run; returns at once.
+
+        Args:
+            request: The run.
+            watch: Of its user; it ends the run, and is closed when that has ended.
+        """
         stream = RunStream()
         stream.append("run", {"run_id": str(request.run_id), "session_id": request.session_id})
         progress = RunProgress(stream, model=request.model)
@@ -61,6 +67,8 @@ class RunExecutor:
         live = LiveRun(request=request, stream=stream, answering=answering, finishing=finishing)
         self._live[request.run_id] = live
         finishing.add_done_callback(lambda _: self._live.pop(request.run_id, None))
+        finishing.add_done_callback(lambda _: watch.close())
+        watch.on_end(live.cancel)
         return live
 
     def live(self, run_id: UUID) -> LiveRun | None:
@@ -70,6 +78,10 @@ class RunExecutor:
     def live_ids(self) -> tuple[UUID, ...]:
         """The runs that are being executed here."""
         return tuple(self._live)
+
+    def live_of(self, user_id: int) -> list[LiveRun]:
+        """A user's runs that are being executed here."""
+        return [live for live in self._live.values() if live.request.principal.user.id == user_id]
 
     async def stop(self) -> None:
         """Cancels every run and waits until each has been written down."""

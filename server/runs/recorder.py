@@ -11,7 +11,7 @@ from persistence.errors import DatabaseUnavailable, NotFound, PersistenceError
 from persistence.records import AuditEntry, NewToolRun
 from persistence.records import RunStatus as StoredStatus
 from persistence.unit_of_work import UnitOfWork
-from server.audit.service import audit_entry
+from server.audit.entry import audit_entry
 from server.observability import describe
 from server.runs.run import RunOutcome, RunRequest, tool_events
 

@@ -10,6 +10,8 @@ from graph.context import AgentContext
 from server.security.principal import Origin, Principal
 
 RunStatus = Literal["success", "cancelled", "error"]
+EventName = Literal["run", "token", "reasoning", "tool", "log", "sources", "error", "done"]
+"""What happens in a run, in the order in which it may happen; `done` is the last one."""
 
 
 @dataclass(frozen=True, kw_only=True)

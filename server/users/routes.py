@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from server.dependencies import Caller, Limit, Offset, RequestOrigin, RootCaller, RowId, provided
+from server.dependencies import Caller, Limit, Offset, RequestOrigin, RowId, provided
 from server.error_responses import responses
 from server.errors import NotAuthorized, ResourceNotFound, UsernameExists, UserNotFound
+from server.routing import PolicedRoute
 from server.users.schemas import (
     ApiKeyAnswer,
     ApiKeyCreate,
@@ -19,7 +20,7 @@ from server.users.schemas import (
 )
 from server.users.service import IssuedKey, UserService
 
-router = APIRouter()
+router = APIRouter(prefix="/v1", route_class=PolicedRoute)
 Users = Annotated[UserService, Depends(provided(UserService))]
 
 
@@ -31,7 +32,7 @@ Users = Annotated[UserService, Depends(provided(UserService))]
     responses=responses(NotAuthorized, UsernameExists),
 )
 async def create_user(
-    body: UserCreate, caller: RootCaller, origin: RequestOrigin, users: Users
+    body: UserCreate, caller: Caller, origin: RequestOrigin, users: Users
 ) -> UserAnswer:
     """Makes a user without a key; give a first one with the route below."""
     user = await users.create(caller, origin, body.username)
@@ -42,10 +43,10 @@ async def create_user(
     "/users", tags=["users"], summary="All users (root)", responses=responses(NotAuthorized)
 )
 async def list_users(
-    caller: RootCaller, users: Users, limit: Limit = 50, offset: Offset = 0
+    caller: Caller, origin: RequestOrigin, users: Users, limit: Limit = 50, offset: Offset = 0
 ) -> UserList:
-    """Lists users."""
-    page = await users.list_users(caller, limit=limit, offset=offset)
+    """Lists users; that they were listed is part of the audit trail."""
+    page = await users.list_users(caller, origin, limit=limit, offset=offset)
     return UserList(
         users=[UserAnswer.model_validate(user, from_attributes=True) for user in page.items],
         total=page.total,
@@ -61,9 +62,11 @@ async def list_users(
     responses=responses(NotAuthorized, UserNotFound),
 )
 async def update_user(
-    user_id: RowId, body: UserUpdate, caller: RootCaller, origin: RequestOrigin, users: Users
+    user_id: RowId, body: UserUpdate, caller: Caller, origin: RequestOrigin, users: Users
 ) -> UserAnswer:
-    """A deactivated user's keys are refused from the next request on."""
+    """Locked out, a user is refused on the next request, and loses at once every answer that is
+    being made, every WebSocket and every login; let in again, the user's keys are good again.
+    """
     user = await users.set_active(caller, origin, user_id, active=body.is_active)
     return UserAnswer.model_validate(user, from_attributes=True)
 
@@ -76,16 +79,21 @@ async def update_user(
     responses=responses(NotAuthorized, UserNotFound),
 )
 async def issue_user_key(
-    user_id: RowId, body: ApiKeyCreate, caller: RootCaller, origin: RequestOrigin, users: Users
+    user_id: RowId, body: ApiKeyCreate, caller: Caller, origin: RequestOrigin, users: Users
 ) -> IssuedApiKey:
     """The key's text is shown in this answer and never again."""
     issued = await users.issue_key(
-        caller, origin, name=body.name, user_id=user_id, expires_at=body.expires_at
+        caller,
+        origin,
+        name=body.name,
+        user_id=user_id,
+        scopes=body.scopes,
+        expires_at=body.expires_at,
     )
     return _issued(issued)
 
 
-@router.get("/api-keys", tags=["api keys"], summary="One's own keys", responses=responses())
+@router.get("/api-keys", tags=["api keys"], summary="One's own keys")
 async def list_keys(caller: Caller, users: Users) -> ApiKeyList:
     """Lists the caller's keys, without their texts."""
     keys = await users.list_keys(caller)
@@ -98,14 +106,16 @@ async def list_keys(caller: Caller, users: Users) -> ApiKeyList:
     tags=["api keys"],
     summary="Make a key for oneself",
     status_code=201,
-    responses=responses(),
+    responses=responses(NotAuthorized),
 )
 async def issue_key(
     body: ApiKeyCreate, caller: Caller, origin: RequestOrigin, users: Users
 ) -> IssuedApiKey:
     """The key's text is shown in this answer and never again."""
     return _issued(
-        await users.issue_key(caller, origin, name=body.name, expires_at=body.expires_at)
+        await users.issue_key(
+            caller, origin, name=body.name, scopes=body.scopes, expires_at=body.expires_at
+        )
     )
 
 

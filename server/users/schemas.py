@@ -3,7 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from server.policy import KeyScope
+from server.security.usernames import USERNAME_PATTERN
 
 KeyName = Annotated[str, Field(min_length=1, max_length=100)]
 LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
@@ -11,12 +14,16 @@ LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 ExpiryTime = Annotated[AwareDatetime, Field(lt=LATEST_EXPIRY)]
 
 
+def _without_repeats(scopes: list[KeyScope]) -> list[KeyScope]:
+    return sorted(set(scopes))
+
+
 class UserCreate(BaseModel):
     """A user to make."""
 
     model_config = ConfigDict(extra="forbid")
 
-    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")]
+    username: Annotated[str, Field(pattern=USERNAME_PATTERN)]
 
 
 class UserUpdate(BaseModel):
@@ -52,6 +59,8 @@ class ApiKeyCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: KeyName
+    scopes: Annotated[list[KeyScope], AfterValidator(_without_repeats)] = []
+    """What the key is restricted to; an empty list restricts nothing."""
     expires_at: ExpiryTime | None = None
 
 
@@ -62,6 +71,8 @@ class ApiKeyAnswer(BaseModel):
     name: str
     prefix: str
     """The first characters, to tell keys apart."""
+    scopes: list[str]
+    """What the key is restricted to; an empty list restricts nothing."""
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None

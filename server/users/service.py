@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from persistence.database import Database
 from persistence.errors import NotFound
 from persistence.records import ApiKey, Page, User
-from server.audit.service import audit_entry
+from server.audit.entry import audit_entry
 from server.errors import BadRequest, ResourceNotFound, UserNotFound
-from server.security.credentials import SHOWN_CHARS, hash_api_key, make_api_key
+from server.security.api_keys import SHOWN_CHARS, hash_api_key, make_api_key
+from server.security.key_limits import expiry_within, require_within_scopes
 from server.security.principal import Origin, Principal
 
 
@@ -36,20 +37,33 @@ class UserService:
         async with self._database.unit_of_work(principal.scope) as uow:
             user = await uow.users.create(username)
             await uow.audit.record(
-                audit_entry("user.create", principal, origin, resource=("user", str(user.id)))
+                audit_entry(
+                    "user.create",
+                    principal,
+                    origin,
+                    resource=("user", str(user.id)),
+                    details={"after": {"username": username}},
+                )
             )
             await uow.commit()
         return user
 
-    async def list_users(self, principal: Principal, *, limit: int, offset: int) -> Page[User]:
-        """All users, by id."""
+    async def list_users(
+        self, principal: Principal, origin: Origin, *, limit: int, offset: int
+    ) -> Page[User]:
+        """All users, by id; who looked them through is kept."""
         async with self._database.unit_of_work(principal.scope) as uow:
-            return await uow.users.list(limit=limit, offset=offset)
+            page = await uow.users.list(limit=limit, offset=offset)
+            await uow.audit.record(
+                audit_entry("user.list", principal, origin, resource=("user", None))
+            )
+            await uow.commit()
+        return page
 
     async def set_active(
         self, principal: Principal, origin: Origin, user_id: int, *, active: bool
     ) -> User:
-        """Lets a user in or out; takes effect on the next request.
+        """Lets a user in or out, on all replicas at once.
 
         Raises:
             UserNotFound: No such user.
@@ -65,7 +79,16 @@ class UserService:
             await uow.users.set_active(user_id, active=active)
             action = "user.activate" if active else "user.deactivate"
             await uow.audit.record(
-                audit_entry(action, principal, origin, resource=("user", str(user_id)))
+                audit_entry(
+                    action,
+                    principal,
+                    origin,
+                    resource=("user", str(user_id)),
+                    details={
+                        "before": {"is_active": user.is_active},
+                        "after": {"is_active": active},
+                    },
+                )
             )
             changed = await uow.users.get(user_id)
             await uow.commit()
@@ -78,6 +101,7 @@ class UserService:
         *,
         name: str,
         user_id: int | None = None,
+        scopes: Sequence[str] = (),
         expires_at: datetime | None = None,
     ) -> IssuedKey:
         """Makes a key for the principal, or by root for another user.
@@ -85,9 +109,12 @@ class UserService:
         Raises:
             UserNotFound: No such user.
             BadRequest: The expiry lies in the past.
+            NotAuthorized: The key could do more than the credential that makes it, or outlive it.
         """
         if expires_at is not None and expires_at <= datetime.now(UTC):
             raise BadRequest("'expires_at' lies in the past.")
+        require_within_scopes(principal, scopes)
+        expires_at = expiry_within(principal, expires_at)
         key = make_api_key()
         async with self._database.unit_of_work(principal.scope) as uow:
             owner = principal.user.id if user_id is None else user_id
@@ -100,11 +127,16 @@ class UserService:
                 name=name,
                 key_hash=hash_api_key(key),
                 prefix=key[:SHOWN_CHARS],
+                scopes=scopes,
                 expires_at=expires_at,
             )
             await uow.audit.record(
                 audit_entry(
-                    "api_key.create", principal, origin, resource=("api_key", str(record.id))
+                    "api_key.create",
+                    principal,
+                    origin,
+                    resource=("api_key", str(record.id)),
+                    details={"user_id": owner, "scopes": list(scopes)},
                 )
             )
             await uow.commit()

@@ -89,7 +89,10 @@ def test_nothing_touches_the_import_path():
     assert found == []
 
 
-@pytest.mark.parametrize("folder", ["chat", "documents", "users", "health"])
+@pytest.mark.parametrize(
+    "folder",
+    ["account", "audit", "auth", "chat", "documents", "groups", "health", "sso", "users"],
+)
 def test_a_feature_of_the_server_is_a_folder_with_routes_and_a_service(folder):
     names = {path.name for path in (ROOT / "server" / folder).glob("*.py")}
     assert {"__init__.py", "routes.py", "service.py"} <= names

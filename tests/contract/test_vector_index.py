@@ -173,6 +173,70 @@ async def test_points_of_a_group_are_found_by_its_members_only(index: VectorInde
     assert await _texts(index, AccessScope(user_id=BOB, group_ids=frozenset({71}))) == []
 
 
+async def _found_by(index: VectorIndex, group_id: int, *, user_id: int = BOB) -> list[str]:
+    return await _texts(index, AccessScope(user_id=user_id, group_ids=frozenset({group_id})))
+
+
+async def test_a_shared_document_is_found_by_that_group_at_once_and_by_no_other(
+    index: VectorIndex,
+) -> None:
+    other_room = 71
+    await index.replace(10, _points(2, text="shared"), owner_id=ANNA)
+    await index.replace(20, _points(1, text="private"), owner_id=ANNA)
+
+    await index.share(10, ROOM)
+    assert await _found_by(index, ROOM) == ["shared 0", "shared 1"]
+    await index.share(10, other_room)
+    assert await _found_by(index, ROOM) == []
+    assert await _found_by(index, other_room) == ["shared 0", "shared 1"]
+    await index.share(10, None)
+    assert await _found_by(index, other_room) == []
+    assert len(await _texts(index, AccessScope(user_id=ANNA))) == 3
+
+
+async def test_sharing_changes_neither_vectors_nor_texts_nor_ids(index: VectorIndex) -> None:
+    await index.replace(10, _points(300), owner_id=ANNA)
+    before = await index.search(_direction(0), scope=EVERYTHING, limit=400)
+
+    await index.share(10, ROOM)
+
+    assert await index.search(_direction(0), scope=EVERYTHING, limit=400) == before
+    assert await index.count(10) == 300
+
+
+async def test_sharing_a_document_without_points_does_nothing(index: VectorIndex) -> None:
+    await index.share(10, ROOM)
+
+    assert await index.count(10) == 0
+    assert await _found_by(index, ROOM) == []
+
+
+async def test_what_one_owner_shared_is_taken_back_from_a_group(index: VectorIndex) -> None:
+    await index.replace(10, _points(1, text="anna"), owner_id=ANNA, group_id=ROOM)
+    await index.replace(20, _points(1, text="bob"), owner_id=BOB, group_id=ROOM)
+    await index.replace(30, _points(1, text="elsewhere"), owner_id=ANNA, group_id=71)
+
+    await index.unshare(ROOM, owner_id=ANNA)
+    assert await _found_by(index, ROOM, user_id=3) == ["bob 0"]
+    await index.unshare(ROOM)
+    assert await _found_by(index, ROOM, user_id=3) == []
+    assert await _found_by(index, 71, user_id=3) == ["elsewhere 0"]
+    assert await _texts(index, AccessScope(user_id=BOB)) == ["bob 0"]
+
+
+async def test_a_document_that_is_shared_while_it_is_written_ends_whole(
+    index: VectorIndex,
+) -> None:
+    await index.replace(10, _points(5, text="old"), owner_id=ANNA)
+
+    await asyncio.gather(
+        index.replace(10, _points(5, text="new"), owner_id=ANNA), index.share(10, ROOM)
+    )
+
+    assert len(await _found_by(index, ROOM)) in {0, 5}
+    assert len(await _texts(index, EVERYTHING)) == 5
+
+
 async def test_the_system_sees_points_of_every_user(index: VectorIndex) -> None:
     await index.replace(10, _points(1, text="anna"), owner_id=ANNA)
     await index.replace(20, _points(1, text="bob"), owner_id=BOB)

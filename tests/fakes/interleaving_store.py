@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from persistence.vectors.filters import Filter, Match
@@ -46,6 +47,13 @@ class InterleavingStore(PointStore):
         found = [record.payload for record in self._matching(where)][:limit]
         await self._give_way()
         return found
+
+    async def set_payload(self, where: Filter, values: Payload) -> None:
+        for record in list(self._matching(where)):
+            await self._give_way()
+            if record.id in self.records:
+                changed = {**self.records[record.id].payload, **values}
+                self.records[record.id] = replace(self.records[record.id], payload=changed)
 
     async def delete(self, where: Filter) -> None:
         for record in list(self._matching(where)):

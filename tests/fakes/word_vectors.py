@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 
 DIMENSION = 384
 _COMPONENTS_PER_WORD = 8
@@ -31,3 +32,13 @@ def _telling_words(text: str) -> list[str]:
         if len(word) >= _SHORTEST_TELLING_WORD or not word.isascii() or word.isdigit()
     ]
     return telling or words
+
+
+class WordEmbedder:
+    """An embedding model in this process."""
+
+    model = "words"
+    dimension = DIMENSION
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [embed_text(text) for text in texts]

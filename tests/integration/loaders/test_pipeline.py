@@ -85,7 +85,7 @@ async def _read(reader: ReaderProcess, data: bytes, **limits: float) -> LoadedDo
 
 
 def _open_paths() -> set[str]:
-    """Which files are open: how far each one stands is no business of the reader's (a log grows)."""
+    """Which files are open; how far each was written is not the reader's doing: a log grows."""
     return {file.path for file in psutil.Process().open_files()}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from persistence.checkpoint_rows import Blob, CheckpointRows, Save, SavedCheckpoint, Write
 from persistence.errors import DatabaseUnavailable, InvalidValue
-from persistence.pool import open_pool
+from persistence.pool import AGENT_ROLE, open_pool
 
 
 def checkpoint(thread_id: str, *, source: str = "loop") -> Save:
@@ -43,7 +43,11 @@ def write(token: bytes) -> Write:
 @pytest.fixture
 async def rows(database_url: str) -> AsyncIterator[CheckpointRows]:
     async with open_pool(
-        database_url, max_size=2, statement_timeout_seconds=30, application_name="tests"
+        database_url,
+        max_size=2,
+        statement_timeout_seconds=30,
+        application_name="tests",
+        role=AGENT_ROLE,
     ) as pool:
         opened = CheckpointRows(pool)
         yield opened

@@ -35,7 +35,7 @@ async def test_a_run_waits_for_a_locked_session_and_finds_it_deleted(
     async with database.unit_of_work(scope) as uow:
         await uow.sessions.get(chat_session.session_id, lock=True)
         starting = asyncio.create_task(start_run(database, scope, chat_session))
-        await uow.sessions.delete(chat_session.session_id)
+        await uow.sessions.delete([chat_session.id])
         assert not starting.done()
         await uow.commit()
     with pytest.raises(NotFound):
@@ -82,7 +82,7 @@ async def test_a_deleted_session_takes_its_messages_and_runs_along(
     run = await start_run(database, scope, chat_session)
     async with database.unit_of_work(scope) as uow:
         await uow.messages.add(chat_session.id, role="user", content="hello", run_id=run.id)
-        assert await uow.sessions.delete(chat_session.session_id) == chat_session.thread_id
+        assert await uow.sessions.delete([chat_session.id]) == 1
         await uow.commit()
         with pytest.raises(NotFound):
             await uow.sessions.get(chat_session.session_id)
@@ -138,8 +138,9 @@ async def test_another_users_conversation_does_not_exist(
             await uow.sessions.get(name)
         with pytest.raises(NotFound):
             await uow.sessions.rename(name, "mine now")
-        with pytest.raises(NotFound):
-            await uow.sessions.delete(name)
+        assert await uow.sessions.delete([chat_session.id]) == 0
+        assert await uow.sessions.after(0, limit=10) == []
+        assert await uow.messages.after(chat_session.id, 0, limit=10) == []
         with pytest.raises(NotFound):
             await uow.messages.add(chat_session.id, role="user", content="intruder")
         assert (await uow.messages.list(chat_session.id)).items == []

@@ -6,7 +6,7 @@ import pytest
 
 from persistence.access import AccessScope
 from persistence.database import Database
-from persistence.errors import AccessDenied, DocumentExists, NotFound
+from persistence.errors import AccessDenied, DocumentExists, NotAMember, NotFound
 from persistence.records import Document
 from tests.fixtures.rows import SYSTEM
 
@@ -122,27 +122,114 @@ async def test_only_visible_documents_are_told_of(
         assert set(await uow.documents.visible([mine.id, other.id])) == {mine.id, other.id}
 
 
-async def test_a_document_is_shared_with_its_group_unless_it_is_private(
+async def make_group(database: Database, *members: AccessScope) -> int:
+    """Make a group that the first one administers."""
+    async with database.unit_of_work(members[0]) as uow:
+        group = await uow.groups.create(f"group of {members[0].user_id}")
+        for member in members[1:]:
+            await uow.memberships.add(group.id, member.user_id)
+        await uow.commit()
+    return group.id
+
+
+async def seen_by(database: Database, scope: AccessScope) -> set[int]:
+    async with database.unit_of_work(scope) as uow:
+        listed = {each.id for each in (await uow.documents.list(limit=100)).items}
+        assert set(await uow.documents.visible(range(1, max(listed, default=0) + 2))) == listed
+    return listed
+
+
+async def test_a_shared_document_is_read_by_the_group_and_changed_by_its_owner(
     database: Database, scope: AccessScope, other_scope: AccessScope
 ) -> None:
-    member = AccessScope(user_id=scope.user_id, group_ids=frozenset({7}))
-    shared = await create_document(database, member, "shared", group_id=7, is_private=False)
-    private = await create_document(database, member, "private", group_id=7)
-    everybody = await create_document(database, member, "no group", is_private=False)
-    ids = [shared.id, private.id, everybody.id]
-    for groups, seen in ((frozenset({7, 8}), {shared.id}), (frozenset({8}), set())):
-        reader = AccessScope(user_id=other_scope.user_id, group_ids=groups)
-        async with database.unit_of_work(reader) as uow:
-            assert set(await uow.documents.visible(ids)) == seen
-            assert {each.id for each in (await uow.documents.list()).items} == seen
+    group_id = await make_group(database, scope, other_scope)
+    shared = await create_document(database, scope, "shared", group_id=group_id)
+    private = await create_document(database, scope, "private")
+    assert (shared.is_private, private.is_private) == (False, True)
+    async with database.unit_of_work(other_scope) as uow:
+        assert await uow.documents.get(shared.id) == shared
+        assert (await uow.documents.list()).items == [shared]
+        with pytest.raises(AccessDenied):
+            await uow.documents.owned(shared.id)
+        for work in (
+            uow.documents.owned(private.id),
+            uow.documents.delete(shared.id),
+            uow.documents.share(shared.id, None),
+            uow.documents.mark_failed(shared.id, "MINE"),
+        ):
             with pytest.raises(NotFound):
-                await uow.documents.delete(shared.id)
+                await work
+    async with database.unit_of_work(scope) as uow:
+        assert await uow.documents.owned(shared.id) == shared
+
+
+async def test_sharing_and_unsharing_hold_at_once(
+    database: Database, scope: AccessScope, other_scope: AccessScope
+) -> None:
+    group_id = await make_group(database, scope, other_scope)
+    made = await create_document(database, scope)
+    for shared_with, seen in ((group_id, {made.id}), (None, set()), (group_id, {made.id})):
+        async with database.unit_of_work(scope) as uow:
+            changed = await uow.documents.share(made.id, shared_with)
+            await uow.commit()
+        assert changed.group_id == shared_with
+        assert await seen_by(database, other_scope) == seen
+        assert await seen_by(database, scope) == {made.id}
+
+
+async def test_a_membership_or_group_that_ends_ends_the_sharing(
+    database: Database, scope: AccessScope, other_scope: AccessScope
+) -> None:
+    group_id = await make_group(database, scope, other_scope)
+    of_admin = await create_document(database, scope, group_id=group_id)
+    of_member = await create_document(database, other_scope, group_id=group_id)
+    both = {of_admin.id, of_member.id}
+    assert await seen_by(database, scope) == await seen_by(database, other_scope) == both
+
+    async with database.unit_of_work(scope) as uow:
+        await uow.memberships.remove(group_id, other_scope.user_id)
+        await uow.commit()
+    assert await seen_by(database, scope) == {of_admin.id}
+    assert await seen_by(database, other_scope) == {of_member.id}
+    async with database.unit_of_work(scope) as uow:
+        await uow.memberships.add(group_id, other_scope.user_id)
+        await uow.commit()
+    assert await seen_by(database, scope) == {of_admin.id}  # coming back shares nothing again
+    assert await seen_by(database, other_scope) == both
+
+    async with database.unit_of_work(scope) as uow:
+        await uow.groups.delete(group_id)
+        await uow.commit()
+    async with database.unit_of_work(scope) as uow:
+        assert (await uow.documents.get(of_admin.id)).is_private
+    assert await seen_by(database, other_scope) == {of_member.id}
 
 
 async def test_a_document_is_not_shared_with_a_group_of_others(
-    database: Database, scope: AccessScope
+    database: Database, scope: AccessScope, other_scope: AccessScope
 ) -> None:
-    with pytest.raises(AccessDenied):
-        await create_document(database, scope, group_id=7, is_private=False)
+    group_id = await make_group(database, other_scope)
+    made = await create_document(database, scope)
+    for group in (group_id, 10**9):
+        with pytest.raises(NotAMember):
+            await create_document(database, scope, "another", group_id=group)
+        async with database.unit_of_work(scope) as uow:
+            with pytest.raises(NotAMember):
+                await uow.documents.share(made.id, group)
     with pytest.raises(AccessDenied):
         await create_document(database, SYSTEM)
+
+
+async def test_documents_are_listed_by_group(
+    database: Database, scope: AccessScope, other_scope: AccessScope
+) -> None:
+    group_id = await make_group(database, scope)
+    shared = await create_document(database, scope, "shared", group_id=group_id)
+    await create_document(database, scope, "private")
+    async with database.unit_of_work(scope) as uow:
+        page = await uow.documents.list(group_id=group_id)
+        assert (page.items, page.total) == ([shared], 1)
+        assert (await uow.documents.list(group_id=group_id, offset=1)).total == 1
+        assert (await uow.documents.list()).total == 2
+    async with database.unit_of_work(other_scope) as uow:
+        assert (await uow.documents.list(group_id=group_id)).items == []

@@ -56,6 +56,7 @@ async def written_database(database: Database, scope: AccessScope) -> Database:
         await uow.audit.record(
             AuditEntry(
                 action="session.deleted",
+                actor_id=scope.user_id,
                 resource_type="session",
                 resource_id=PHRASE,
                 user_agent=PHRASE,

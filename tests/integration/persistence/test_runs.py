@@ -120,9 +120,9 @@ async def test_a_process_renews_its_own_leases(
     yours = await start_run(database, scope, other, lease_owner="you", lease_seconds=-1)
     async with database.unit_of_work(SYSTEM) as uow:
         now = datetime.now(UTC)
-        assert not await uow.runs.is_live(chat_session.id)
+        assert await uow.runs.answering([chat_session.id]) == set()
         assert await uow.runs.renew("me", now + timedelta(minutes=1), [mine.id, yours.id]) == 1
-        assert await uow.runs.is_live(chat_session.id)
+        assert await uow.runs.answering([chat_session.id]) == {chat_session.id}
         assert await uow.runs.expire(now) == 1
         assert (await uow.runs.get(mine.id)).status == "running"
 

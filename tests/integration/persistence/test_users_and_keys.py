@@ -1,5 +1,5 @@
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -97,13 +97,44 @@ async def test_a_key_is_found_by_its_hash_with_its_user(
     database: Database, scope: AccessScope
 ) -> None:
     made = await create_key(database, scope)
-    async with database.unit_of_work(SYSTEM) as uow:
-        found = await uow.api_keys.find("hash")
-        assert found is not None
-        assert found.key == made
-        assert found.user.id == scope.user_id
-        assert (made.name, made.scopes, made.revoked_at) == ("my laptop", ("chat",), None)
-        assert await uow.api_keys.find("another hash") is None
+    found = await database.credentials.find_key("hash")
+    assert found is not None
+    assert (found.key_id, found.user.id) == (made.id, scope.user_id)
+    assert (found.scopes, found.revoked_at) == (("chat",), None)
+    assert (made.name, made.scopes, made.revoked_at) == ("my laptop", ("chat",), None)
+    assert await database.credentials.find_key("another hash") is None
+
+
+async def test_a_key_is_good_until_it_ends_is_revoked_or_its_user_is_locked_out(
+    database: Database, scope: AccessScope
+) -> None:
+    now = datetime.now(UTC)
+    async with database.unit_of_work(scope) as uow:
+        made = await uow.api_keys.create(
+            scope.user_id,
+            name="n",
+            key_hash="hash",
+            prefix="p",
+            expires_at=now + timedelta(seconds=60),
+        )
+        await uow.commit()
+    assert await is_good(database, now)
+    assert not await is_good(database, now + timedelta(seconds=60))
+    for active in (False, True):
+        async with database.unit_of_work(SYSTEM) as uow:
+            await uow.users.set_active(scope.user_id, active=active)
+            await uow.commit()
+        assert await is_good(database, now) is active
+    async with database.unit_of_work(scope) as uow:
+        await uow.api_keys.revoke(made.id)
+        await uow.commit()
+    assert not await is_good(database, now)
+
+
+async def is_good(database: Database, now: datetime) -> bool:
+    found = await database.credentials.find_key("hash")
+    assert found is not None
+    return found.is_good_at(now)
 
 
 async def test_the_same_key_twice_is_a_conflict(database: Database, scope: AccessScope) -> None:
@@ -131,7 +162,6 @@ async def test_another_users_keys_are_out_of_reach(
     made = await create_key(database, scope)
     async with database.unit_of_work(other_scope) as uow:
         assert await uow.api_keys.list(scope.user_id) == []
-        assert await uow.api_keys.find("hash") is None
         with pytest.raises(NotFound):
             await uow.api_keys.revoke(made.id)
         with pytest.raises(NotFound):

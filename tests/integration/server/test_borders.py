@@ -58,7 +58,7 @@ async def test_the_documentation_loads_nothing_from_elsewhere(product: Product, 
     answer = await product.client.get(page)
 
     assert answer.status_code == 200
-    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     addresses = RESOURCE.findall(answer.text)
     assert any(address.endswith(".js") for address in addresses)
     for address in addresses:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from server.cli.main import app
 from tests.fixtures.ports import free_port
-from tests.fixtures.product import Product
+from tests.fixtures.product import Product, client_for
 
 ENDS_SECONDS = 60
 YOUWORKER = Path(sys.executable).with_name("youworker")
@@ -107,7 +107,9 @@ async def test_users_and_keys_are_made_listed_and_ended(product: Product):
     key = created.stdout.splitlines()[-1]
     listed = await youworker(product, "users", "list")
     user_id = next(line.split()[0] for line in listed.stdout.splitlines() if "ada" in line)
-    extra = await youworker(product, "keys", "create", "extra", "--user", user_id)
+    extra = await youworker(
+        product, "keys", "create", "extra", "--user", user_id, "--scope", "chat", "--scope", "audit"
+    )
     shown = await asyncio.to_thread(
         CliRunner().invoke, app, ["keys", "list", "--url", product.url, "--key", key]
     )
@@ -116,6 +118,10 @@ async def test_users_and_keys_are_made_listed_and_ended(product: Product):
         CliRunner().invoke, app, ["keys", "list", "--url", product.url, "--key", key]
     )
     await youworker(product, "users", "activate", user_id)
+    restricted = await youworker(product, "keys", "create", "little", "--scope", "chat")
+    async with client_for(product.url, restricted.stdout.splitlines()[-1]) as client:
+        assert (await client.get("/v1/chat/sessions")).status_code == 200
+        assert (await client.get("/v1/documents")).status_code == 403
 
     assert key.startswith("yw_")
     assert "root root" in listed.stdout.replace("\t", " ")
@@ -173,7 +179,7 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["serve"], ["chat"], ["ingest"], ["users"], ["keys"], ["migrate"], ["doctor"]],
+    [[], ["serve"], ["chat"], ["ingest"], ["users"], ["keys"], ["audit"], ["migrate"], ["doctor"]],
 )
 def test_every_command_explains_itself(command):
     ended = CliRunner().invoke(app, [*command, "--help"])

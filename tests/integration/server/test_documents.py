@@ -214,8 +214,20 @@ async def test_an_upload_cut_inside_its_second_file_is_refused_and_leaves_nothin
     assert taken.json()["files_processed"] == 2
 
 
-@pytest.mark.parametrize("fields", [{"is_private": "false"}, {"group_id": "7"}])
-async def test_an_upload_that_asks_to_be_shared_is_refused(product: Product, fields):
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"is_private": "false"},
+        {"is_private": "perhaps"},
+        {"is_private": "true", "group_id": "7"},
+        {"group_id": "0"},
+        {"group_id": "-1"},
+        {"group_id": "٧"},
+        {"group_id": "9" * 19},
+        {"group_id": "crew"},
+    ],
+)
+async def test_an_upload_that_says_unclearly_who_may_read_it_is_refused(product: Product, fields):
     answer = await product.client.post(
         "/v1/ingest/upload", files={"files": ("handbook.txt", HANDBOOK.encode())}, data=fields
     )

@@ -121,7 +121,7 @@ async def test_a_run_that_outlived_its_session_takes_its_memory_along(
             thread,
         )
         async with database.unit_of_work(request_of_a_run.principal.scope) as uow:
-            await uow.sessions.delete(request_of_a_run.session_id)
+            await uow.sessions.delete([request_of_a_run.session_row_id])
             await uow.commit()
         with pytest.raises(NotFound):
             await RunRecorder(database, checkpointer).record(request_of_a_run, outcome())

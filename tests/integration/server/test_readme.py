@@ -47,20 +47,24 @@ async def test_the_curl_lines_ask_upload_and_ask_again(product: Product, tmp_pat
             shown += (await process.communicate())[0].decode()
         assert process.returncode == 0
 
-    assert len(CURLS) == 2
+    assert len(CURLS) == 3
     assert "It is late." in shown
     assert '"success":true' in shown
     assert '"content":"31 days."' in shown
+    assert '"username":"ada"' in shown
+    assert '"name":"Legal"' in shown
+    assert '"csrf_token":' in shown
+    assert '"documents":1' in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_readme_exists(command: str):
     words = shlex.split(command)
-    depth = 2 if words[0] in {"users", "keys"} else 1
+    depth = 2 if words[0] in {"users", "keys", "audit"} else 1
     ended = CliRunner().invoke(app, [*words[:depth], "--help"])
     assert ended.exit_code == 0
 
 
 def test_the_readme_shows_each_command():
     shown = {shlex.split(command)[0] for command in COMMANDS}
-    assert {"chat", "ingest", "users", "keys", "migrate", "doctor"} <= shown
+    assert {"chat", "ingest", "users", "keys", "audit", "migrate", "doctor"} <= shown

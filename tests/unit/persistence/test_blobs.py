@@ -22,7 +22,9 @@ def stored_file(root: Path) -> Path:
 @pytest.mark.parametrize("size", [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, 2 * SEGMENT_BYTES + 7])
 async def test_a_blob_of_any_size_comes_back(store: BlobStore, size: int) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
-    assert await store.get(await store.put(data[:size])) == data[:size]
+    name = await store.put(data[:size])
+    assert await store.get(name) == data[:size]
+    assert b"".join([piece async for piece in store.stream(name)]) == data[:size]
 
 
 async def test_equal_blobs_have_names_of_their_own(store: BlobStore) -> None:
@@ -57,6 +59,16 @@ async def test_a_deleted_blob_is_gone_and_may_be_deleted_again(
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
     with pytest.raises(NotFound):
         await store.get(name)
+
+
+async def test_a_blob_that_is_deleted_while_it_is_streamed_is_read_to_its_end(
+    store: BlobStore,
+) -> None:
+    name = await store.put(b"x" * (2 * SEGMENT_BYTES))
+    pieces = store.stream(name)
+    first = await anext(pieces)
+    await store.delete(name)
+    assert len(first) + sum([len(piece) async for piece in pieces]) == 2 * SEGMENT_BYTES
 
 
 async def test_a_blob_that_was_cut_at_a_segment_is_refused(

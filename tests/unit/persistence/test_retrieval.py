@@ -1,6 +1,6 @@
 """Finding passages: what comes back, and above all what does not."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +14,9 @@ from persistence.retrieval import Chunk, Retriever
 from persistence.settings import VectorSettings
 from persistence.vectors.index import open_index
 from persistence.vectors.port import Point, VectorIndex
-from tests.fakes.word_vectors import DIMENSION, embed_text
+from tests.fakes.word_vectors import DIMENSION, WordEmbedder, embed_text
 
 ANNA, BOB = AccessScope(user_id=1), AccessScope(user_id=2)
-
-
-class WordEmbedder:
-    model = "words"
-    dimension = DIMENSION
-
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return [embed_text(text) for text in texts]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +29,10 @@ class Documents:
     """A documents table: who may see which row."""
 
     rows: dict[int, tuple[int, str]] = field(default_factory=dict)
+    shared: dict[int, int] = field(default_factory=dict)
+    """Which group may read which document."""
+    members: set[tuple[int, int]] = field(default_factory=set)
+    """Pairs of a group and a user."""
 
     def unit_of_work(self, scope: AccessScope) -> AbstractAsyncContextManager["DocumentsOf"]:
         return nullcontext(DocumentsOf(self, scope))
@@ -51,11 +47,26 @@ class DocumentsOf:
     def documents(self) -> "DocumentsOf":
         return self
 
+    @property
+    def groups(self) -> "DocumentsOf":
+        return self
+
+    async def ids(self) -> frozenset[int]:
+        return frozenset(
+            group for group, user in self._table.members if user == self._scope.user_id
+        )
+
     async def visible(self, ids: Collection[int]) -> Mapping[int, Titled]:
+        mine = await self.ids()
         return {
             each: Titled(title=title)
             for each, (owner, title) in self._table.rows.items()
-            if each in ids and (owner == self._scope.user_id or self._scope.sees_all)
+            if each in ids
+            and (
+                owner == self._scope.user_id
+                or self._scope.sees_all
+                or self._table.shared.get(each) in mine
+            )
         }
 
 
@@ -118,6 +129,31 @@ async def test_another_users_passages_are_not_found(retriever: Retriever) -> Non
     found = await retriever.search("vacation onions", scope=ANNA)
 
     assert {passage.document_id for passage in found} <= {10}
+
+
+async def test_a_shared_document_is_found_by_who_is_in_the_group_now(
+    retriever: Retriever, documents: Documents
+) -> None:
+    documents.shared[20] = 7
+    await retriever.share(20, 7)
+    assert await retriever.search("vacation onions", scope=ANNA, document_ids=[20]) == []
+
+    documents.members.add((7, 1))
+    [found] = await retriever.search("vacation onions", scope=ANNA, document_ids=[20])
+    assert (found.document_id, found.title) == (20, "Recipes")
+
+    documents.members.clear()
+    believes_otherwise = AccessScope(user_id=1, group_ids=frozenset({7}))
+    assert await retriever.search("onions", scope=believes_otherwise, document_ids=[20]) == []
+
+
+async def test_what_is_no_longer_shared_is_not_found_whatever_the_index_believes(
+    retriever: Retriever, documents: Documents
+) -> None:
+    documents.members.add((7, 1))
+    await retriever.share(20, 7)
+
+    assert await retriever.search("vacation onions", scope=ANNA, document_ids=[20]) == []
 
 
 async def test_a_document_whose_row_is_gone_is_not_found(

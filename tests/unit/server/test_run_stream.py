@@ -1,6 +1,7 @@
 """The event stream of a run: written once, read by any number."""
 
 import asyncio
+import json
 
 from server.runs.stream import HEARTBEAT, RunStream
 
@@ -56,3 +57,16 @@ async def test_silence_is_filled_with_comments():
     stream.append("token", 1)
     assert b"event: token" in await anext(chunks)
     await chunks.aclose()
+
+
+async def test_messages_carry_the_same_events_with_type_and_id():
+    stream = RunStream()
+    stream.append("token", {"text": "è"})
+    stream.append("sources", [{"id": "s1"}])
+    stream.close()
+    [messages] = [batch async for batch in stream.messages()]
+    assert [json.loads(message) for message in messages] == [
+        {"type": "token", "id": 1, "text": "è"},
+        {"type": "sources", "id": 2, "sources": [{"id": "s1"}]},
+    ]
+    assert [batch async for batch in stream.messages(after=1)] == [messages[1:]]

@@ -1,0 +1,98 @@
+"""Who may use which route: one table, held to the routes by how they are made and by a test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Access = Literal["public", "user", "root"]
+KeyScope = Literal[
+    "chat",
+    "documents:read",
+    "documents:write",
+    "groups:read",
+    "groups:write",
+    "account",
+    "audit",
+    "admin",
+]
+"""What an API key can be restricted to; a key without any may do whatever its user may."""
+KEY_SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Whom a route lets in. What belongs to whom is decided further in, by `AccessScope`."""
+
+    access: Access
+    scope: KeyScope | None = None
+    """What a restricted key must carry; without one any key of a user will do."""
+
+
+_PUBLIC = Policy(access="public")
+
+
+def _user(scope: KeyScope | None = None) -> Policy:
+    return Policy(access="user", scope=scope)
+
+
+def _root(scope: KeyScope) -> Policy:
+    return Policy(access="root", scope=scope)
+
+
+POLICIES: Mapping[str, Policy] = {
+    "GET /health": _PUBLIC,
+    "HEAD /health": _PUBLIC,
+    "GET /health/detailed": _root("admin"),
+    # chat
+    "POST /v1/chat": _user("chat"),
+    "POST /v1/chat/stream": _user("chat"),
+    "WS /v1/ws/chat/{session_id}": _user("chat"),
+    "GET /v1/chat/sessions": _user("chat"),
+    "GET /v1/chat/sessions/{session_id}": _user("chat"),
+    "PATCH /v1/chat/sessions/{session_id}": _user("chat"),
+    "DELETE /v1/chat/sessions/{session_id}": _user("chat"),
+    "GET /v1/runs/{run_id}": _user("chat"),
+    "POST /v1/runs/{run_id}/cancel": _user("chat"),
+    # documents
+    "POST /v1/ingest/upload": _user("documents:write"),
+    "GET /v1/documents": _user("documents:read"),
+    "GET /v1/documents/{document_id}": _user("documents:read"),
+    "PATCH /v1/documents/{document_id}": _user("documents:write"),
+    "DELETE /v1/documents/{document_id}": _user("documents:write"),
+    "POST /v1/search": _user("documents:read"),
+    "GET /v1/sources/{source_id}": _user("documents:read"),
+    # authentication
+    "POST /v1/auth/login": _PUBLIC,
+    "POST /v1/auth/auto-login": _PUBLIC,
+    "GET /v1/auth/oidc/login": _PUBLIC,
+    "GET /v1/auth/oidc/callback": _PUBLIC,
+    "POST /v1/auth/refresh": _PUBLIC,  # its credential is the refresh token
+    "POST /v1/auth/logout": _PUBLIC,  # whoever is not logged in is logged out already
+    "GET /v1/auth/me": _user(),
+    "GET /v1/auth/csrf-token": _user(),
+    # keys and users
+    "GET /v1/api-keys": _user("account"),
+    "POST /v1/api-keys": _user("account"),
+    "DELETE /v1/api-keys/{key_id}": _user("account"),
+    "GET /v1/users": _root("admin"),
+    "POST /v1/users": _root("admin"),
+    "PATCH /v1/users/{user_id}": _root("admin"),
+    "POST /v1/users/{user_id}/api-keys": _root("admin"),
+    # one's account
+    "GET /v1/account": _user("account"),
+    "GET /v1/account/export": _user("account"),
+    "DELETE /v1/account/history": _user("account"),
+    "DELETE /v1/account": _user("account"),
+    # groups; who is an admin of which is decided by the group service
+    "GET /v1/groups": _user("groups:read"),
+    "POST /v1/groups": _user("groups:write"),
+    "GET /v1/groups/{group_id}": _user("groups:read"),
+    "PATCH /v1/groups/{group_id}": _user("groups:write"),
+    "DELETE /v1/groups/{group_id}": _user("groups:write"),
+    "POST /v1/groups/{group_id}/members": _user("groups:write"),
+    "PATCH /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
+    "DELETE /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
+    # audit; root, and group admins for their groups
+    "GET /v1/audit": _user("audit"),
+    "GET /v1/audit/export": _user("audit"),
+}

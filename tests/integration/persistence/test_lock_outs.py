@@ -1,0 +1,132 @@
+"""A user who is locked out: nothing begins any more, and what goes on hears of it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from persistence.access import AccessScope
+from persistence.database import Database
+from persistence.errors import AccessDenied, NotFound, UserLockedOut
+from persistence.notifications import Channel, open_notifications
+from persistence.records import ChatSession, Login, User
+from tests.fixtures.rows import SYSTEM, create_session, create_user, start_run
+
+HEARD_SECONDS = 30
+
+
+async def open_login(database: Database, user_id: int) -> Login:
+    async with database.unit_of_work(SYSTEM) as uow:
+        expires_at = datetime.now(UTC) + timedelta(hours=1)
+        login = await uow.logins.open(user_id, method="key", expires_at=expires_at)
+        await uow.commit()
+    return login
+
+
+async def set_active(database: Database, user_id: int, *, active: bool) -> None:
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.users.set_active(user_id, active=active)
+        await uow.commit()
+
+
+async def begin_closing(database: Database, scope: AccessScope, user_id: int) -> None:
+    async with database.unit_of_work(scope) as uow:
+        await uow.users.begin_closing(user_id)
+        await uow.commit()
+
+
+async def read_user(database: Database, user_id: int) -> User:
+    async with database.unit_of_work(SYSTEM) as uow:
+        return await uow.users.get(user_id)
+
+
+@pytest.mark.parametrize("ending", ["deactivated", "closing"])
+async def test_a_lock_out_ends_logins_for_good_and_is_made_known(
+    database: Database, scope: AccessScope, ending: str
+):
+    login = await open_login(database, scope.user_id)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with open_notifications(database.dsn) as notifications:
+        notifications.subscribe(Channel.USER_LOCKED_OUT, heard.put_nowait)
+        if ending == "deactivated":
+            await set_active(database, scope.user_id, active=False)
+        else:
+            await begin_closing(database, scope, scope.user_id)
+        async with asyncio.timeout(HEARD_SECONDS):
+            assert await heard.get() == str(scope.user_id)
+    await set_active(database, scope.user_id, active=True)
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert await uow.logins.ended([login.id]) == {login.id}
+
+
+async def test_a_login_that_is_closed_is_made_known_once(database: Database, scope: AccessScope):
+    login, other = [await open_login(database, scope.user_id) for _ in range(2)]
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with open_notifications(database.dsn) as notifications:
+        notifications.subscribe(Channel.LOGIN_ENDED, heard.put_nowait)
+        for each in (login, login, other):
+            async with database.unit_of_work(scope) as uow:
+                await uow.logins.revoke(each.id)
+                await uow.commit()
+        async with asyncio.timeout(HEARD_SECONDS):
+            assert [await heard.get(), await heard.get()] == [str(login.id), str(other.id)]
+
+
+async def test_no_run_begins_for_a_user_who_is_locked_out(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+):
+    await set_active(database, scope.user_id, active=False)
+    with pytest.raises(UserLockedOut):
+        await start_run(database, scope, chat_session)
+    await set_active(database, scope.user_id, active=True)
+    await start_run(database, scope, chat_session)
+
+
+async def test_a_closing_account_stays_closed_whatever_an_administrator_sets(
+    database: Database, scope: AccessScope
+):
+    session = await create_session(database, scope)
+    await begin_closing(database, scope, scope.user_id)
+    await set_active(database, scope.user_id, active=True)
+    assert not (await read_user(database, scope.user_id)).is_active
+    with pytest.raises(UserLockedOut):
+        await start_run(database, scope, session)
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert [user.id for user in await uow.users.closing()] == [scope.user_id]
+
+
+async def test_only_an_account_that_is_closing_is_deleted(database: Database, scope: AccessScope):
+    await create_session(database, scope)
+    async with database.unit_of_work(scope) as uow:
+        with pytest.raises(NotFound):
+            await uow.users.delete(scope.user_id)
+    await begin_closing(database, scope, scope.user_id)
+    async with database.unit_of_work(scope) as uow:
+        await uow.users.delete(scope.user_id)
+        await uow.commit()
+    with pytest.raises(NotFound):
+        await read_user(database, scope.user_id)
+
+
+async def test_nobody_closes_or_deletes_another_users_account(
+    database: Database, scope: AccessScope, other_scope: AccessScope
+):
+    with pytest.raises(NotFound):
+        await begin_closing(database, other_scope, scope.user_id)
+    await begin_closing(database, scope, scope.user_id)
+    async with database.unit_of_work(other_scope) as uow:
+        assert await uow.users.closing() == ()
+        with pytest.raises(NotFound):
+            await uow.users.delete(scope.user_id)
+        with pytest.raises(AccessDenied):
+            await uow.users.set_active(scope.user_id, active=True)
+
+
+async def test_who_is_locked_out_is_told_of_many_at_once(database: Database):
+    fine, off, closing = [(await create_user(database)).id for _ in range(3)]
+    await set_active(database, off, active=False)
+    await begin_closing(database, SYSTEM, closing)
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert await uow.users.locked_out([fine, off, closing, 999_999]) == {off, closing, 999_999}
+        assert await uow.users.locked_out([]) == frozenset()
+        assert await uow.logins.ended([]) == frozenset()

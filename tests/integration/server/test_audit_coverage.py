@@ -1,0 +1,316 @@
+"""Every act that must be in the audit trail, done over HTTP and looked up there."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.fakes.ollama_server import ScriptedOllama
+from tests.fixtures.product import Product, client_for, new_secrets, open_product, settings_for
+from tests.integration.server.people import Person, make_group, new_group_name, open_person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AGENT = "coverage/1.0"
+CANTEEN = b"The canteen is open from 12:30 to 14:15."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where an act takes place: a product, a user, and another one."""
+
+    product: Product
+    ada: Person
+    bob: Person
+
+    @property
+    def root(self) -> httpx.AsyncClient:
+        return self.product.client
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What an act must have left in the trail."""
+
+    answer: httpx.Response
+    resource_id: str | None = None
+    group_id: int | None = None
+    details: dict[str, Any] | None = None
+    """Those that must be there; there may be more."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def product(postgres_server, tmp_path_factory) -> AsyncIterator[Product]:
+    database_url = postgres_server.lend()
+    async with ScriptedOllama() as model:
+        settings = settings_for(tmp_path_factory.mktemp("product"), database_url, model)
+        async with open_product(settings, new_secrets(), model) as running:
+            running.client.headers["User-Agent"] = AGENT
+            yield running
+    postgres_server.take_back(database_url)
+
+
+Act = Callable[[Stage], Awaitable[Done]]
+
+
+async def make_user(stage: Stage) -> Done:
+    name = f"eve-{uuid4().hex[:8]}"
+    answer = await stage.root.post("/v1/users", json={"username": name})
+    user_id = str(answer.json()["id"])
+    return Done(answer=answer, resource_id=user_id, details={"after": {"username": name}})
+
+
+async def list_users(stage: Stage) -> Done:
+    return Done(answer=await stage.root.get("/v1/users"))
+
+
+async def lock_out(stage: Stage) -> Done:
+    answer = await stage.root.patch(f"/v1/users/{stage.bob.id}", json={"is_active": False})
+    change = {"before": {"is_active": True}, "after": {"is_active": False}}
+    return Done(answer=answer, resource_id=str(stage.bob.id), details=change)
+
+
+async def let_in(stage: Stage) -> Done:
+    await stage.root.patch(f"/v1/users/{stage.bob.id}", json={"is_active": False})
+    answer = await stage.root.patch(f"/v1/users/{stage.bob.id}", json={"is_active": True})
+    change = {"before": {"is_active": False}, "after": {"is_active": True}}
+    return Done(answer=answer, resource_id=str(stage.bob.id), details=change)
+
+
+async def make_key(stage: Stage) -> Done:
+    answer = await stage.ada.client.post("/v1/api-keys", json={"name": "x", "scopes": ["chat"]})
+    details = {"user_id": stage.ada.id, "scopes": ["chat"]}
+    return Done(answer=answer, resource_id=str(answer.json()["id"]), details=details)
+
+
+async def make_key_for_another(stage: Stage) -> Done:
+    path = f"/v1/users/{stage.bob.id}/api-keys"
+    answer = await stage.root.post(path, json={"name": "x"})
+    details = {"user_id": stage.bob.id}
+    return Done(answer=answer, resource_id=str(answer.json()["id"]), details=details)
+
+
+async def end_key(stage: Stage) -> Done:
+    made = (await stage.ada.client.post("/v1/api-keys", json={"name": "x"})).json()
+    answer = await stage.ada.client.delete(f"/v1/api-keys/{made['id']}")
+    return Done(answer=answer, resource_id=str(made["id"]))
+
+
+async def log_in(stage: Stage) -> Done:
+    key = stage.product.secrets.root_api_key
+    return Done(answer=await stage.root.post("/v1/auth/login", json={"api_key": key}))
+
+
+async def log_in_with_a_wrong_key(stage: Stage) -> Done:
+    return Done(answer=await stage.root.post("/v1/auth/login", json={"api_key": "yw_wrong"}))
+
+
+async def log_out(stage: Stage) -> Done:
+    key = stage.product.secrets.root_api_key
+    async with client_for(stage.product.url, None) as browser:
+        opened = await browser.post("/v1/auth/login", json={"api_key": key})
+        headers = {"X-CSRF-Token": opened.json()["csrf_token"], "User-Agent": AGENT}
+        return Done(answer=await browser.post("/v1/auth/logout", headers=headers))
+
+
+async def found_group(stage: Stage) -> Done:
+    answer = await stage.ada.client.post("/v1/groups", json={"name": new_group_name()})
+    group_id = answer.json()["id"]
+    return Done(answer=answer, resource_id=str(group_id), group_id=group_id)
+
+
+async def rename_group(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    answer = await stage.ada.client.patch(f"/v1/groups/{group_id}", json={"name": new_group_name()})
+    return Done(answer=answer, resource_id=str(group_id), group_id=group_id)
+
+
+async def end_group(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    answer = await stage.ada.client.delete(f"/v1/groups/{group_id}")
+    return Done(answer=answer, resource_id=str(group_id), group_id=group_id)
+
+
+async def take_in(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    body = {"user_id": stage.bob.id, "role": "member"}
+    answer = await stage.ada.client.post(f"/v1/groups/{group_id}/members", json=body)
+    name = f"{group_id}/{stage.bob.id}"
+    return Done(answer=answer, resource_id=name, group_id=group_id, details={"after": "member"})
+
+
+async def promote(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada, stage.bob)
+    path = f"/v1/groups/{group_id}/members/{stage.bob.id}"
+    answer = await stage.ada.client.patch(path, json={"role": "admin"})
+    change = {"before": "member", "after": "admin"}
+    name = f"{group_id}/{stage.bob.id}"
+    return Done(answer=answer, resource_id=name, group_id=group_id, details=change)
+
+
+async def expel(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada, stage.bob)
+    answer = await stage.ada.client.delete(f"/v1/groups/{group_id}/members/{stage.bob.id}")
+    name = f"{group_id}/{stage.bob.id}"
+    return Done(answer=answer, resource_id=name, group_id=group_id, details={"before": "member"})
+
+
+async def upload(client: httpx.AsyncClient, data: bytes = CANTEEN) -> httpx.Response:
+    return await client.post("/v1/ingest/upload", files={"files": ("a.txt", data)})
+
+
+async def ingest(stage: Stage) -> Done:
+    answer = await upload(stage.ada.client)
+    document_id = str(answer.json()["files"][0]["document_id"])
+    details = {"mime": "text/plain", "size_bytes": len(CANTEEN)}
+    return Done(answer=answer, resource_id=document_id, details=details)
+
+
+async def ingest_rubbish(stage: Stage) -> Done:
+    answer = await upload(stage.ada.client, b"%PDF-1.7 broken")
+    return Done(answer=answer, details={"code": "UNREADABLE_DOCUMENT"})
+
+
+async def delete_document(stage: Stage) -> Done:
+    uploaded = await upload(stage.ada.client)
+    document_id = str(uploaded.json()["files"][0]["document_id"])
+    answer = await stage.ada.client.delete(f"/v1/documents/{document_id}")
+    return Done(answer=answer, resource_id=document_id)
+
+
+async def ask(stage: Stage) -> Done:
+    stage.product.model.reply("Hello.")
+    answer = await stage.ada.client.post("/v1/chat", json={"text_input": "Hi", "session_id": "s"})
+    return Done(answer=answer, resource_id=answer.json()["run_id"])
+
+
+async def ask_a_broken_model(stage: Stage) -> Done:
+    stage.product.model.fail("broken")
+    return Done(answer=await stage.ada.client.post("/v1/chat", json={"text_input": "Hi"}))
+
+
+async def have_a_tool_called(stage: Stage) -> Done:
+    stage.product.model.call("datetime__now", {"timezone": "Asia/Tokyo"})
+    stage.product.model.reply("Late.")
+    answer = await stage.ada.client.post("/v1/chat", json={"text_input": "What time is it?"})
+    details = {"run_id": answer.json()["run_id"]}
+    return Done(answer=answer, resource_id="datetime.now", details=details)
+
+
+async def cancel_run(stage: Stage) -> Done:
+    run_id = (await ask(stage)).resource_id
+    answer = await stage.ada.client.post(f"/v1/runs/{run_id}/cancel")
+    return Done(answer=answer, resource_id=run_id)
+
+
+async def rename_session(stage: Stage) -> Done:
+    await ask(stage)
+    return Done(answer=await stage.ada.client.patch("/v1/chat/sessions/s", json={"title": "T"}))
+
+
+async def delete_session(stage: Stage) -> Done:
+    await ask(stage)
+    return Done(answer=await stage.ada.client.delete("/v1/chat/sessions/s"))
+
+
+async def export_account(stage: Stage) -> Done:
+    return Done(answer=await stage.ada.client.get("/v1/account/export"))
+
+
+async def wipe_history(stage: Stage) -> Done:
+    await ask(stage)
+    return Done(answer=await stage.ada.client.delete("/v1/account/history"))
+
+
+async def read_audit(stage: Stage) -> Done:
+    return Done(answer=await stage.root.get("/v1/audit", params={"limit": 1}))
+
+
+async def export_audit(stage: Stage) -> Done:
+    return Done(answer=await stage.root.get("/v1/audit/export", params={"action": "login"}))
+
+
+ACTS: list[tuple[Act, str, str, bool]] = [
+    # act, action, kind of resource, success
+    (make_user, "user.create", "user", True),
+    (list_users, "user.list", "user", True),
+    (lock_out, "user.deactivate", "user", True),
+    (let_in, "user.activate", "user", True),
+    (make_key, "api_key.create", "api_key", True),
+    (make_key_for_another, "api_key.create", "api_key", True),
+    (end_key, "api_key.revoke", "api_key", True),
+    (log_in, "login.open", "login", True),
+    (log_in_with_a_wrong_key, "login.refuse", "login", False),
+    (log_out, "login.close", "login", True),
+    (found_group, "group.create", "group", True),
+    (rename_group, "group.update", "group", True),
+    (end_group, "group.delete", "group", True),
+    (take_in, "membership.create", "membership", True),
+    (promote, "membership.change", "membership", True),
+    (expel, "membership.delete", "membership", True),
+    (ingest, "document.ingest", "document", True),
+    (ingest_rubbish, "document.ingest", "document", False),
+    (delete_document, "document.delete", "document", True),
+    (ask, "run.start", "run", True),
+    (ask, "run.finish", "run", True),
+    (ask_a_broken_model, "run.finish", "run", False),
+    (have_a_tool_called, "tool.call", "tool", True),
+    (cancel_run, "run.cancel", "run", True),
+    (rename_session, "session.rename", "session", True),
+    (delete_session, "session.delete", "session", True),
+    (export_account, "account.export", "user", True),
+    (wipe_history, "history.delete", "user", True),
+    (read_audit, "audit.read", "audit", True),
+    (export_audit, "audit.export", "audit", True),
+]
+ACTORLESS = {"login.refuse"}
+"""Nobody knows who was refused."""
+
+
+@pytest.mark.parametrize(
+    ("act", "action", "kind", "success"),
+    ACTS,
+    ids=[f"{act.__name__}-{action}" for act, action, _, _ in ACTS],
+)
+async def test_an_act_leaves_an_entry_that_says_who_what_and_from_where(
+    product: Product, act: Act, action: str, kind: str, success: bool
+):
+    async with open_person(product, "ada") as ada, open_person(product, "bob") as bob:
+        ada.client.headers["User-Agent"] = AGENT
+        done = await act(Stage(product=product, ada=ada, bob=bob))
+        by_ada = (
+            done.answer.request.headers.get("authorization")
+            == (ada.client.headers["authorization"])
+        )
+    correlation_id = done.answer.headers["X-Correlation-ID"]
+    conditions = {"correlation_id": correlation_id, "action": action}
+    found = await product.client.get("/v1/audit", params=conditions)
+    [entry] = found.json()["entries"]
+
+    assert entry["resource_type"] == kind
+    assert entry["success"] is success
+    assert (entry["ip"], entry["user_agent"]) == ("127.0.0.1", AGENT)
+    assert entry["correlation_id"] == correlation_id
+    if action not in ACTORLESS:
+        assert entry["actor_name"] == (ada.name if by_ada else "root")
+        assert (entry["actor_id"] == ada.id) is by_ada
+    if done.resource_id is not None:
+        assert entry["resource_id"] == done.resource_id
+    assert entry["group_id"] == done.group_id
+    details = entry["details"] or {}
+    assert details.items() >= (done.details or {}).items()
+
+
+async def test_the_deletion_of_an_account_is_in_the_trail_that_outlives_it(product: Product):
+    async with open_person(product, "ada") as ada:
+        answer = await ada.client.request(
+            "DELETE", "/v1/account", json={"confirm": ada.name}, headers={"User-Agent": AGENT}
+        )
+        assert answer.status_code == 204, answer.text
+        found = await product.client.get("/v1/audit", params={"actor_id": ada.id})
+    done = [entry["action"] for entry in found.json()["entries"]]
+    assert done[:2] == ["account.delete", "account.close"]
