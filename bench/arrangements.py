@@ -21,6 +21,12 @@ from bench.scripted_model import CHAT_MODEL, EMBED_MODEL
 ROOT = Path(__file__).parent.parent
 CONNECT_TIMEOUT_SECONDS = 10
 UNLIMITED = "1000000"
+LIMITS = (
+    "RATE_LIMIT_PER_MINUTE",
+    "RATE_LIMIT_BURST",
+    "IP_RATE_LIMIT_PER_MINUTE",
+    "IP_RATE_LIMIT_BURST",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +60,16 @@ def open_arrangements(
 ) -> Iterator[list[Arrangement]]:
     """Starts everything that is compared; the order is direct, bare, product."""
     with ExitStack() as stack:
-        model = stack.enter_context(_serve_model(work_dir))
+        model = stack.enter_context(serve_model(work_dir))
         model_url = f"http://127.0.0.1:{model.port}"
         arrangements = [_direct(model)]
-        url = stack.enter_context(_own_database(database_url, "bare"))
+        url = stack.enter_context(own_database(database_url, "bare"))
         bare = stack.enter_context(_serve_bare(model_url, url, work_dir))
         arrangements.append(_bare(bare))
         if with_product:
             key = secrets.token_urlsafe(32)
-            url = stack.enter_context(_own_database(database_url, "product"))
-            product = stack.enter_context(_serve_product(model_url, url, key, work_dir))
+            url = stack.enter_context(own_database(database_url, "product"))
+            product = stack.enter_context(serve_product(model_url, url, key, work_dir))
             arrangements.append(_product(product, key))
         yield arrangements
 
@@ -90,7 +96,8 @@ def _product(served: Served, key: str) -> Arrangement:
 
 
 @contextmanager
-def _serve_model(work_dir: Path) -> Iterator[Served]:
+def serve_model(work_dir: Path) -> Iterator[Served]:
+    """The scripted model in a process of its own."""
     port = free_port()
     command = [sys.executable, "-m", "bench.scripted_model", "--port", str(port)]
     with serve("model", command, port=port, ready_path="/api/version", log_dir=work_dir) as served:
@@ -107,7 +114,15 @@ def _serve_bare(model_url: str, database_url: str, work_dir: Path) -> Iterator[S
 
 
 @contextmanager
-def _serve_product(model_url: str, database_url: str, key: str, work_dir: Path) -> Iterator[Served]:
+def serve_product(
+    model_url: str,
+    database_url: str,
+    key: str,
+    work_dir: Path,
+    *,
+    encryption_key: str | None = None,
+) -> Iterator[Served]:
+    """The product under a root key, with limits that it counts against and never reaches."""
     port = free_port()
     environment = {
         "APP_ENV": "development",
@@ -120,9 +135,9 @@ def _serve_product(model_url: str, database_url: str, key: str, work_dir: Path) 
         "LLM__EMBED_MODEL": EMBED_MODEL,
         "SECURITY__ROOT_API_KEY": key,
         "SECURITY__JWT_SECRET": secrets.token_urlsafe(48),
-        "SECURITY__CHAT_MESSAGE_ENCRYPTION_SECRET": base64.urlsafe_b64encode(
-            os.urandom(32)
-        ).decode(),
+        "SECURITY__CHAT_MESSAGE_ENCRYPTION_SECRET": encryption_key
+        or base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        **{f"SECURITY__{name}": UNLIMITED for name in LIMITS},
     }
     command = [str(Path(sys.executable).with_name("youworker")), "serve"]
     with serve(
@@ -132,7 +147,7 @@ def _serve_product(model_url: str, database_url: str, key: str, work_dir: Path) 
 
 
 @contextmanager
-def _own_database(server_url: str, name: str) -> Iterator[str]:
+def own_database(server_url: str, name: str) -> Iterator[str]:
     """A database of its own on the shared server, gone afterwards."""
     database = f"bench_{name}_{secrets.token_hex(4)}"
     timeout = CONNECT_TIMEOUT_SECONDS
