@@ -10,8 +10,17 @@ from persistence.encryption import KeyRing
 from persistence.errors import DecryptionError
 
 # Known before the database numbers the row. The hashes are left out: they may be made anew.
-_BOUND = ("action", "resource_type", "success", "actor_id", "actor_name", "group_id", "ip")
-_SEALED = ("id", "created_at", *_BOUND, "resource_hash", "correlation_hash")
+_BOUND = (
+    "created_at",
+    "action",
+    "resource_type",
+    "success",
+    "actor_id",
+    "actor_name",
+    "group_id",
+    "ip",
+)
+_SEALED = ("id", *_BOUND, "resource_hash", "correlation_hash")
 _FIRST_CONTEXT = "audit_log.body"
 """Of entries from before bodies were bound to their rows."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,6 +40,7 @@ class EntryDigest:
     """What a seal keeps of an entry."""
 
     entry_id: int
+    created_at: datetime
     digest: bytes
     readable: bool
     """Whether the body was written for this row, with these keys."""
@@ -38,7 +48,8 @@ class EntryDigest:
 
 def body_context(columns: Columns) -> str:
     """Return the context that ties a body to what its row says in clear."""
-    form = json.dumps([columns[name] for name in _BOUND]).encode()
+    values = [columns[name] for name in _BOUND]
+    form = json.dumps(values, default=microseconds).encode()
     return f"{_FIRST_CONTEXT}/{hashlib.sha256(form).hexdigest()}"
 
 
@@ -68,6 +79,7 @@ def digest_entry(columns: Columns, key_ring: KeyRing) -> EntryDigest:
     clear = json.dumps(values, default=microseconds).encode()  # holds no NUL
     return EntryDigest(
         entry_id=columns["id"],
+        created_at=columns["created_at"],
         digest=key_ring.seal(b"\0".join((b"audit entry 1", kind, clear, body))),
         readable=kind == b"body",
     )

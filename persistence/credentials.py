@@ -73,6 +73,7 @@ def read_login(row: Row) -> Login:
         id=plain_uuid(row["id"]),
         user_id=row["user_id"],
         api_key_id=row["api_key_id"],
+        root_key_hash=row["root_key_hash"],
         method=row["method"],
         scopes=tuple(row["scopes"]),
         generation=row["generation"],

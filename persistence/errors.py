@@ -11,6 +11,7 @@ PersistenceError
 │   │   ├── MembershipExists
 │   │   ├── LastGroupAdmin
 │   │   ├── NotAMember
+│   │   ├── TooManyKeys
 │   │   └── RunInProgress
 │   ├── NotFound
 │   └── InvalidValue
@@ -19,6 +20,9 @@ PersistenceError
 ├── EncryptionError
 │   ├── EncryptionKeyError
 │   └── DecryptionError
+├── AuditTrailError
+│   ├── AuditChainBroken
+│   └── AuditHeadUnusable
 ├── EmbeddedPostgresError
 │   ├── DataDirInUse
 │   └── EmbeddedPostgresFailed
@@ -71,6 +75,10 @@ class NotAMember(Conflict):
     """A document can be shared only with a group that its owner is in."""
 
 
+class TooManyKeys(Conflict):
+    """The user has as many API keys that are good as anybody may have."""
+
+
 class RunInProgress(Conflict):
     """The session has a run that is alive; only one may be."""
 
@@ -101,6 +109,18 @@ class EncryptionKeyError(EncryptionError):
 
 class DecryptionError(EncryptionError):
     """A stored value is no token of these keys, was tampered with, or belongs to another place."""
+
+
+class AuditTrailError(PersistenceError):
+    """The audit trail is not as this server remembers it."""
+
+
+class AuditChainBroken(AuditTrailError):
+    """The seal that this server remembers is not in the chain."""
+
+
+class AuditHeadUnusable(AuditTrailError):
+    """What this server remembers of the chain cannot be read or written, or was changed."""
 
 
 class EmbeddedPostgresError(PersistenceError):

@@ -38,6 +38,8 @@ class Channel(StrEnum):
     """Nobody gets in as this user any more; the payload is the user's id."""
     LOGIN_ENDED = "youworker_login_ended"
     """The login session was ended before its time; the payload is its id."""
+    KEY_REVOKED = "youworker_key_revoked"
+    """The API key was ended before its time; the payload is its id."""
 
 
 _NOTIFY = Statement(

@@ -75,6 +75,8 @@ class Login:
     user_id: int
     api_key_id: int | None
     """The key that it was opened with, and ends with."""
+    root_key_hash: str | None
+    """A keyed hash of the root key, if it was that."""
     method: str
     scopes: tuple[str, ...]
     """What it is restricted to, as the key was; empty means that it is not."""
@@ -231,6 +233,8 @@ class Group:
     member_count: int
     role: GroupRole | None
     """The caller's own; None for the system, which sees groups that it is not in."""
+    from_provider: bool
+    """Whether an identity provider made it and says who is in it."""
     created_at: datetime
     updated_at: datetime
 
@@ -246,6 +250,14 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Share:
+    """That a group may read a document."""
+
+    document_id: int
+    group_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProviderSync:
     """What changed when an identity provider named a user's groups; ids of groups."""
 
@@ -253,8 +265,6 @@ class ProviderSync:
     """Groups that there were not; nobody administers them but the provider."""
     joined: tuple[int, ...]
     left: tuple[int, ...]
-    names_taken: int
-    """How many names belong to groups that people made here; into those nobody is put."""
 
 
 @dataclass(frozen=True, kw_only=True)

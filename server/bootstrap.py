@@ -15,6 +15,7 @@ from graph.settings import AgentSettings
 from loaders.pipeline import open_pipeline
 from persistence.access import AccessScope
 from persistence.audit_chain import AuditChain
+from persistence.audit_head import HeadMemory
 from persistence.blobs import BlobStore
 from persistence.checkpoints import open_checkpointer
 from persistence.database import Database, open_database
@@ -52,6 +53,7 @@ from server.security.networks import Networks
 from server.security.provisioning import Provisioner
 from server.security.revocation import Revocation, open_revocation
 from server.security.sso.attempt_cookie import AttemptCookie
+from server.security.standing import StandingLogins, fingerprint
 from server.security.tokens import TokenSigner
 from server.settings import LlmSettings, Settings
 from server.sso.service import SsoService
@@ -118,7 +120,7 @@ async def open_resources(
             open_model_address(settings.llm),
             open_database(settings.database, key_ring=key_ring, data_dir=data_dir),
         )
-        chain = AuditChain(database, key_ring)
+        chain = AuditChain(database, key_ring, HeadMemory(data_dir, key_ring))
         await enter(keep_sealed(chain, database.audited))
         notifications = await enter(open_notifications(database.dsn))
         revocation = await enter(open_revocation(database, notifications))
@@ -151,6 +153,7 @@ async def open_resources(
             retriever=retriever,
             sharing=sharing,
             eraser=document_eraser,
+            revocation=revocation,
             max_file_bytes=settings.ingest.max_file_bytes,
             max_passages=settings.ingest.max_passages,
         )
@@ -177,9 +180,13 @@ async def open_resources(
             groups=GroupService(database, retriever),
             users=UserService(database),
             account=AccountService(
-                database=database, blobs=blobs, sessions=session_eraser, eraser=account_eraser
+                database=database,
+                blobs=blobs,
+                sessions=session_eraser,
+                eraser=account_eraser,
+                revocation=revocation,
             ),
-            audit=AuditService(database, chain),
+            audit=AuditService(database, chain, revocation),
             health=HealthService(
                 {
                     "database": database.ping,
@@ -201,10 +208,16 @@ def _build_doors(
     security = settings.security
     signer = TokenSigner(secrets.jwt_secret)
     csrf = CsrfTokens(secrets.jwt_secret)
-    authenticator = Authenticator(database, root_key=secrets.root_api_key, root=root, tokens=signer)
+    standing = StandingLogins(
+        database.credentials, root_key_hash=fingerprint(secrets.root_api_key, key_ring)
+    )
+    authenticator = Authenticator(
+        database, root_key=secrets.root_api_key, root=root, tokens=signer, standing=standing
+    )
     logins = LoginService(
         database,
         LoginTokens(signer, csrf, access_seconds=security.access_token_seconds),
+        standing,
         login_seconds=security.login_seconds,
     )
     provisioner = Provisioner(database)

@@ -58,8 +58,6 @@ def add_doors(app: FastAPI, resources: Resources) -> None:
         address_quota=security.address_quota,
     )
     app.add_middleware(AuthenticationMiddleware, authenticator=resources.doors.authenticator)
-    if security.allowed_ips:
-        app.add_middleware(AllowListMiddleware, allowed=Networks(security.allowed_ips))
     if api.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -69,6 +67,8 @@ def add_doors(app: FastAPI, resources: Resources) -> None:
             allow_headers=CORS_REQUEST_HEADERS,
             expose_headers=CORS_ANSWER_HEADERS,
         )
+    if security.allowed_ips:
+        app.add_middleware(AllowListMiddleware, allowed=Networks(security.allowed_ips))
     app.add_middleware(SecurityHeadersMiddleware, cacheable_prefix=f"{FILES_PATH}/")
     app.add_middleware(ClientAddressMiddleware, trusted_proxies=Networks(security.trusted_proxies))
     app.add_middleware(CorrelationMiddleware)

@@ -20,11 +20,13 @@ from persistence.errors import (
     NotFound,
     PersistenceError,
     RunInProgress,
+    TooManyKeys,
     UserLockedOut,
     UsernameTaken,
 )
 from persistence.vectors.errors import EmbeddingError, IndexUnavailable
 from server.errors import (
+    ApiKeyLimit,
     BadRequest,
     DatabaseFailed,
     GroupNameExists,
@@ -53,6 +55,7 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], Callable[[], ServerError]]] = (
     (GroupNameTaken, GroupNameExists),
     (MembershipExists, MemberExists),
     (LastGroupAdmin, GroupNeedsAdmin),
+    (TooManyKeys, ApiKeyLimit),
     (UserLockedOut, NotAuthenticated),
     (InvalidValue, BadRequest),
     (DatabaseUnavailable, lambda: Unavailable("The database is not reachable just now.")),
@@ -103,13 +106,14 @@ def install_error_answers(app: FastAPI) -> None:
             log.warning("request_failed", code=translated.code, **describe(error))
         return error_answer(translated)
 
-    async def answer_invalid(_: Request, error: Exception) -> Response:
+    async def answer_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101 - narrows for the checker
         faults = [
             {"field": ".".join(str(part) for part in fault["loc"]), "problem": fault["msg"]}
             for fault in error.errors()
         ]
-        return error_answer(BadRequest(details={"errors": faults}))
+        message = None if _is_json(request) else _SEND_JSON
+        return error_answer(BadRequest(message, details={"errors": faults}))
 
     async def answer_http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - narrows for the checker
@@ -121,6 +125,17 @@ def install_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(WebSocketRequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, answer_http)
+
+
+_SEND_JSON = "Send the body as JSON, with 'Content-Type: application/json'."
+
+
+def _is_json(request: Request) -> bool:
+    """Whether a body is JSON, or there is none to be."""
+    if request.scope["type"] != "http" or request.method in {"GET", "HEAD"}:
+        return True
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json") or kind.startswith("multipart/")
 
 
 def responses(*kinds: type[ServerError]) -> dict[int | str, dict[str, Any]]:

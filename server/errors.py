@@ -23,10 +23,12 @@ ServerError
 │   ├── RootAccount       409
 │   ├── GroupNeedsAdmin   409
 │   ├── IngestConflict    409
+│   ├── ApiKeyLimit       409
 │   ├── AccountExists     409
 │   ├── GroupNameExists   400
 │   ├── MemberExists      400
 │   └── UsernameExists    400
+├── UploadTooSlow         408
 ├── TooLarge              413
 ├── RateLimited           429
 ├── InternalError         500
@@ -151,7 +153,10 @@ class CsrfRefused(NotAuthorized):
     """A request with a login's cookies came without that login's CSRF token."""
 
     code = "CSRF_VALIDATION_FAILED"
-    message = "Send the login's CSRF token as 'X-CSRF-Token'."
+    message = (
+        "Send the login's CSRF token, the one in the cookie 'youworker_csrf', as 'X-CSRF-Token'; "
+        "GET /v1/auth/csrf-token gives it."
+    )
 
 
 class IpNotAllowed(NotAuthorized):
@@ -290,6 +295,24 @@ class IngestConflict(Conflict):
 
     code = "INGEST_IN_PROGRESS"
     message = "The same file is being taken in already."
+
+
+class UploadTooSlow(ServerError):
+    """The body came so slowly that others would have had to wait for it."""
+
+    status = 408
+    code = "UPLOAD_TOO_SLOW"
+    message = "The upload came too slowly; try again over a better connection, or file by file."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, headers={"Connection": "close"})  # RFC 9110, 15.5.9
+
+
+class ApiKeyLimit(Conflict):
+    """The user has as many keys that are good as anybody may have."""
+
+    code = "API_KEY_LIMIT"
+    message = "This user has as many API keys as anybody may have; end one first."
 
 
 class TooLarge(ServerError):

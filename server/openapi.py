@@ -24,7 +24,7 @@ from server.errors import (
 from server.policy import POLICIES, Policy
 
 _SAFE_METHODS = frozenset({"get", "head"})
-_UNLIMITED_PATHS = frozenset({"/health"})
+_OPEN_PATHS = frozenset({"/health"})
 _SCHEMES = {
     "bearer": {
         "type": "http",
@@ -40,9 +40,9 @@ _SCHEMES = {
     },
 }
 _LIMIT_HEADERS = {
-    "X-RateLimit-Limit": "Requests a minute that the bucket nearest to empty takes.",
-    "X-RateLimit-Remaining": "How many of them are left.",
-    "X-RateLimit-Reset": "Seconds until all of them are there again.",
+    "X-RateLimit-Limit": "Requests a minute in the long run, of the bucket nearest to empty.",
+    "X-RateLimit-Remaining": "Requests that would pass at once; after a rest more than a minute's.",
+    "X-RateLimit-Reset": "Seconds until that many would pass again as after a rest.",
 }
 
 
@@ -73,17 +73,17 @@ def _complete(document: dict[str, Any]) -> None:
             if policy.access != "public":
                 operation["security"] = [{name: []} for name in _SCHEMES]
             _add_errors(operation, list(_errors(path, method, operation, policy)))
-            if path not in _UNLIMITED_PATHS:
+            if path not in _OPEN_PATHS:
                 _add_limit_headers(operation)
 
 
 def _errors(
     path: str, method: str, operation: dict[str, Any], policy: Policy
 ) -> Iterator[type[ServerError]]:
-    yield from (IpNotAllowed, InternalError)
-    if path in _UNLIMITED_PATHS:
+    yield InternalError
+    if path in _OPEN_PATHS:
         return
-    yield from (BadRequest, RateLimited, DatabaseFailed, Unavailable)
+    yield from (IpNotAllowed, BadRequest, RateLimited, DatabaseFailed, Unavailable)
     if "requestBody" in operation:
         yield TooLarge
     if policy.access == "public":

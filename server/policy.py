@@ -24,19 +24,19 @@ class Policy:
     """Whom a route lets in. What belongs to whom is decided further in, by `AccessScope`."""
 
     access: Access
-    scope: KeyScope | None = None
-    """What a restricted key must carry; without one any key of a user will do."""
+    scopes: tuple[KeyScope, ...] = ()
+    """What a restricted key must carry, all of it; with none any key of a user will do."""
 
 
 _PUBLIC = Policy(access="public")
 
 
-def _user(scope: KeyScope | None = None) -> Policy:
-    return Policy(access="user", scope=scope)
+def _user(*scopes: KeyScope) -> Policy:
+    return Policy(access="user", scopes=scopes)
 
 
-def _root(scope: KeyScope) -> Policy:
-    return Policy(access="root", scope=scope)
+def _root(*scopes: KeyScope) -> Policy:
+    return Policy(access="root", scopes=scopes)
 
 
 POLICIES: Mapping[str, Policy] = {
@@ -78,11 +78,11 @@ POLICIES: Mapping[str, Policy] = {
     "POST /v1/users": _root("admin"),
     "PATCH /v1/users/{user_id}": _root("admin"),
     "POST /v1/users/{user_id}/api-keys": _root("admin"),
-    # one's account
+    # one's account; what is handed out or deleted asks for the scopes of its own routes as well
     "GET /v1/account": _user("account"),
-    "GET /v1/account/export": _user("account"),
-    "DELETE /v1/account/history": _user("account"),
-    "DELETE /v1/account": _user("account"),
+    "GET /v1/account/export": _user("account", "chat", "documents:read", "groups:read"),
+    "DELETE /v1/account/history": _user("account", "chat"),
+    "DELETE /v1/account": _user("account", "chat", "documents:write", "groups:write"),
     # groups; who is an admin of which is decided by the group service
     "GET /v1/groups": _user("groups:read"),
     "POST /v1/groups": _user("groups:write"),

@@ -35,15 +35,16 @@ def admit(connection: HTTPConnection, policy: Policy) -> None:
 
     Raises:
         NotAuthenticated: There is no credential, or it is not valid.
-        NotAuthorized: The caller is not root, or the key does not carry the scope.
+        NotAuthorized: The caller is not root, or the key does not carry all the scopes.
     """
     if policy.access == "public":
         return
     principal = current_principal(connection)
     if policy.access == "root" and not principal.user.is_root:
         raise NotAuthorized
-    if policy.scope is not None and not principal.may(policy.scope):
-        raise NotAuthorized(f"This key does not carry the scope '{policy.scope}'.")
+    for scope in policy.scopes:
+        if not principal.may(scope):
+            raise NotAuthorized(f"This key does not carry the scope '{scope}'.")
 
 
 def current_principal(connection: HTTPConnection) -> Principal:

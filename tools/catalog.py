@@ -38,16 +38,24 @@ class ToolCatalog:
         self._result_max_chars = result_max_chars
         self._listed: tuple[object, ...] | None = None
         self._tools: tuple[McpTool, ...] = ()
+        self._tools_without_documents: tuple[McpTool, ...] = ()
 
-    def tools(self) -> tuple[McpTool, ...]:
-        """Return the tools that are known now; a server that is away keeps those it had."""
+    def tools(self, *, with_documents: bool = True) -> tuple[McpTool, ...]:
+        """Return the tools that are known now; a server that is away keeps those it had.
+
+        Args:
+            with_documents: Whether those that read documents are among them.
+        """
         listed = tuple(connection.tools for connection in self._connections)
         if self._listed is None or any(
             new is not old for new, old in zip(listed, self._listed, strict=True)
         ):
             self._tools = self._build()
+            self._tools_without_documents = tuple(
+                tool for tool in self._tools if tool.server != _SEMANTIC
+            )
             self._listed = listed
-        return self._tools
+        return self._tools if with_documents else self._tools_without_documents
 
     def servers(self) -> list[ServerStatus]:
         """Return how each server is now, without asking it."""

@@ -66,6 +66,11 @@ class McpTool(BaseTool):
         self._tool = definition.name
         self._cites_sources = cites_sources
 
+    @property
+    def server(self) -> str:
+        """The name of the server that brings it."""
+        return self._connection.name
+
     def _run(self, *_: Any, **__: Any) -> NoReturn:
         raise NotImplementedError("MCP tools are asynchronous: use ainvoke.")
 

@@ -7,7 +7,7 @@ set it.
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ ISSUER = "youworker"
 DEFAULT_TTL_SECONDS = 900
 
 _ALGORITHM = "HS256"
-_REQUIRED_CLAIMS = ("aud", "exp", "iat", "iss", "run", "sub")
+_REQUIRED_CLAIMS = ("aud", "exp", "iat", "iss", "run", "scopes", "sub")
 _TOKEN_MAX_CHARS = 16_384
 
 
@@ -33,6 +33,12 @@ class Caller:
     scope: AccessScope
     run_id: str
     """The run that the call belongs to."""
+    scopes: frozenset[str]
+    """What the caller's API key is restricted to; empty means that it is not."""
+
+    def may(self, scope: str) -> bool:
+        """Whether the caller's key carries a scope."""
+        return not self.scopes or scope in self.scopes
 
 
 class _Claims(BaseModel):
@@ -41,6 +47,7 @@ class _Claims(BaseModel):
     sub: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]
     root: bool
     run: str
+    scopes: list[str]
     exp: int
 
 
@@ -64,10 +71,11 @@ class ScopeSigner:
         self._ttl_seconds = ttl_seconds
         self._clock = clock
 
-    def sign(self, scope: AccessScope, *, run_id: str) -> str:
+    def sign(self, scope: AccessScope, *, run_id: str, scopes: Collection[str] = ()) -> str:
         """Return a token that lets tools act for a user until it expires.
 
-        It says who the user is, not what the user may see: that is asked when it matters.
+        It says who the user is and what the user's key is restricted to, not what the user may see:
+        that is asked when it matters.
 
         Raises:
             ValueError: The scope is the product's own, not a user's; tools never act for that.
@@ -81,6 +89,7 @@ class ScopeSigner:
             "sub": str(scope.user_id),
             "root": scope.is_root,
             "run": run_id,
+            "scopes": sorted(scopes),
             "iat": now,
             "exp": now + int(self._ttl_seconds),
         }
@@ -121,5 +130,7 @@ class ScopeSigner:
         if self._clock() >= sound.exp:
             raise InvalidCaller("The caller token has expired.")
         return Caller(
-            scope=AccessScope(user_id=int(sound.sub), is_root=sound.root), run_id=sound.run
+            scope=AccessScope(user_id=int(sound.sub), is_root=sound.root),
+            run_id=sound.run,
+            scopes=frozenset(sound.scopes),
         )

@@ -52,6 +52,7 @@ def _create_logins() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.BigInteger(), nullable=False),
         sa.Column("api_key_id", sa.BigInteger(), nullable=True),
+        sa.Column("root_key_hash", sa.Text(), nullable=True),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("scopes", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("generation", sa.Integer(), server_default=sa.text("0"), nullable=False),

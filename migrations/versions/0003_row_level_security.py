@@ -107,13 +107,13 @@ _FUNCTIONS = (
     """,
     """
     CREATE FUNCTION youworker_find_login(wanted uuid) RETURNS TABLE (
-        id uuid, user_id bigint, api_key_id bigint, method text, scopes text[],
+        id uuid, user_id bigint, api_key_id bigint, root_key_hash text, method text, scopes text[],
         generation integer, expires_at timestamptz, revoked_at timestamptz, created_at timestamptz,
         key_expires_at timestamptz,
         username text, is_root boolean, is_active boolean, user_created_at timestamptz
     ) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
     $$
-        SELECT s.id, s.user_id, s.api_key_id, s.method, s.scopes, s.generation,
+        SELECT s.id, s.user_id, s.api_key_id, s.root_key_hash, s.method, s.scopes, s.generation,
             s.expires_at, coalesce(s.revoked_at, k.revoked_at), s.created_at, k.expires_at,
             u.username, u.is_root, u.is_active AND u.closing_at IS NULL, u.created_at
         FROM public.login_sessions s
@@ -216,6 +216,10 @@ _CONVERSATION = f"{_own('user_id')} OR {_SYSTEM}"
 _OF_SESSION = (
     "EXISTS (SELECT FROM chat_sessions s WHERE s.id = chat_session_id)"  # itself under its policy
 )
+_OPENED_WITH_OWN_KEY = (
+    "(api_key_id IS NULL OR EXISTS (SELECT FROM api_keys k "
+    "WHERE k.id = api_key_id AND k.user_id = login_sessions.user_id))"
+)
 _OF_RUN = "EXISTS (SELECT FROM runs r WHERE r.id = run_id)"
 
 # Table, command, which rows.
@@ -230,7 +234,7 @@ _POLICIES: tuple[tuple[str, str, str], ...] = (
     ("users", "UPDATE", f"{_own('id')} OR {_ADMINISTERS}"),
     ("users", "DELETE", f"{_own('id')} OR {_ADMINISTERS}"),
     ("api_keys", "ALL", _ACCOUNT),
-    ("login_sessions", "ALL", _ACCOUNT),
+    ("login_sessions", "ALL", f"({_ACCOUNT}) AND {_OPENED_WITH_OWN_KEY}"),
     ("identities", "ALL", _ACCOUNT),
     ("groups", "SELECT", f"id {_MY_GROUPS} OR {_SYSTEM}"),
     ("groups", "INSERT", _SYSTEM),
@@ -251,7 +255,7 @@ _POLICIES: tuple[tuple[str, str, str], ...] = (
         f"{_own('user_id')} OR group_id {_GROUPS_I_ADMINISTER} OR {_SYSTEM}",
     ),
     ("chat_sessions", "ALL", _CONVERSATION),
-    ("runs", "ALL", _CONVERSATION),
+    ("runs", "ALL", f"({_CONVERSATION}) AND {_OF_SESSION}"),
     ("messages", "ALL", _OF_SESSION),
     ("tool_runs", "ALL", _OF_RUN),
     ("documents", "SELECT", f"{_own('owner_id')} OR group_id {_MY_GROUPS} OR {_SYSTEM}"),

@@ -52,6 +52,8 @@ login_sessions = Table(
     Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     # the key that it was opened with, and ends with
     Column("api_key_id", BigInteger, ForeignKey("api_keys.id", ondelete="CASCADE")),
+    # keyed hash of the root key that it was opened with, and ends with
+    Column("root_key_hash", Text),
     Column("method", Text, nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
     # how often it was refreshed: a refresh token of another number has been used before

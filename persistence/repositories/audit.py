@@ -3,11 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import BindParameter, Select, bindparam, exists, func, insert, select, tuple_
+from sqlalchemy import BindParameter, Select, bindparam, func, insert, select, tuple_
 from sqlalchemy.types import BigInteger, DateTime
 
 from persistence.access import Guard, ScopedStatement
@@ -22,6 +23,7 @@ from persistence.transaction import Row
 _INSERT = Statement(
     insert(audit_log).inline(),
     columns=(
+        "created_at",
         "action",
         "resource_type",
         "resource_hash",
@@ -34,9 +36,9 @@ _INSERT = Statement(
         "body",
     ),
 )
-_ADMINISTERED_GROUP = ScopedStatement(
-    lambda guard: select(
-        exists(select(group_members).where(guard.group_admin(group_members.c.group_id)))
+_ADMINISTERED_GROUPS = ScopedStatement(
+    lambda guard: select(group_members.c.group_id).where(
+        guard.mine(group_members.c.user_id), guard.group_admin(group_members.c.group_id)
     )
 )
 _NOUN_OR_WHOLE: BindParameter[str] = bindparam("action")
@@ -69,6 +71,7 @@ class AuditRepository(Repository):
     async def record(self, entry: AuditEntry) -> None:
         """Add an entry; a scope of the system leaves its reason in it."""
         columns = {
+            "created_at": datetime.now(UTC),  # not the database's: the body vouches for it
             "action": entry.action,
             "resource_type": entry.resource_type,
             "resource_hash": self._hash(entry.resource_type, entry.resource_id),
@@ -91,10 +94,14 @@ class AuditRepository(Repository):
 
     async def is_open(self) -> bool:
         """Whether the scope may read any part of the trail, be there entries in it or not."""
+        return self._scope.administers or bool(await self.open_groups())
+
+    async def open_groups(self) -> frozenset[int]:
+        """Return the groups whose part a scope may read that may not read all of it."""
         if self._scope.administers:
-            return True
-        row = await self._first(_ADMINISTERED_GROUP.under(self._scope), {})
-        return row is not None and bool(row[0])
+            return frozenset()
+        rows = await self._all(_ADMINISTERED_GROUPS.under(self._scope), {})
+        return frozenset(row["group_id"] for row in rows)
 
     async def list(
         self, filters: AuditFilters, *, limit: int = 50, offset: int = 0

@@ -22,11 +22,10 @@ _CLAIM = Statement(select(func.pg_try_advisory_xact_lock(_KEY), func.now()))
 _CLAIM_IN_TURN = Statement(
     select(true(), func.now()).select_from(func.pg_advisory_xact_lock(_KEY).alias())
 )
-_HEAD = Statement(
-    select(audit_seals.c.position, audit_seals.c.digest)
-    .order_by(audit_seals.c.position.desc())
-    .limit(1)
+_NEWEST = Statement(
+    select(audit_seals).order_by(audit_seals.c.position.desc()).limit(bindparam("limit"))
 )
+_AT = Statement(select(audit_seals.c.digest).where(audit_seals.c.position == bindparam("position")))
 _WAITING = Statement(
     select(audit_log)
     .join(audit_unsealed, audit_unsealed.c.entry_id == audit_log.c.id)
@@ -88,6 +87,11 @@ class Seal:
     digest: bytes
     sealed_at: datetime
 
+    @property
+    def link(self) -> SealLink:
+        """What the next seal hangs on."""
+        return SealLink(position=self.position, digest=self.digest)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Offence:
@@ -113,10 +117,15 @@ class AuditSealRepository(Repository):
         row = await self._first(statement, {"key": SEALING_LOCK})
         return row[1] if row is not None and row[0] else None
 
-    async def head(self) -> SealLink | None:
-        """Return the end of the chain."""
-        row = await self._first(_HEAD, {})
-        return SealLink(position=row["position"], digest=row["digest"]) if row else None
+    async def newest(self, limit: int) -> Sequence[Seal]:
+        """Return the last seals of the chain, the newest first."""
+        rows = await self._all(_NEWEST, {"limit": limit})
+        return [Seal(**dict(row)) for row in rows]
+
+    async def holds(self, link: SealLink) -> bool:
+        """Whether the chain has that seal at its position."""
+        row = await self._first(_AT, {"position": link.position})
+        return row is not None and bool(row["digest"] == link.digest)
 
     async def waiting(self, limit: int) -> Sequence[EntryDigest]:
         """Return the digests of entries that no seal covers yet, in order."""

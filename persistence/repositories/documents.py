@@ -11,10 +11,13 @@ from sqlalchemy.types import BigInteger
 from persistence.access import ScopedStatement
 from persistence.errors import AccessDenied, Conflict, DocumentExists, NotAMember, NotFound
 from persistence.models import documents
-from persistence.records import Document, DocumentStatus, Page
+from persistence.records import Document, DocumentStatus, Page, Share
 from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row
+
+SHARES_AT_ONCE = 500
+"""How many one statement reads."""
 
 _ID = documents.c.id == bindparam("document")
 _IDS = documents.c.id == bindparam("ids", type_=ARRAY(BigInteger)).any_()
@@ -42,6 +45,23 @@ _OWN_AFTER = ScopedStatement(
     lambda guard: (
         select(documents)
         .where(guard.mine(documents.c.owner_id), documents.c.id > bindparam("after"))
+        .order_by(documents.c.id)
+        .limit(bindparam("limit"))
+    )
+)
+_OF_OWNER = (documents.c.owner_id == bindparam("owner", type_=BigInteger)) | bindparam(
+    "owner", type_=BigInteger
+).is_(None)
+_SHARED_AFTER = ScopedStatement(
+    lambda guard: (
+        select(documents.c.id, documents.c.group_id)
+        .where(
+            documents.c.group_id.is_not(None),
+            _OF_GROUP,
+            _OF_OWNER,
+            guard.readable(documents),
+            documents.c.id > bindparam("after"),
+        )
         .order_by(documents.c.id)
         .limit(bindparam("limit"))
     )
@@ -203,6 +223,24 @@ class DocumentRepository(Repository):
         rows = await self._all(_OWN_AFTER.under(self._scope), parameters)
         return [self._read(row) for row in rows]
 
+    async def shares(
+        self, *, group_id: int | None = None, owner_id: int | None = None
+    ) -> Sequence[Share]:
+        """Return what is shared, as far as the scope may read it.
+
+        Args:
+            group_id: Only with this group.
+            owner_id: Only by this user.
+        """
+        found: list[Share] = []
+        values = {"group": group_id, "owner": owner_id, "after": 0, "limit": SHARES_AT_ONCE}
+        while True:
+            rows = await self._all(_SHARED_AFTER.under(self._scope), values)
+            found += [Share(document_id=row["id"], group_id=row["group_id"]) for row in rows]
+            if len(rows) < SHARES_AT_ONCE:
+                return found
+            values["after"] = rows[-1]["id"]
+
     async def pending(self, before: datetime) -> Sequence[Document]:
         """Return the documents that were entered before then and are not searchable yet."""
         rows = await self._all(_PENDING.under(self._scope), {"before": before})
@@ -282,19 +320,24 @@ class DocumentRepository(Repository):
         return Document(
             id=row["id"],
             owner_id=row["owner_id"],
-            title=body["title"],
-            filename=body["filename"],
+            title=_readable(body["title"]),
+            filename=_readable(body["filename"]),
             mime=row["mime"],
             size_bytes=row["size_bytes"],
             status=row["status"],
             error_code=row["error_code"],
             chunks=row["chunks"],
             blob=row["blob"],
-            tags=tuple(body["tags"]),
+            tags=tuple(map(_readable, body["tags"])),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
             group_id=row["group_id"],
         )
+
+
+def _readable(text: str) -> str:
+    """A lone surrogate, however it came here, would break every answer that has this in it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _context(owner_id: int) -> str:

@@ -87,9 +87,7 @@ _DELETE = ScopedStatement(
 )
 _NAMED = groups.c.name_hash == bindparam("name_hashes", type_=ARRAY(Text)).any_()
 _HOLDERS = ScopedStatement(
-    lambda guard: select(groups.c.name_hash, groups.c.from_provider).where(
-        _NAMED, guard.member(groups.c.id)
-    )
+    lambda guard: select(groups.c.name_hash).where(_NAMED, guard.member(groups.c.id))
 )
 _JOIN_NAMED = ScopedStatement(
     lambda guard: (
@@ -191,7 +189,7 @@ class GroupRepository(Repository):
         before = await self.administer(group_id)
         name = before.name if name is None else name.strip()
         description = before.description if description is None else description
-        name_hash = self._hash(name)
+        name_hash = self._hash(name, from_provider=before.from_provider)
         parameters = {
             "group": group_id,
             "new_name_hash": name_hash,
@@ -217,8 +215,8 @@ class GroupRepository(Repository):
         """Let a user be in the groups that an identity provider names, as a plain member.
 
         Groups that there are not are made. Memberships that the provider gave and names no more
-        end; those that people gave here stay. A group that people made here is not the provider's
-        to put anybody into, whatever its name.
+        end; those that people gave here stay. The provider's names are apart from those that people
+        give: nobody can take one before it, and it puts nobody into a group that people made.
 
         Raises:
             AccessDenied: The scope is not the system's.
@@ -227,7 +225,7 @@ class GroupRepository(Repository):
             raise AccessDenied("only the system speaks for an identity provider")
         named: dict[str, str] = {}
         for name in filter(_fold, names):
-            named.setdefault(self._hash(name), name)
+            named.setdefault(self._hash(name, from_provider=True), name)
         parameters = {"member": user_id, "name_hashes": sorted(named), "new_role": "member"}
         held = {
             row["name_hash"] for row in await self._all(_HOLDERS.under(self._scope), parameters)
@@ -236,23 +234,22 @@ class GroupRepository(Repository):
         made = [await self._create(named[each]) for each in sorted(named.keys() - held)]
         joined = await self._all(_JOIN_NAMED.under(self._scope), parameters)
         left = await self._all(_LEAVE_UNNAMED.under(self._scope), parameters)
-        holders = await self._all(_HOLDERS.under(self._scope), parameters)
         return ProviderSync(
             made=tuple(each for each in made if each is not None),
             joined=tuple(row["group_id"] for row in joined),
             left=tuple(row["group_id"] for row in left),
-            names_taken=sum(not row["from_provider"] for row in holders),
         )
 
     async def _create(self, name: str, description: str = "") -> int | None:
         """Make a group unless its name is taken; return its id."""
-        name_hash = self._hash(name)
+        name_hash = self._hash(name, from_provider=self._scope.sees_all)
         body = self._seal(name.strip(), description, name_hash)
         row = await self._first(_CREATE, {"name_hash": name_hash, "body": body})
         return row["id"] if row is not None else None
 
-    def _hash(self, name: str) -> str:
-        return self._key_ring.keyed_hash(f"groups.name/{_fold(name)}")
+    def _hash(self, name: str, *, from_provider: bool) -> str:
+        space = "groups.provider_name" if from_provider else "groups.name"
+        return self._key_ring.keyed_hash(f"{space}/{_fold(name)}")
 
     def _seal(self, name: str, description: str, name_hash: str) -> bytes:
         body = {"name": name, "description": description}
@@ -266,13 +263,17 @@ class GroupRepository(Repository):
             description=body["description"],
             member_count=row["member_count"],
             role=row["role"],
+            from_provider=row["from_provider"],
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )
 
 
 def _fold(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+    """What names have in common that look alike: without letter case, and marks without a shape."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    visible = (each for each in folded if unicodedata.category(each) != "Cf")
+    return " ".join("".join(visible).split())
 
 
 def _context(name_hash: str) -> str:

@@ -2,26 +2,61 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.types import Uuid
+from sqlalchemy.types import BigInteger, DateTime, Text, TypeEngine, Uuid
 
-from persistence.access import ScopedStatement
+from persistence.access import Guard, ScopedStatement
 from persistence.credentials import read_login
 from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7, plain_uuid
-from persistence.models import login_sessions
+from persistence.models import api_keys, login_sessions, users
 from persistence.notifications import Channel
 from persistence.records import Login
 from persistence.repositories.base import Repository
-from persistence.statements import Statement
 
-_OPEN = Statement(
-    insert(login_sessions).returning(login_sessions),
-    columns=("id", "user_id", "api_key_id", "method", "scopes", "expires_at"),
-)
+
+def _build_open(guard: Guard) -> Any:
+    """Insert for a user in scope who may come in, with a key of theirs that is good, or with none.
+
+    Locked, the user's row makes a lock-out wait: it finds the login, or the login finds it. A key
+    that is revoked in the same moment needs no lock: no login of it counts, whenever it was opened.
+    """
+    columns: dict[str, TypeEngine[Any]] = {
+        "id": Uuid(),
+        "api_key_id": BigInteger(),
+        "root_key_hash": Text(),
+        "method": Text(),
+        "scopes": ARRAY(Text),
+        "expires_at": DateTime(timezone=True),
+    }
+    values = {name: bindparam(name, type_=type_) for name, type_ in columns.items()}
+    good_key = exists().where(
+        api_keys.c.id == values["api_key_id"],
+        api_keys.c.user_id == users.c.id,
+        api_keys.c.revoked_at.is_(None),
+        or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now()),
+    )
+    owner = (
+        select(users.c.id, *values.values())
+        .where(
+            users.c.id == bindparam("of_user_id"),
+            users.c.is_active,
+            users.c.closing_at.is_(None),
+            or_(values["api_key_id"].is_(None), good_key),
+            guard.owned(users.c.id),
+        )
+        .with_for_update(read=True, of=users)
+    )
+    return (
+        insert(login_sessions).from_select(["user_id", *columns], owner).returning(login_sessions)
+    )
+
+
+_OPEN = ScopedStatement(_build_open)
 _LIST = ScopedStatement(
     lambda guard: (
         select(login_sessions)
@@ -63,6 +98,18 @@ _LASTING_AMONG = ScopedStatement(
         guard.owned(login_sessions.c.user_id),
     )
 )
+_REVOKE_OF_KEY = ScopedStatement(
+    lambda guard: (
+        update(login_sessions)
+        .where(
+            login_sessions.c.api_key_id == bindparam("key_id"),
+            login_sessions.c.revoked_at.is_(None),
+            guard.owned(login_sessions.c.user_id),
+        )
+        .values(revoked_at=func.now())
+        .returning(login_sessions.c.id)
+    )
+)
 _REVOKE_ALL = ScopedStatement(
     lambda guard: (
         update(login_sessions)
@@ -93,25 +140,27 @@ class LoginSessionRepository(Repository):
         method: str,
         expires_at: datetime,
         api_key_id: int | None = None,
+        root_key_hash: str | None = None,
         scopes: Sequence[str] = (),
     ) -> Login:
-        """Begin a login, at generation 0.
+        """Begin a login, at generation 0; until the end of the transaction no lock-out passes it.
 
         Raises:
-            NotFound: The scope does not administer that user's logins.
-            Conflict: The user or the key is gone.
+            NotFound: The scope does not administer that user's logins, the user is not there or may
+                not come in, or the key is none of the user's or not good any more.
         """
-        if user_id != self._scope.user_id and not self._scope.administers:
-            raise NotFound(f"no user {user_id!r}")
         values = {
             "id": new_uuid7(),
-            "user_id": user_id,
+            "of_user_id": user_id,
             "api_key_id": api_key_id,
+            "root_key_hash": root_key_hash,
             "method": method,
             "scopes": scopes,
             "expires_at": expires_at,
         }
-        (row,) = await self._all(_OPEN, values)
+        row = await self._first(_OPEN.administered_by(self._scope), values)
+        if row is None:
+            raise NotFound(f"no user {user_id!r} who may come in")
         return read_login(row)
 
     async def list(self, user_id: int) -> list[Login]:
@@ -134,6 +183,12 @@ class LoginSessionRepository(Repository):
             return False
         await self._notify(Channel.LOGIN_ENDED, str(login_id))
         return True
+
+    async def revoke_of_key(self, key_id: int) -> None:
+        """End at once the logins that were opened with a key."""
+        statement = _REVOKE_OF_KEY.administered_by(self._scope)
+        for row in await self._all(statement, {"key_id": key_id}):
+            await self._notify(Channel.LOGIN_ENDED, str(row["id"]))
 
     async def ended(self, login_ids: Collection[UUID]) -> frozenset[UUID]:
         """Return those of the logins that are over, or are none that the scope sees."""

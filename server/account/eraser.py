@@ -9,7 +9,8 @@ import structlog
 from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable, PersistenceError
-from persistence.records import User
+from persistence.records import AuditEntry, Document, User
+from server.account.departure import leave_all
 from server.audit.entry import audit_entry
 from server.erasure.documents import DocumentEraser
 from server.erasure.sessions import SessionEraser
@@ -69,7 +70,17 @@ class AccountEraser:
 
     async def _erase_once(self, principal: Principal, origin: Origin) -> bool:
         """Whether nothing was added meanwhile, so that the account is gone, too."""
-        await self._documents.erase_all(principal.scope)
+
+        def entry_for(document: Document) -> AuditEntry:
+            return audit_entry(
+                "document.delete",
+                principal,
+                origin,
+                resource=("document", str(document.id)),
+                group_id=document.group_id,
+            )
+
+        await self._documents.erase_all(principal.scope, entry_for=entry_for)
         await self._sessions.erase_all(principal.scope)
         async with self._database.unit_of_work(principal.scope) as uow:
             if not await uow.account.lock():
@@ -77,7 +88,7 @@ class AccountEraser:
             counts = await uow.account.counts()
             if counts.documents or counts.sessions:
                 return False
-            await uow.account.delete_lone_groups()
+            await leave_all(uow, principal, origin)
             await uow.users.delete(principal.user.id)
             resource = ("user", str(principal.user.id))
             await uow.audit.record(

@@ -73,7 +73,7 @@ class AccountExport:
     async def _account(self) -> list[Entry]:
         async with self._database.unit_of_work(self._scope) as uow:
             counts = await uow.account.counts()
-            keys = await uow.api_keys.list(self._user.id)
+            keys = (await uow.api_keys.list(self._user.id, limit=counts.api_keys)).items
             groups = (await uow.groups.list(limit=counts.groups)).items
         contents = {
             "account.json": {**_shown(self._user), "counts": asdict(counts)},

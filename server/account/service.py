@@ -11,6 +11,7 @@ from persistence.errors import PersistenceError
 from persistence.records import AccountCounts, AuditEntry, User
 from persistence.unit_of_work import UnitOfWork
 from server.account.archive import zip_entries
+from server.account.departure import leave_all
 from server.account.eraser import AccountEraser
 from server.account.export import AccountExport
 from server.audit.entry import audit_entry
@@ -18,6 +19,8 @@ from server.erasure.sessions import SessionEraser
 from server.errors import GroupNeedsAdmin, NotConfirmed, RootAccount, RunElsewhere, Unavailable
 from server.observability import describe
 from server.security.principal import Origin, Principal
+from server.security.revocation import Revocation
+from server.security.streams import end_with
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +43,13 @@ class AccountService:
         blobs: BlobStore,
         sessions: SessionEraser,
         eraser: AccountEraser,
+        revocation: Revocation,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._sessions = sessions
         self._eraser = eraser
+        self._revocation = revocation
 
     async def read(self, principal: Principal) -> AccountSummary:
         """How much there is of everything."""
@@ -53,11 +58,20 @@ class AccountService:
         return AccountSummary(user=principal.user, counts=counts)
 
     async def export(self, principal: Principal, origin: Origin) -> AsyncGenerator[bytes, None]:
-        """A zip archive of everything, made while it is read; audited before its first byte."""
+        """A zip archive of everything, made while it is read; audited before its first byte.
+
+        It has no end, and does not open, if meanwhile the user is locked out or the login or key
+        ends.
+        """
+        watch = self._revocation.watch(
+            principal.user.id, login_id=principal.login_id, api_key_id=principal.api_key_id
+        )
+        await self._revocation.confirm(watch)
         async with self._database.unit_of_work(principal.scope) as uow:
             await uow.audit.record(_entry("account.export", principal, origin))
             await uow.commit()
-        return zip_entries(AccountExport(self._database, self._blobs, principal.user).entries())
+        export = AccountExport(self._database, self._blobs, principal.user)
+        return end_with(watch, zip_entries(export.entries()))
 
     async def delete_history(self, principal: Principal, origin: Origin) -> int:
         """Deletes all chat sessions; returns how many there were.
@@ -109,11 +123,16 @@ class AccountService:
         """Ends memberships at once: under the lock that shows that no group loses its admin."""
         if held := await uow.account.held_groups():
             raise GroupNeedsAdmin(details={"group_ids": held})
-        ended = await uow.account.delete_lone_groups()
-        left = await uow.account.leave_groups()
+        departure = await leave_all(uow, principal, origin)
         await uow.users.begin_closing(principal.user.id)
         await uow.audit.record(
-            _entry("account.close", principal, origin, groups_deleted=ended, groups_left=left)
+            _entry(
+                "account.close",
+                principal,
+                origin,
+                groups_deleted=departure.deleted,
+                groups_left=departure.left,
+            )
         )
 
 

@@ -1,8 +1,10 @@
 """How an act becomes an entry of the audit trail."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from persistence.records import AuditEntry
+from persistence.records import AuditEntry, Share
+from persistence.unit_of_work import UnitOfWork
 from server.security.principal import Origin, Principal
 
 
@@ -41,3 +43,23 @@ def audit_entry(
         correlation_id=origin.correlation_id,
         details=details,
     )
+
+
+async def record_unsharing(
+    uow: UnitOfWork, principal: Principal, origin: Origin, shares: Iterable[Share]
+) -> None:
+    """Writes, for the groups' admins, that documents are shared no more.
+
+    The shares are read before the act, in the same unit of work: it is the database that ends them.
+    """
+    for share in shares:
+        await uow.audit.record(
+            audit_entry(
+                "document.unshare",
+                principal,
+                origin,
+                resource=("document", str(share.document_id)),
+                group_id=share.group_id,
+                details={"before": {"group_id": share.group_id}, "after": {"group_id": None}},
+            )
+        )

@@ -18,7 +18,8 @@ Audit = Annotated[AuditService, Depends(provided(AuditService))]
 _MEDIA_TYPE = "application/x-ndjson"
 _EXPORT_DOC: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "A line of JSON for each entry; the last line is `{entries, head}`.",
+        "description": "A line of JSON for each entry; the last line is `{entries, head}`, with "
+        "`fault` if the chain was tampered with. Without that line it is not complete.",
         "content": {_MEDIA_TYPE: {"schema": {"type": "string"}}},
     }
 }

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from persistence.audit_chain import AuditChain
-from persistence.errors import PersistenceError
+from persistence.errors import AuditTrailError, PersistenceError
 from server.observability import describe
 
 GATHER_SECONDS = 0.5
@@ -41,6 +41,7 @@ async def keep_sealed(chain: AuditChain, written: asyncio.Event) -> AsyncIterato
 
 async def _keep(chain: AuditChain, written: asyncio.Event) -> None:
     written.set()  # what an earlier process left
+    is_broken = False
     while True:
         with suppress(TimeoutError):
             async with asyncio.timeout(SWEEP_SECONDS):
@@ -50,11 +51,16 @@ async def _keep(chain: AuditChain, written: asyncio.Event) -> None:
         try:
             while (batch := await chain.seal_batch()).more and batch.entries:
                 pass
+        except AuditTrailError as exc:
+            if not is_broken:  # said once; `youworker audit forget-head` takes the chain as it is
+                log.error("audit_sealing_refused", reason=str(exc))
+            is_broken = True
         except PersistenceError as exc:
             log.warning("audit_sealing_delayed", **describe(exc))
             await asyncio.sleep(RETRY_SECONDS)
             written.set()
         else:
+            is_broken = False
             if batch.more:  # another process has the turn, and may have looked too early for ours
                 written.set()
 

@@ -1,6 +1,6 @@
 """The audit trail, for those who may read what was done."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from persistence.audit_chain import AuditChain
@@ -11,6 +11,8 @@ from server.audit.entry import audit_entry
 from server.audit.export import export_lines
 from server.errors import BadRequest, NotAuthorized
 from server.security.principal import Origin, Principal
+from server.security.revocation import Revocation
+from server.security.streams import end_with
 
 
 def make_filters(conditions: Mapping[str, Any]) -> AuditFilters:
@@ -28,9 +30,10 @@ def make_filters(conditions: Mapping[str, Any]) -> AuditFilters:
 class AuditService:
     """Reads the trail for root and for the admins of groups; that they read is part of it."""
 
-    def __init__(self, database: Database, chain: AuditChain) -> None:
+    def __init__(self, database: Database, chain: AuditChain, revocation: Revocation) -> None:
         self._database = database
         self._chain = chain
+        self._revocation = revocation
 
     async def read(
         self,
@@ -64,19 +67,33 @@ class AuditService:
 
     async def export(
         self, principal: Principal, origin: Origin, conditions: Mapping[str, Any]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """All the entries that the principal may read, as lines of JSON, the newest first.
+
+        It breaks off when the principal is locked out, or may read less than at first.
 
         Raises:
             NotAuthorized: The principal is neither root nor admin of a group.
             BadRequest: There is a `resource_id` without a `resource_type`.
         """
         filters = make_filters(conditions)
-        async with self._database.unit_of_work(principal.scope) as uow:
-            await _require_reader(uow)
-            await uow.audit.record(_reading("audit.export", principal, origin, conditions))
-            await uow.commit()
-        return export_lines(self._database, self._chain, principal.scope, filters)
+        watch = self._revocation.watch(
+            principal.user.id, login_id=principal.login_id, api_key_id=principal.api_key_id
+        )
+        try:
+            await self._revocation.confirm(watch)
+            async with self._database.unit_of_work(principal.scope) as uow:
+                await _require_reader(uow)
+                open_groups = await uow.audit.open_groups()
+                await uow.audit.record(_reading("audit.export", principal, origin, conditions))
+                await uow.commit()
+        except BaseException:
+            watch.close()
+            raise
+        lines = export_lines(
+            self._database, self._chain, principal.scope, filters, open_groups=open_groups
+        )
+        return end_with(watch, lines)
 
 
 async def _require_reader(uow: UnitOfWork) -> None:

@@ -26,7 +26,7 @@ from server.errors import (
     UsernameUnusable,
 )
 from server.routing import PolicedRoute
-from server.security.cookies import REFRESH_COOKIE, LoginCookies
+from server.security.cookies import CSRF_COOKIE, REFRESH_COOKIE, LoginCookies
 from server.security.login_tokens import IssuedLogin
 from server.security.presented import find_credential
 from server.security.principal import Principal
@@ -34,6 +34,7 @@ from server.security.principal import Principal
 router = APIRouter(prefix="/v1/auth", tags=["authentication"], route_class=PolicedRoute)
 Auth = Annotated[AuthService, Depends(provided(AuthService))]
 Cookies = Annotated[LoginCookies, Depends(provided(LoginCookies))]
+KnownCsrfToken = Annotated[str | None, Cookie(alias=CSRF_COOKIE, include_in_schema=False)]
 RefreshToken = Annotated[str | None, Cookie(alias=REFRESH_COOKIE, include_in_schema=False)]
 CsrfToken = Annotated[str | None, Header(alias="X-CSRF-Token")]
 
@@ -136,10 +137,14 @@ async def log_out(
 
 @router.get("/csrf-token", summary="A CSRF token of one's login")
 async def give_csrf_token(
-    response: Response, caller: Caller, auth: Auth, cookies: Cookies
+    response: Response,
+    caller: Caller,
+    auth: Auth,
+    cookies: Cookies,
+    known: KnownCsrfToken = None,
 ) -> CsrfAnswer:
-    """For pages that have lost theirs; those given before stay good."""
-    token = auth.csrf_token(caller)
+    """For pages that have lost theirs; the one in the cookie is given again while it is good."""
+    token = auth.csrf_token(caller, known)
     cookies.give_csrf(response, token)
     return CsrfAnswer(csrf_token=token)
 

@@ -122,14 +122,18 @@ class AuthService:
         elif refresh_token:
             await self._logins.close_with(refresh_token, csrf_token, origin=origin)
 
-    def csrf_token(self, caller: Principal) -> str:
-        """Another CSRF token of the caller's login.
+    def csrf_token(self, caller: Principal, known: str | None) -> str:
+        """The CSRF token that the browser has, or another one if that is not good.
+
+        Other pages of the same login go on with the one that they know.
 
         Raises:
             BadRequest: The caller uses an API key, which needs none.
         """
         if caller.login_id is None:
             raise BadRequest("An API key needs no CSRF token; only a login has one.")
+        if known and self._csrf.verify(known, caller.login_id):
+            return known
         return self._csrf.issue(caller.login_id)
 
     async def _log_in_locally(

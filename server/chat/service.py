@@ -19,6 +19,7 @@ from server.runs.run import RunRequest
 from server.security.principal import Origin, Principal
 from server.security.revocation import Revocation
 from tools.catalog import ToolCatalog
+from tools.client import McpTool
 from tools.scope import ScopeSigner
 
 TITLE_CHARS = 80
@@ -102,14 +103,20 @@ class ChatService:
             model=name,
             context=AgentContext(
                 model=model,
-                tools=self._catalog.tools() if message.enable_tools else (),
+                tools=self._tools_for(principal) if message.enable_tools else (),
                 tools_enabled=message.enable_tools,
-                caller=self._signer.sign(principal.scope, run_id=str(run_id)),
+                caller=self._signer.sign(
+                    principal.scope, run_id=str(run_id), scopes=principal.scopes
+                ),
             ),
             principal=principal,
             origin=origin,
         )
         return self._executor.start(request, watch)
+
+    def _tools_for(self, principal: Principal) -> tuple[McpTool, ...]:
+        """What the model may call: no more than the caller's key could do without it."""
+        return self._catalog.tools(with_documents=principal.may("documents:read"))
 
     async def _begin(
         self, principal: Principal, origin: Origin, message: NewMessage, run_id: UUID, model: str

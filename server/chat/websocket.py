@@ -37,7 +37,9 @@ async def chat(
     revocation: Annotated[Revocation, Depends(provided(Revocation))],
 ) -> None:
     """A refused handshake is answered over HTTP, in the form of every error."""
-    with revocation.watch(caller.user.id, login_id=caller.login_id) as watch:
+    with revocation.watch(
+        caller.user.id, login_id=caller.login_id, api_key_id=caller.api_key_id
+    ) as watch:
         # Looked at once more: the lock-out may have come before the watch was taken.
         caller = await authenticator.recheck(caller)
         offered: list[str] = websocket.scope["subprotocols"]

@@ -22,6 +22,7 @@ from server.settings import load_settings
 
 if TYPE_CHECKING:
     from persistence.audit_verification import ChainReport
+    from persistence.repositories.audit_seals import SealLink
 
 EXIT_WHOLE = 0
 EXIT_BROKEN = 1
@@ -54,6 +55,22 @@ def verify_trail(
         sys.exit(EXIT_UNKNOWN)
     typer.echo(json.dumps(_as_json(report)) if as_json else _as_text(report))
     sys.exit(EXIT_WHOLE if report.is_whole else EXIT_BROKEN)
+
+
+@app.command("forget-head")
+def forget_head() -> None:
+    """Take the chain as it is, such as after an older backup was restored.
+
+    This server seals only on a chain that holds the newest seal that it remembers. Verify first:
+    what was lost or made anew since then can be told afterwards by an exported head alone.
+    """
+    from server.cli import audit_trail
+
+    try:
+        asyncio.run(audit_trail.forget_head(load_settings()))
+    except (ConfigurationError, PersistenceError, ValueError) as exc:
+        typer.secho(f"youworker: the head cannot be forgotten: {exc}", fg="red", err=True)
+        sys.exit(EXIT_UNKNOWN)
 
 
 @app.command("export")
@@ -121,7 +138,6 @@ def _parse_head(text: str) -> tuple[int, bytes]:
 
 
 def _as_json(report: "ChainReport") -> dict[str, Any]:
-    head = report.head
     return {
         "whole": report.is_whole,
         "seals": report.seals,
@@ -129,12 +145,24 @@ def _as_json(report: "ChainReport") -> dict[str, Any]:
         "waiting": report.waiting,
         "faults": report.faults,
         "first_fault": asdict(report.first_fault) if report.first_fault else None,
-        "head": {"position": head.position, "digest": head.digest.hex()} if head else None,
+        "late_seals": report.late_seals,
+        "first_late_seal": report.first_late_seal,
+        "remembered": _head_as_json(report.remembered),
+        "head": _head_as_json(report.head),
     }
+
+
+def _head_as_json(head: "SealLink | None") -> dict[str, Any] | None:
+    return {"position": head.position, "digest": head.digest.hex()} if head else None
 
 
 def _as_text(report: "ChainReport") -> str:
     counts = f"{report.entries} entries under {report.seals} seals, {report.waiting} waiting"
+    if report.late_seals:
+        counts += (
+            f"; warning: {report.late_seals} of the seals, the first at position "
+            f"{report.first_late_seal}, were made more than 15 minutes after their entries"
+        )
     if report.first_fault is not None:
         found = f"broken: {report.first_fault.sentence}"
         where = f" (seal {report.first_fault.position})" if report.first_fault.position else ""

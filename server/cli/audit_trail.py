@@ -6,9 +6,11 @@ from typing import Any, BinaryIO
 
 from persistence.access import AccessScope
 from persistence.audit_chain import AuditChain
+from persistence.audit_head import HeadMemory
 from persistence.audit_verification import ChainReport, verify_chain
 from persistence.database import Database, attach_database
 from persistence.encryption import KeyRing
+from persistence.errors import AuditHeadUnusable
 from persistence.records import AuditEntry
 from persistence.repositories.audit_seals import SealLink
 from server.audit.export import export_lines
@@ -33,7 +35,32 @@ async def verify(settings: Settings, since: tuple[int, bytes] | None) -> ChainRe
     """
     seen = SealLink(position=since[0], digest=since[1]) if since else None
     async with _attached(settings) as (database, key_ring):
-        return await verify_chain(database, key_ring, since=seen)
+        memory = _memory(settings, key_ring)
+        return await verify_chain(database, key_ring, since=seen, memory=memory)
+
+
+async def forget_head(settings: Settings) -> None:
+    """Has this server take the chain as it is; that it was told to is in the trail.
+
+    Raises:
+        ConfigurationError, PersistenceError: The trail or the head cannot be reached.
+    """
+    async with _attached(settings) as (database, key_ring):
+        memory = _memory(settings, key_ring)
+        try:
+            head = memory.recall()
+        except AuditHeadUnusable:
+            head = None
+        shown = {"position": head.position, "digest": head.digest.hex()} if head else None
+        entry = AuditEntry(
+            action="audit.forget_head", resource_type="audit", details={"before": shown}
+        )
+        async with database.unit_of_work(
+            AccessScope.system("a head forgotten at the command line")
+        ) as uow:
+            await uow.audit.record(entry)
+            await uow.commit()
+        memory.forget()
 
 
 async def export(settings: Settings, target: BinaryIO, conditions: Mapping[str, Any]) -> None:
@@ -51,10 +78,14 @@ async def export(settings: Settings, target: BinaryIO, conditions: Mapping[str, 
         async with database.unit_of_work(scope) as uow:
             await uow.audit.record(entry)
             await uow.commit()
-        chain = AuditChain(database, key_ring)
+        chain = AuditChain(database, key_ring, _memory(settings, key_ring))
         async for lines in export_lines(database, chain, scope, filters):
             target.write(lines)
         target.flush()
+
+
+def _memory(settings: Settings, key_ring: KeyRing) -> HeadMemory:
+    return HeadMemory(settings.data_dir.absolute(), key_ring)
 
 
 @asynccontextmanager

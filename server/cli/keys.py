@@ -12,10 +12,15 @@ app = typer.Typer(help="Make, list and end API keys.", no_args_is_help=True)
 @app.command("list")
 def list_keys(url: UrlOption = None, key: KeyOption = None) -> None:
     """List your keys."""
+    offset, total = 0, 1
     with connect(url, key) as api:
-        for record in api.request("GET", "/v1/api-keys")["api_keys"]:
-            state = "revoked" if record["revoked_at"] else record["expires_at"] or "never expires"
-            typer.echo(f"{record['id']}\t{record['prefix']}…\t{record['name']}\t{state}")
+        while offset < total:
+            page = api.request("GET", "/v1/api-keys", params={"limit": 100, "offset": offset})
+            for record in page["api_keys"]:
+                ended = "revoked" if record["revoked_at"] else record["expires_at"]
+                state = ended or "never expires"
+                typer.echo(f"{record['id']}\t{record['prefix']}…\t{record['name']}\t{state}")
+            offset, total = offset + 100, page["total"]
 
 
 @app.command("create")
@@ -31,7 +36,11 @@ def create_key(
     """Make a key; it is shown once."""
     path = "/v1/api-keys" if user is None else f"/v1/users/{user}/api-keys"
     with connect(url, key) as api:
-        typer.echo(api.request("POST", path, json={"name": name, "scopes": scope or []})["key"])
+        typer.echo(
+            api.request("POST", path, json={"name": name} | ({"scopes": scope} if scope else {}))[
+                "key"
+            ]
+        )
 
 
 @app.command("revoke")

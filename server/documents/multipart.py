@@ -6,11 +6,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from server.dependencies import ROW_ID_MAX
+from server.documents.names import clean_name, is_clean
+from server.documents.pace import keep_pace
 from server.documents.service import Upload
 from server.errors import BadRequest
 
@@ -20,6 +23,7 @@ TAG_MAX_CHARS = 64
 _NEVER_SPOOLED_BYTES = 2**62
 _ROW_ID = re.compile(r"[1-9][0-9]{0,18}")
 _BROKE_OFF = "The upload broke off."
+_UTF8_NAMES = frozenset({b"utf-8", b"utf8"})
 
 
 class _WholeInMemoryParser(MultiPartParser):
@@ -71,6 +75,8 @@ class UploadForm:
             raise BadRequest("'tags' must be a JSON list of strings.")
         if len(tags) > TAGS_MAX or any(not 0 < len(tag) <= TAG_MAX_CHARS for tag in tags):
             raise BadRequest(f"At most {TAGS_MAX} tags of 1 to {TAG_MAX_CHARS} characters.")
+        if not all(map(is_clean, tags)):
+            raise BadRequest("A tag is one line of text without control characters.")
         return list(dict.fromkeys(tags))
 
     @property
@@ -109,11 +115,12 @@ async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
 
     Raises:
         BadRequest: No multipart form, no file, too many files, or a broken body.
+        UploadTooSlow: The body does not come.
     """
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise BadRequest("Send the files as multipart/form-data, each in a part named 'files'.")
+    _require_utf8_form(request.headers.get("content-type", ""))
+    body = keep_pace(request.stream())
     parser = _WholeInMemoryParser(
-        request.headers, request.stream(), max_files=max_files, max_fields=8, max_part_size=65_536
+        request.headers, body, max_files=max_files, max_fields=8, max_part_size=65_536
     )
     try:
         form = await parser.parse()
@@ -133,7 +140,16 @@ async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
     return UploadForm(uploads, fields)
 
 
+def _require_utf8_form(content_type: str) -> None:
+    """Other charsets, such as UTF-7, make texts of the form's names that UTF-8 cannot tell."""
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data":
+        raise BadRequest("Send the files as multipart/form-data, each in a part named 'files'.")
+    if options.get(b"charset", b"utf-8").lower() not in _UTF8_NAMES:
+        raise BadRequest("Send the form in UTF-8.")
+
+
 def _safe_name(filename: str | None) -> str:
     """The last part of the name: a client's folders are nobody's business."""
-    name = PurePosixPath((filename or "").replace("\\", "/")).name.strip()
-    return name[:FILENAME_MAX_CHARS] or "unnamed"
+    name = PurePosixPath((filename or "").replace("\\", "/")).name
+    return clean_name(name)[:FILENAME_MAX_CHARS] or "unnamed"

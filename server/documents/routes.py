@@ -39,6 +39,7 @@ from server.errors import (
     NotAuthorized,
     ResourceNotFound,
     TooLarge,
+    UploadTooSlow,
     UpstreamFailed,
 )
 from server.routing import PolicedRoute
@@ -86,7 +87,7 @@ _UPLOAD_FORM = {
     "/ingest/upload",
     summary="Make files searchable for oneself, or for a group",
     openapi_extra=_UPLOAD_FORM,
-    responses=responses(TooLarge, GroupNotFound, UpstreamFailed),
+    responses=responses(UploadTooSlow, TooLarge, GroupNotFound, UpstreamFailed),
 )
 async def upload(
     request: Request, caller: Caller, origin: RequestOrigin, documents: Documents, config: ApiConfig
@@ -95,7 +96,7 @@ async def upload(
 
     A file that one has already is taken as it is; its sharing changes only when that is said.
     """
-    async with documents.upload_slot():
+    async with documents.upload_slot(caller):
         form = await read_upload_form(request, max_files=config.max_upload_files)
         filing = Filing(tags=form.tags, group_id=form.group_id, is_private=form.is_private)
         report = await documents.ingest(caller, origin, form.uploads, filing)

@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from weakref import WeakValueDictionary
@@ -21,14 +21,16 @@ from persistence.passages import Chunk, Passage
 from persistence.records import Document, Page
 from persistence.retrieval import Retriever
 from server.audit.entry import audit_entry
+from server.documents.names import clean_name
 from server.documents.sharing import DocumentSharing, find_own
+from server.documents.slots import UploadSlots
 from server.erasure.documents import DocumentEraser
 from server.errors import DocumentNotFound, GroupNotFound, IngestConflict, TooLarge
 from server.observability import describe
 from server.security.principal import Origin, Principal
+from server.security.revocation import Revocation
+from server.security.streams import ending_with
 
-PARALLEL_UPLOADS = 4
-"""Uploads that are worked on at once; each is held in memory as a whole."""
 ABANDONED_AFTER = timedelta(hours=1)
 """How old a document is that no living process can still be taking in."""
 
@@ -99,6 +101,7 @@ class DocumentService:
         retriever: Retriever,
         sharing: DocumentSharing,
         eraser: DocumentEraser,
+        revocation: Revocation,
         max_file_bytes: int,
         max_passages: int,
     ) -> None:
@@ -108,9 +111,10 @@ class DocumentService:
         self._retriever = retriever
         self._sharing = sharing
         self._eraser = eraser
+        self._revocation = revocation
         self._max_file_bytes = max_file_bytes
         self._max_passages = max_passages
-        self._uploads = asyncio.Semaphore(PARALLEL_UPLOADS)
+        self._slots = UploadSlots()
         self._ingesting: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
     async def warm_up(self) -> None:
@@ -138,14 +142,25 @@ class DocumentService:
             if abandoned:
                 log.warning("abandoned_documents_discarded", count=len(abandoned))
 
-    def upload_slot(self) -> AbstractAsyncContextManager[None]:
-        """Held from before an upload is read until it is done: each is in memory as a whole."""
-        return self._uploads
+    @asynccontextmanager
+    async def upload_slot(self, principal: Principal) -> AsyncIterator[None]:
+        """Held from before an upload is read until it is done: each is in memory as a whole.
+
+        Raises:
+            NotAuthenticated: The user was locked out, or the login or key ended; what was done
+                inside is broken off, and a file that is not searchable by then is not kept.
+        """
+        with self._revocation.watch(
+            principal.user.id, login_id=principal.login_id, api_key_id=principal.api_key_id
+        ) as watch:
+            await self._revocation.confirm(watch)
+            async with ending_with(watch), self._slots.held_by(principal.user.id):
+                yield
 
     async def ingest(
         self, principal: Principal, origin: Origin, uploads: Sequence[Upload], filing: Filing
     ) -> IngestReport:
-        """Makes files searchable; one bad file never fails its neighbours.
+        """Makes files searchable, in an upload slot; one bad file never fails its neighbours.
 
         Raises:
             GroupNotFound: They are to be shared with a group that the principal is not in.
@@ -281,7 +296,7 @@ class DocumentService:
         try:
             async with self._database.unit_of_work(principal.scope) as uow:
                 document = await uow.documents.create(
-                    title=loaded.title or upload.filename,
+                    title=clean_name(loaded.title) or upload.filename,
                     filename=upload.filename,
                     mime=loaded.mime,
                     size_bytes=len(upload.data),

@@ -1,5 +1,6 @@
 """How documents are deleted: one of them, or all that a user has."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from persistence.access import AccessScope
@@ -39,13 +40,15 @@ class DocumentEraser:
                 await uow.audit.record(entry)
             await uow.commit()
 
-    async def erase_all(self, scope: AccessScope) -> None:
-        """Deletes all documents that the user owns, one by one."""
+    async def erase_all(
+        self, scope: AccessScope, *, entry_for: Callable[[Document], AuditEntry]
+    ) -> None:
+        """Deletes all documents that the user owns, one by one, with an entry for each."""
         while True:
             async with self._database.unit_of_work(scope) as uow:
                 documents = await uow.documents.own_after(0, limit=BATCH)
             for document in documents:
                 with suppress(NotFound):  # another request deleted it meanwhile
-                    await self.erase(scope, document)
+                    await self.erase(scope, document, entry=entry_for(document))
             if len(documents) < BATCH:
                 return

@@ -1,13 +1,37 @@
 """What groups take and answer."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from server.dependencies import ROW_ID_MAX
 
-GroupName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+_MISLEADING = {"Cc", "Zl", "Zp"}
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _require_plain(name: str) -> str:
+    if any(unicodedata.category(each) in _MISLEADING or each in _BIDI_CONTROLS for each in name):
+        raise ValueError("a name holds no control characters")
+    if not any(each.isprintable() and not each.isspace() for each in name):
+        raise ValueError("a name can be seen")
+    return name
+
+
+GroupName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    AfterValidator(_require_plain),
+]
 Description = Annotated[str, StringConstraints(max_length=1_000)]
 Role = Literal["member", "admin"]
 
@@ -71,6 +95,8 @@ class GroupAnswer(BaseModel):
     description: str
     role: Role
     """The caller's own."""
+    from_provider: bool
+    """Whether an identity provider made it and says who is in it."""
     member_count: int
     created_at: datetime
     updated_at: datetime

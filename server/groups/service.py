@@ -11,7 +11,7 @@ from persistence.errors import AccessDenied, NotFound, PersistenceError
 from persistence.records import AuditEntry, Group, GroupRole, Member, Page
 from persistence.retrieval import Retriever
 from persistence.unit_of_work import UnitOfWork
-from server.audit.entry import audit_entry
+from server.audit.entry import audit_entry, record_unsharing
 from server.errors import GroupNotFound, NotGroupAdmin, ResourceNotFound, UserNotFound
 from server.observability import describe
 from server.security.principal import Origin, Principal
@@ -108,8 +108,10 @@ class GroupService:
         """
         async with self._database.unit_of_work(principal.scope) as uow:
             group = await _find(uow, group_id)
+            shares = await uow.documents.shares(group_id=group_id)
             with _refusals(missing=GroupNotFound):
                 await uow.groups.delete(group_id)
+            await record_unsharing(uow, principal, origin, shares)
             await uow.audit.record(
                 _entry("group.delete", principal, origin, group_id, before=_shown(group))
             )
@@ -180,8 +182,10 @@ class GroupService:
         """
         async with self._database.unit_of_work(principal.scope) as uow:
             await _find(uow, group_id)
+            shares = await uow.documents.shares(group_id=group_id, owner_id=user_id)
             with _refusals(missing=UserNotFound):
                 role = await uow.memberships.remove(group_id, user_id)
+            await record_unsharing(uow, principal, origin, shares)
             await uow.audit.record(
                 _entry("membership.delete", principal, origin, group_id, user_id, before=role)
             )

@@ -18,6 +18,10 @@ HEADER = b"x-csrf-token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN_PATHS = frozenset({"/v1/auth/login", "/v1/auth/auto-login"})
 """These act for whom the request itself names, not for the cookie that happens to come along."""
+_UNKNOWN_ORIGIN = (
+    "With a login's cookie, only pages of this server's own origin and of those in "
+    "API__CORS_ORIGINS may ask this."
+)
 OWN_SITE = frozenset({"", "same-origin", "none"})
 """Values of Sec-Fetch-Site: an old browser's, our own page's, and the user's own typing."""
 
@@ -39,19 +43,27 @@ class CsrfMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         principal: Principal | None = scope.get("state", {}).get("principal")
-        if principal is None or principal.via != "cookie" or self._is_proven(scope, principal):
+        if principal is None or principal.via != "cookie":
             await self._app(scope, receive, send)
+            return
+        try:
+            self._require_proof(scope, principal)
+        except CsrfRefused as refusal:
+            await error_answer(refusal)(scope, receive, send)
         else:
-            await error_answer(CsrfRefused())(scope, receive, send)
+            await self._app(scope, receive, send)
 
-    def _is_proven(self, scope: Scope, principal: Principal) -> bool:
+    def _require_proof(self, scope: Scope, principal: Principal) -> None:
         if scope["type"] == "websocket":
-            return self._knows(scope, find_header(scope, b"origin"))
+            if not self._knows(scope, find_header(scope, b"origin")):
+                raise CsrfRefused(_UNKNOWN_ORIGIN)
+            return
         if scope["method"] in SAFE_METHODS:
-            return True
+            return
         if not self._comes_from_known_page(scope):
-            return False
-        return scope["path"] in LOGIN_PATHS or self._has_token(scope, principal)
+            raise CsrfRefused(_UNKNOWN_ORIGIN)
+        if scope["path"] not in LOGIN_PATHS and not self._has_token(scope, principal):
+            raise CsrfRefused
 
     def _comes_from_known_page(self, scope: Scope) -> bool:
         """The second line; browsers say where a request comes from, other programs need not."""

@@ -11,7 +11,7 @@ from server.errors import InvalidApiKey
 from server.security.api_keys import KEY_PREFIX, hash_api_key
 from server.security.presented import Credential
 from server.security.principal import Principal, Via, scope_of
-from server.security.standing import find_standing
+from server.security.standing import StandingLogins
 from server.security.tokens import AccessClaims, TokenSigner, looks_like_token
 
 TOUCH_INTERVAL = timedelta(minutes=1)
@@ -31,12 +31,14 @@ class Authenticator:
         root_key: str,
         root: User,
         tokens: TokenSigner,
+        standing: StandingLogins,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._root_hash = hash_api_key(root_key)
         self._root = Principal(user=root, scope=scope_of(root))
         self._tokens = tokens
+        self._standing = standing
         self._clock = clock
 
     async def authenticate(self, credential: Credential) -> Principal:
@@ -108,7 +110,7 @@ class Authenticator:
         return await self._by_claims(self._tokens.read_access(token), via=via)
 
     async def _by_claims(self, claims: AccessClaims, *, via: Via) -> Principal:
-        found = await find_standing(self._database.credentials, claims, now=self._now())
+        found = await self._standing.find(claims, now=self._now())
         return Principal(
             user=found.user,
             scope=scope_of(found.user),

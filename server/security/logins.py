@@ -8,12 +8,12 @@ from uuid import UUID
 
 from persistence.access import AccessScope
 from persistence.database import Database
-from persistence.errors import Conflict
+from persistence.errors import NotFound
 from persistence.records import AuditEntry, User
 from server.errors import NotAuthenticated
 from server.security.login_tokens import IssuedLogin, LoginTokens
 from server.security.principal import Origin, scope_of
-from server.security.standing import find_standing, login_ended
+from server.security.standing import StandingLogins, login_ended
 
 
 class LoginService:
@@ -23,12 +23,14 @@ class LoginService:
         self,
         database: Database,
         tokens: LoginTokens,
+        standing: StandingLogins,
         *,
         login_seconds: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._tokens = tokens
+        self._standing = standing
         self._login_seconds = login_seconds
         self._clock = clock
 
@@ -51,26 +53,28 @@ class LoginService:
             scopes: What the key is restricted to; the login is restricted to the same.
 
         Raises:
-            NotAuthenticated: The user may not come in, or was deleted meanwhile.
+            NotAuthenticated: The user may not come in, or the key was revoked meanwhile.
         """
-        if not user.is_active:
-            await self.refuse(method=method, origin=origin, code="USER_INACTIVE")
-            raise NotAuthenticated("This user may not log in.")
-        async with self._database.unit_of_work(scope_of(user)) as uow:
-            await uow.logins.forget_over(user.id)
-            try:
+        try:
+            async with self._database.unit_of_work(scope_of(user)) as uow:
                 login = await uow.logins.open(
                     user.id,
                     method=method,
                     expires_at=self._now() + timedelta(seconds=self._login_seconds),
                     api_key_id=api_key_id,
+                    root_key_hash=self._standing.opened_by(user, api_key_id),
                     scopes=sorted(scopes),
                 )
-            except Conflict as exc:
-                raise NotAuthenticated("This user may not log in.") from exc
-            details = {"method": method, "api_key_id": api_key_id}
-            await uow.audit.record(_entry("login.open", user, login.id, origin, details=details))
-            await uow.commit()
+                # After the user's row is locked, as a lock-out does it: else each could wait for
+                # the other.
+                await uow.logins.forget_over(user.id)
+                details = {"method": method, "api_key_id": api_key_id}
+                entry = _entry("login.open", user, login.id, origin, details=details)
+                await uow.audit.record(entry)
+                await uow.commit()
+        except NotFound as exc:
+            await self.refuse(method=method, origin=origin, code="USER_INACTIVE")
+            raise NotAuthenticated("This user may not log in.") from exc
         return self._tokens.issue(user, login, generation=login.generation)
 
     async def refuse(self, *, method: str, origin: Origin, code: str) -> None:
@@ -96,7 +100,7 @@ class LoginService:
             CsrfRefused: The CSRF token is not this login's.
         """
         claims = self._tokens.read_refresh(refresh_token, csrf_token)
-        found = await find_standing(self._database.credentials, claims, now=self._now())
+        found = await self._standing.find(claims, now=self._now())
         login, user = found.login, found.user
         async with self._database.unit_of_work(scope_of(user)) as uow:
             advanced = await uow.logins.advance(login.id, generation=claims.generation)
@@ -126,7 +130,7 @@ class LoginService:
         """
         try:
             claims = self._tokens.read_refresh(refresh_token, csrf_token)
-            found = await find_standing(self._database.credentials, claims, now=self._now())
+            found = await self._standing.find(claims, now=self._now())
         except NotAuthenticated:
             return
         await self.close(found.user, found.login.id, origin=origin)

@@ -64,6 +64,7 @@ class Provisioner:
     async def _sync_groups(
         self, uow: UnitOfWork, user: User, identity: ProviderIdentity, origin: Origin
     ) -> None:
+        shares = await uow.documents.shares(owner_id=user.id)
         changed = await uow.groups.sync_from_provider(user.id, identity.groups or ())
         acts = [
             *(("group.create", "group", group_id) for group_id in changed.made),
@@ -75,6 +76,19 @@ class Provisioner:
             await uow.audit.record(
                 _entry(action, user, origin, identity, (kind, whose), group_id=group_id)
             )
+        for share in shares:
+            if share.group_id in changed.left:
+                resource = ("document", str(share.document_id))
+                await uow.audit.record(
+                    _entry(
+                        "document.unshare",
+                        user,
+                        origin,
+                        identity,
+                        resource,
+                        group_id=share.group_id,
+                    )
+                )
 
     async def _note_refusal(
         self, identity: ProviderIdentity, origin: Origin, refusal: ServerError

@@ -1,15 +1,16 @@
-"""What outlives its request ends when its user is locked out or its login ends, on any replica.
+"""What outlives its request ends when its user is locked out, or its login or key ends, anywhere.
 
 The lock-out itself needs nothing of this: the next request is refused by the database. This is for
 what asks no more, such as runs and sockets.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 from uuid import UUID
+from weakref import WeakSet
 
 import structlog
 
@@ -32,12 +33,17 @@ class Watch:
     """
 
     def __init__(
-        self, user_id: int, login_id: UUID | None, forget: Callable[["Watch"], None]
+        self,
+        user_id: int,
+        login_id: UUID | None,
+        api_key_id: int | None,
+        forget: Callable[["Watch"], None],
     ) -> None:
         self.user_id = user_id
         self.login_id = login_id
+        self.api_key_id = api_key_id
         self.ended = False
-        """Whether the user or the login was locked out."""
+        """Whether the user was locked out, or the login or the key has ended."""
         self._forget = forget
         self._act: Callable[[], object] | None = None
 
@@ -75,12 +81,15 @@ class Revocation:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._watches: set[Watch] = set()
+        # A stream that is never begun never closes its watch: nobody else holds that then.
+        self._watches: WeakSet[Watch] = WeakSet()
         self._in_doubt = asyncio.Event()
 
-    def watch(self, user_id: int, *, login_id: UUID | None = None) -> Watch:
-        """Begins to watch a user and, if there is one, a login; close it in the end."""
-        watch = Watch(user_id, login_id, self._watches.discard)
+    def watch(
+        self, user_id: int, *, login_id: UUID | None = None, api_key_id: int | None = None
+    ) -> Watch:
+        """Begins to watch a user and, where given, a login and a key; close it in the end."""
+        watch = Watch(user_id, login_id, api_key_id, self._watches.discard)
         self._watches.add(watch)
         return watch
 
@@ -92,9 +101,21 @@ class Revocation:
         """Ends all watches of the login with this id."""
         self._end(lambda watch: str(watch.login_id) == payload)
 
+    def end_key(self, payload: str) -> None:
+        """Ends all watches of the key with this id."""
+        self._end(lambda watch: str(watch.api_key_id) == payload)
+
     def doubt(self) -> None:
         """Has the database asked, because a notification may have been missed."""
         self._in_doubt.set()
+
+    async def confirm(self, watch: Watch) -> None:
+        """Ends a watch at once whose user was locked out, or login or key ended, before.
+
+        Raises:
+            DatabaseUnavailable: The database could not be asked.
+        """
+        await self._ask([watch])
 
     async def settle_doubts(self) -> None:
         """Asks the database whenever there is doubt; goes on until it is cancelled."""
@@ -102,19 +123,27 @@ class Revocation:
             await self._in_doubt.wait()
             self._in_doubt.clear()
             try:
-                await self._ask()
+                await self._ask(list(self._watches))
             except PersistenceError as exc:
                 log.warning("revocation_in_doubt", **describe(exc))
                 await asyncio.sleep(RETRY_SECONDS)
                 self._in_doubt.set()
 
-    async def _ask(self) -> None:
-        users = {watch.user_id for watch in self._watches}
-        logins = {watch.login_id for watch in self._watches if watch.login_id is not None}
+    async def _ask(self, watches: Collection[Watch]) -> None:
+        users = {watch.user_id for watch in watches}
+        logins = {watch.login_id for watch in watches if watch.login_id is not None}
+        keys = {watch.api_key_id for watch in watches if watch.api_key_id is not None}
         async with self._database.unit_of_work(AccessScope.system("revocation")) as uow:
             locked_out = await uow.users.locked_out(users)
             ended = await uow.logins.ended(logins)
-        self._end(lambda watch: watch.user_id in locked_out or watch.login_id in ended)
+            ended_keys = await uow.api_keys.ended(keys)
+        self._end(
+            lambda watch: (
+                watch.user_id in locked_out
+                or watch.login_id in ended
+                or watch.api_key_id in ended_keys
+            )
+        )
 
     def _end(self, concerns: Callable[[Watch], bool]) -> None:
         for watch in [each for each in self._watches if concerns(each)]:
@@ -129,6 +158,7 @@ async def open_revocation(
     revocation = Revocation(database)
     notifications.subscribe(Channel.USER_LOCKED_OUT, revocation.end_user)
     notifications.subscribe(Channel.LOGIN_ENDED, revocation.end_login)
+    notifications.subscribe(Channel.KEY_REVOKED, revocation.end_key)
     notifications.on_gap(revocation.doubt)
     settling = asyncio.create_task(revocation.settle_doubts(), name="revocation")
     try:

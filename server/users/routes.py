@@ -6,7 +6,13 @@ from fastapi import APIRouter, Depends
 
 from server.dependencies import Caller, Limit, Offset, RequestOrigin, RowId, provided
 from server.error_responses import responses
-from server.errors import NotAuthorized, ResourceNotFound, UsernameExists, UserNotFound
+from server.errors import (
+    ApiKeyLimit,
+    NotAuthorized,
+    ResourceNotFound,
+    UsernameExists,
+    UserNotFound,
+)
 from server.routing import PolicedRoute
 from server.users.schemas import (
     ApiKeyAnswer,
@@ -76,7 +82,7 @@ async def update_user(
     tags=["users"],
     summary="Make a key for a user (root)",
     status_code=201,
-    responses=responses(NotAuthorized, UserNotFound),
+    responses=responses(NotAuthorized, UserNotFound, ApiKeyLimit),
 )
 async def issue_user_key(
     user_id: RowId, body: ApiKeyCreate, caller: Caller, origin: RequestOrigin, users: Users
@@ -94,11 +100,17 @@ async def issue_user_key(
 
 
 @router.get("/api-keys", tags=["api keys"], summary="One's own keys")
-async def list_keys(caller: Caller, users: Users) -> ApiKeyList:
-    """Lists the caller's keys, without their texts."""
-    keys = await users.list_keys(caller)
-    answers = [ApiKeyAnswer.model_validate(key, from_attributes=True) for key in keys]
-    return ApiKeyList(api_keys=answers, total=len(answers), limit=len(answers), offset=0)
+async def list_keys(
+    caller: Caller, users: Users, limit: Limit = 50, offset: Offset = 0
+) -> ApiKeyList:
+    """Lists the caller's keys, without their texts; those that have ended, too."""
+    page = await users.list_keys(caller, limit=limit, offset=offset)
+    return ApiKeyList(
+        api_keys=[ApiKeyAnswer.model_validate(key, from_attributes=True) for key in page.items],
+        total=page.total,
+        limit=page.limit,
+        offset=page.offset,
+    )
 
 
 @router.post(
@@ -106,7 +118,7 @@ async def list_keys(caller: Caller, users: Users) -> ApiKeyList:
     tags=["api keys"],
     summary="Make a key for oneself",
     status_code=201,
-    responses=responses(NotAuthorized),
+    responses=responses(NotAuthorized, ApiKeyLimit),
 )
 async def issue_key(
     body: ApiKeyCreate, caller: Caller, origin: RequestOrigin, users: Users
@@ -127,7 +139,10 @@ async def issue_key(
     responses=responses(ResourceNotFound),
 )
 async def revoke_key(key_id: RowId, caller: Caller, origin: RequestOrigin, users: Users) -> None:
-    """Takes effect on the next request."""
+    """Takes effect on the next request; logins and WebSockets of the key end at once.
+
+    Answers that are being made are finished; cancel their runs to end them.
+    """
     await users.revoke_key(caller, origin, key_id)
 
 

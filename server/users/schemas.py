@@ -59,8 +59,11 @@ class ApiKeyCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: KeyName
-    scopes: Annotated[list[KeyScope], AfterValidator(_without_repeats)] = []
-    """What the key is restricted to; an empty list restricts nothing."""
+    scopes: Annotated[list[KeyScope], AfterValidator(_without_repeats)] = Field(
+        default_factory=list,  # left out; to name an empty list is a mistake
+        min_length=1,
+        description="what the key may do; left out, whatever its user may",
+    )
     expires_at: ExpiryTime | None = None
 
 

@@ -108,6 +108,7 @@ class UserService:
 
         Raises:
             UserNotFound: No such user.
+            TooManyKeys: The user has as many as anybody may have.
             BadRequest: The expiry lies in the past.
             NotAuthorized: The key could do more than the credential that makes it, or outlive it.
         """
@@ -119,17 +120,16 @@ class UserService:
         async with self._database.unit_of_work(principal.scope) as uow:
             owner = principal.user.id if user_id is None else user_id
             try:
-                await uow.users.get(owner)
+                record = await uow.api_keys.create(
+                    owner,
+                    name=name,
+                    key_hash=hash_api_key(key),
+                    prefix=key[:SHOWN_CHARS],
+                    scopes=scopes,
+                    expires_at=expires_at,
+                )
             except NotFound as exc:
                 raise UserNotFound from exc
-            record = await uow.api_keys.create(
-                owner,
-                name=name,
-                key_hash=hash_api_key(key),
-                prefix=key[:SHOWN_CHARS],
-                scopes=scopes,
-                expires_at=expires_at,
-            )
             await uow.audit.record(
                 audit_entry(
                     "api_key.create",
@@ -142,13 +142,15 @@ class UserService:
             await uow.commit()
         return IssuedKey(record=record, key=key)
 
-    async def list_keys(self, principal: Principal) -> Sequence[ApiKey]:
-        """The principal's own keys."""
+    async def list_keys(self, principal: Principal, *, limit: int, offset: int) -> Page[ApiKey]:
+        """The principal's own keys, the oldest first."""
         async with self._database.unit_of_work(principal.scope) as uow:
-            return await uow.api_keys.list(principal.user.id)
+            return await uow.api_keys.list(principal.user.id, limit=limit, offset=offset)
 
     async def revoke_key(self, principal: Principal, origin: Origin, key_id: int) -> None:
-        """Ends a key; the next request with it is refused.
+        """Ends a key with its logins and WebSockets; the next request with it is refused.
+
+        Answers that are being made are finished: the user's other keys find them in their sessions.
 
         Raises:
             ResourceNotFound: No such key for this principal.

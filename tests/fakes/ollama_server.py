@@ -61,6 +61,7 @@ class ScriptedOllama(Script):
         self._api_key = api_key
         self._port = 0
         self._runner: web.AppRunner | None = None
+        self._embedding: Pause | None = None
 
     @property
     def base_url(self) -> str:
@@ -92,6 +93,11 @@ class ScriptedOllama(Script):
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    def hang_embedding(self) -> Pause:
+        """Let the next request for vectors stand still."""
+        self._embedding = Pause()
+        return self._embedding
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -125,6 +131,9 @@ class ScriptedOllama(Script):
     async def _embed(self, request: web.Request) -> web.Response:
         received = await _received(request)
         self.embed_requests.append(received)
+        pause, self._embedding = self._embedding, None
+        if pause:
+            await pause.hold()
         if refusal := self._refuse_unknown(received):
             return refusal
         given = received.body["input"]

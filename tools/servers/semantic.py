@@ -24,6 +24,8 @@ NAME = "semantic"
 QUERY_MAX_CHARS = 2_000
 SNIPPET_CHARS = 240
 SOURCE_ID_MAX_CHARS = 64
+READ_SCOPE = "documents:read"
+"""What a restricted API key must carry, here as at the routes that read documents."""
 
 NOTHING_FOUND = "Nothing was found in the documents that this user may see. Say so, do not guess."
 _PREFACE = (
@@ -121,9 +123,12 @@ def _scope_of(request: Request, verifier: CallerVerifier) -> "AccessScope":
     if not isinstance(token, str) or not token:
         raise ToolRefused("The documents cannot be searched: the call does not say for whom.")
     try:
-        return verifier.verify(token).scope
+        caller = verifier.verify(token)
     except InvalidCaller as error:
         raise ToolRefused("The documents cannot be searched: the caller is not valid.") from error
+    if not caller.may(READ_SCOPE):
+        raise ToolRefused("The documents cannot be searched: the caller's key may not read them.")
+    return caller.scope
 
 
 def _answer(passages: "Sequence[Passage]") -> Answer:

@@ -256,9 +256,24 @@ async def test_who_takes_a_name_before_the_provider_gets_nobody_by_it(
     async with database.unit_of_work(SYSTEM) as uow:
         done = await uow.groups.sync_from_provider(other_scope.user_id, ["board", "Sales"])
         await uow.commit()
-    assert (done.names_taken, len(done.made), len(done.joined)) == (1, 1, 1)
+    assert (len(done.made), len(done.joined)) == (2, 2)
     async with database.unit_of_work(scope) as uow:
         assert (await uow.groups.get(squat.id)).member_count == 1
+    async with database.unit_of_work(other_scope) as uow:
+        given = {each.name: each.from_provider for each in (await uow.groups.list()).items}
+    assert given == {"board": True, "Sales": True}
+    assert not squat.from_provider
+
+
+@pytest.mark.parametrize(
+    "lookalike", ["finance", "Fin\u00adance", "Finance\u200b", " FINANCE\u200e "]
+)
+async def test_a_name_that_looks_like_another_is_taken(
+    database: Database, scope: AccessScope, lookalike: str
+) -> None:
+    await make_group(database, scope, "Finance")
+    with pytest.raises(GroupNameTaken):
+        await make_group(database, scope, lookalike)
 
 
 async def test_logins_at_once_make_each_group_once(

@@ -72,6 +72,27 @@ async def test_a_login_that_is_closed_is_made_known_once(database: Database, sco
             assert [await heard.get(), await heard.get()] == [str(login.id), str(other.id)]
 
 
+async def test_a_key_that_is_revoked_is_made_known_with_its_logins(
+    database: Database, scope: AccessScope
+):
+    async with database.unit_of_work(scope) as uow:
+        key = await uow.api_keys.create(scope.user_id, name="n", key_hash="h", prefix="p")
+        expires_at = datetime.now(UTC) + timedelta(hours=1)
+        login = await uow.logins.open(
+            scope.user_id, method="key", expires_at=expires_at, api_key_id=key.id
+        )
+        await uow.commit()
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with open_notifications(database.dsn) as notifications:
+        for channel in (Channel.LOGIN_ENDED, Channel.KEY_REVOKED):
+            notifications.subscribe(channel, heard.put_nowait)
+        async with database.unit_of_work(scope) as uow:
+            await uow.api_keys.revoke(key.id)
+            await uow.commit()
+        async with asyncio.timeout(HEARD_SECONDS):
+            assert [await heard.get(), await heard.get()] == [str(login.id), str(key.id)]
+
+
 async def test_no_run_begins_for_a_user_who_is_locked_out(
     database: Database, scope: AccessScope, chat_session: ChatSession
 ):

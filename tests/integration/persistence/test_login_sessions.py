@@ -1,18 +1,25 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from persistence.access import AccessScope
 from persistence.database import Database
-from persistence.errors import Conflict, NotFound
+from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7
 from persistence.records import Login
+from persistence.unit_of_work import UnitOfWork
 from tests.fixtures.rows import SYSTEM, create_user
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=7)
+WAITING = (
+    "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
+    "WHERE NOT granted AND datname = current_database())"
+)
 
 
 async def open_login(
@@ -188,10 +195,95 @@ async def test_root_ends_the_logins_of_all_users(database: Database, scope: Acce
     assert not await is_good(database, login)
 
 
-async def test_a_login_of_a_user_or_a_key_that_is_gone_is_a_conflict(
+async def test_no_login_is_opened_for_a_user_or_with_a_key_that_is_gone(
     database: Database, scope: AccessScope
 ) -> None:
-    with pytest.raises(Conflict):
+    with pytest.raises(NotFound):
         await open_login(database, scope, api_key_id=10**9)
-    with pytest.raises(Conflict):
+    with pytest.raises(NotFound):
         await open_login(database, AccessScope(user_id=10**9))
+
+
+@pytest.mark.parametrize("ending", ["deactivated", "closing"])
+async def test_no_login_is_opened_for_a_user_who_is_locked_out(
+    database: Database, scope: AccessScope, ending: str
+) -> None:
+    async with database.unit_of_work(SYSTEM) as uow:
+        if ending == "closing":
+            await uow.users.begin_closing(scope.user_id)
+        else:
+            await uow.users.set_active(scope.user_id, active=False)
+        await uow.commit()
+    with pytest.raises(NotFound):
+        await open_login(database, scope)
+
+
+@pytest.mark.parametrize("key", ["revoked", "expired", "another user's"])
+async def test_no_login_is_opened_with_a_key_that_is_not_good(
+    database: Database, scope: AccessScope, other_scope: AccessScope, key: str
+) -> None:
+    owner = other_scope if key == "another user's" else scope
+    past = NOW - timedelta(seconds=1)
+    key_id = await create_key(database, owner, expires_at=past if key == "expired" else None)
+    if key == "revoked":
+        async with database.unit_of_work(scope) as uow:
+            await uow.api_keys.revoke(key_id)
+            await uow.commit()
+    with pytest.raises(NotFound):
+        await open_login(database, scope, api_key_id=key_id)
+
+
+async def lock_out(uow: UnitOfWork, user_id: int) -> None:
+    await uow.users.set_active(user_id, active=False)
+    await uow.commit()
+
+
+async def wait_for_lock(database_url: str, waiting: "asyncio.Task[Any]") -> None:
+    """Returns when a transaction waits for another; the task must not get through before."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        while not await connection.fetchval(WAITING):
+            assert not waiting.done()
+    finally:
+        await connection.close()
+
+
+async def test_a_lock_out_waits_for_a_login_that_is_being_opened_and_ends_it(
+    database: Database, database_url: str, scope: AccessScope
+) -> None:
+    async with database.unit_of_work(scope) as opening, database.unit_of_work(SYSTEM) as closing:
+        login = await opening.logins.open(scope.user_id, method="m", expires_at=LATER)
+        locking_out = asyncio.create_task(lock_out(closing, scope.user_id))
+        await wait_for_lock(database_url, locking_out)
+        await opening.commit()
+        await locking_out
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.users.set_active(scope.user_id, active=True)
+        await uow.commit()
+    assert not await is_good(database, login)
+
+
+async def test_a_login_waits_for_a_lock_out_that_is_going_on_and_is_refused(
+    database: Database, database_url: str, scope: AccessScope
+) -> None:
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.users.set_active(scope.user_id, active=False)
+        opening = asyncio.create_task(open_login(database, scope))
+        await wait_for_lock(database_url, opening)
+        await uow.commit()
+    with pytest.raises(NotFound):
+        await opening
+
+
+async def test_a_key_that_is_revoked_ends_its_logins_for_good_and_no_others(
+    database: Database, scope: AccessScope
+) -> None:
+    key_id = await create_key(database, scope)
+    of_key = [await open_login(database, scope, api_key_id=key_id) for _ in range(2)]
+    other = await open_login(database, scope)
+    async with database.unit_of_work(scope) as uow:
+        await uow.api_keys.revoke(key_id)
+        ended = await uow.logins.ended([login.id for login in (*of_key, other)])
+        assert await uow.api_keys.ended([key_id, 10**9]) == {key_id, 10**9}
+        await uow.commit()
+    assert ended == {login.id for login in of_key}

@@ -176,6 +176,10 @@ async def test_nobody_changes_the_row_of_another(
         "INSERT INTO messages (chat_session_id, role, body) VALUES ({session}, 'user', '')",
         """INSERT INTO audit_log (action, resource_type, success, actor_id, body)
             VALUES ('a', 'b', true, {victim}, '')""",
+        """INSERT INTO runs (id, chat_session_id, user_id, model, lease_owner, lease_until)
+            VALUES (gen_random_uuid(), {session}, {attacker}, 'm', 'x', now())""",
+        """INSERT INTO login_sessions (id, user_id, api_key_id, method, scopes, expires_at)
+            VALUES (gen_random_uuid(), {attacker}, {key}, 'x', '{{}}', now())""",
         "INSERT INTO group_members (group_id, user_id, role) VALUES ({group}, {attacker}, 'admin')",
         "INSERT INTO groups (name_hash, body) VALUES ('x', '')",
         "INSERT INTO users (username, username_key, is_root) VALUES ('x', 'x', true)",
@@ -198,6 +202,7 @@ async def test_nobody_writes_in_the_name_of_another(
         attacker=other_scope.user_id,
         session=await owner.fetchval("SELECT id FROM chat_sessions"),
         group=await owner.fetchval("SELECT id FROM groups"),
+        key=await owner.fetchval("SELECT id FROM api_keys"),
     )
     await owner.close()
     tag = "0"
@@ -232,7 +237,7 @@ async def test_the_repositories_show_nothing_of_others_without_their_clauses(
         assert (await uow.documents.list()).items == []
         assert (await uow.messages.list(session.id)).items == []
         assert await uow.documents.visible([document.id]) == {}
-        assert await uow.api_keys.list(scope.user_id) == []
+        assert (await uow.api_keys.list(scope.user_id)).items == []
         for attempt in (
             uow.documents.get(document.id),
             uow.documents.delete(document.id),

@@ -1,12 +1,21 @@
 import asyncio
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from persistence.access import AccessScope
 from persistence.database import Database
-from persistence.errors import AccessDenied, Conflict, InvalidValue, NotFound, UsernameTaken
+from persistence.errors import (
+    AccessDenied,
+    Conflict,
+    InvalidValue,
+    NotFound,
+    TooManyKeys,
+    UsernameTaken,
+)
 from persistence.records import ApiKey
+from persistence.repositories.api_keys import GOOD_KEYS_MAX
 from tests.fixtures.rows import SYSTEM, create_user
 
 
@@ -151,7 +160,7 @@ async def test_a_key_is_revoked_once_and_touched(database: Database, scope: Acce
         await uow.api_keys.revoke(made.id)
         with pytest.raises(NotFound):
             await uow.api_keys.revoke(made.id)
-        (key,) = await uow.api_keys.list(scope.user_id)
+        (key,) = (await uow.api_keys.list(scope.user_id)).items
     assert key.last_used_at == now
     assert key.revoked_at is not None
 
@@ -161,8 +170,51 @@ async def test_another_users_keys_are_out_of_reach(
 ) -> None:
     made = await create_key(database, scope)
     async with database.unit_of_work(other_scope) as uow:
-        assert await uow.api_keys.list(scope.user_id) == []
+        assert (await uow.api_keys.list(scope.user_id)).items == []
         with pytest.raises(NotFound):
             await uow.api_keys.revoke(made.id)
         with pytest.raises(NotFound):
             await uow.api_keys.create(scope.user_id, name="n", key_hash="h", prefix="p")
+
+
+async def make_keys(database: Database, scope: AccessScope, count: int) -> list[int]:
+    async with database.unit_of_work(scope) as uow:
+        made = [
+            await uow.api_keys.create(
+                scope.user_id, name="n", key_hash=secrets.token_hex(), prefix="p"
+            )
+            for _ in range(count)
+        ]
+        await uow.commit()
+    return [key.id for key in made]
+
+
+async def test_keys_come_in_pages(database: Database, scope: AccessScope) -> None:
+    ids = await make_keys(database, scope, 3)
+    async with database.unit_of_work(scope) as uow:
+        pages = [await uow.api_keys.list(scope.user_id, limit=2, offset=each) for each in (0, 2, 4)]
+    assert [[key.id for key in page.items] for page in pages] == [ids[:2], ids[2:], []]
+    assert [page.total for page in pages] == [3, 3, 3]
+
+
+async def test_a_user_has_so_many_keys_that_are_good_and_no_more(
+    database: Database, scope: AccessScope, other_scope: AccessScope
+) -> None:
+    first, *_ = await make_keys(database, scope, GOOD_KEYS_MAX)
+    with pytest.raises(TooManyKeys):
+        await make_keys(database, scope, 1)
+    await make_keys(database, other_scope, 1)
+    async with database.unit_of_work(scope) as uow:
+        await uow.api_keys.revoke(first)
+        await uow.commit()
+    await make_keys(database, scope, 1)
+
+
+async def test_of_many_who_make_the_last_key_at_once_one_does(
+    database: Database, scope: AccessScope
+) -> None:
+    await make_keys(database, scope, GOOD_KEYS_MAX - 1)
+    made = await asyncio.gather(
+        *(make_keys(database, scope, 1) for _ in range(6)), return_exceptions=True
+    )
+    assert sorted(type(each).__name__ for each in made) == ["TooManyKeys"] * 5 + ["list"]

@@ -24,7 +24,7 @@ from persistence.identifiers import new_uuid7
 from persistence.records import NewToolRun
 from server.account.export import AccountExport
 from tests.fakes.ollama_server import ScriptedOllama
-from tests.fixtures.product import Product, new_secrets, open_product, settings_for
+from tests.fixtures.product import Product, client_for, new_secrets, open_product, settings_for
 from tests.fixtures.rows import create_session
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -366,6 +366,34 @@ async def test_a_reader_who_leaves_ends_the_work(product: Product):
     async with asyncio.timeout(GONE_SECONDS):
         while open_blobs():
             await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("end", ["user", "login", "key"])
+async def test_an_export_breaks_off_when_its_reader_may_not_go_on(
+    shared_product: Product, product: Product, end
+):
+    await put_original(product, "big.bin", os.urandom(64 * MIB))
+    user_id = (await account_of(product))["user"]["id"]
+    key = product.client.headers["authorization"].split()[1]
+    async with client_for(product.url, None) as client:
+        login = await client.post("/v1/auth/login", json={"api_key": key})
+        client.cookies.clear()
+        client.headers["Authorization"] = f"Bearer {login.cookies['youworker_token']}"
+        [key_id] = [k["id"] for k in (await client.get("/v1/api-keys")).json()["api_keys"]]
+        async with client.stream("GET", "/v1/account/export") as answer:
+            pieces = answer.aiter_raw()
+            await anext(pieces)
+            ended = await {
+                "user": lambda: shared_product.client.patch(
+                    f"/v1/users/{user_id}", json={"is_active": False}
+                ),
+                "login": lambda: client.post("/v1/auth/logout"),
+                "key": lambda: client.delete(f"/v1/api-keys/{key_id}"),
+            }[end]()
+            assert ended.is_success
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+                async for _ in pieces:
+                    pass
 
 
 async def test_the_export_of_one_is_refused_to_a_stranger_and_to_a_narrow_key(product: Product):

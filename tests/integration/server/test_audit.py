@@ -2,19 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from persistence.access import AccessScope
+from persistence.audit_chain import AuditChain, SealedBatch
+from persistence.audit_head import HeadMemory
 from persistence.audit_verification import ChainReport, verify_chain
 from persistence.database import open_database
 from persistence.encryption import KeyRing
 from persistence.records import AuditEntry
+from persistence.repositories.audit import AuditRepository
+from persistence.repositories.audit_seals import SealLink
 from persistence.settings import DatabaseSettings
+from server.audit.sealer import keep_sealed
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
 from tests.integration.server.people import make_group, open_person, told
@@ -30,6 +38,14 @@ NONSENSE: list[dict[str, Any]] = [
     {"actor_id": 2**63},
     {"nonsense": "1"},
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """One that is under way."""
+
+    reading: asyncio.Task[tuple[bytes, bool]]
+    let_go: asyncio.Event
 
 
 async def read_entries(client: Any, **conditions: object) -> list[dict[str, Any]]:
@@ -252,3 +268,94 @@ async def test_what_a_process_left_unsealed_is_sealed_by_the_next_start(
     async with open_product(settings, secrets, scripted_model) as product:
         pass
     assert (await verify(product)).waiting == 0
+
+
+@asynccontextmanager
+async def export_held_up(product: Product, reader: Any, monkeypatch) -> AsyncIterator[Export]:
+    """An export of several pages that stands still after the first one, until it is let go."""
+    monkeypatch.setattr("server.audit.export.PAGE_ENTRIES", 2)
+    reached, let_go = asyncio.Event(), asyncio.Event()
+    read = AuditRepository.after
+
+    async def wait_and_read(self, filters, last, *, limit):
+        if last is not None:
+            reached.set()
+            await let_go.wait()
+        return await read(self, filters, last, limit=limit)
+
+    monkeypatch.setattr(AuditRepository, "after", wait_and_read)
+    reading = asyncio.create_task(read_until_it_ends(reader))
+    await asyncio.wait_for(reached.wait(), SEALED_WITHIN_SECONDS)
+    yield Export(reading=reading, let_go=let_go)
+
+
+async def read_until_it_ends(reader: Any) -> tuple[bytes, bool]:
+    """What came of an export, and whether it came to its end."""
+    got = b""
+    try:
+        async with reader.stream("GET", "/v1/audit/export") as answer:
+            async for piece in answer.aiter_raw():
+                got += piece
+    except httpx.RemoteProtocolError:
+        return got, False
+    return got, True
+
+
+@pytest.mark.parametrize("how", ["locked out", "demoted"])
+async def test_an_export_breaks_off_when_its_reader_may_not_read_on(
+    product: Product, monkeypatch, how: str
+):
+    async with open_person(product, "ada") as ada, open_person(product, "bob") as bob:
+        ours = await make_group(ada, bob)
+        member = f"/v1/groups/{ours}/members/{bob.id}"
+        await ada.client.patch(member, json={"role": "admin"})
+        await make_group(bob)  # so that bob goes on administering something
+        async with export_held_up(product, bob.client, monkeypatch) as export:
+            if how == "demoted":
+                await ada.client.patch(member, json={"role": "member"})
+            else:
+                await product.client.patch(f"/v1/users/{bob.id}", json={"is_active": False})
+            export.let_go.set()
+            got, is_whole = await export.reading
+    assert len(got.splitlines()) == 2
+    assert (is_whole, b'"head"' in got) == (False, False)
+
+
+async def test_a_chain_that_was_made_anew_is_not_sealed_and_the_product_goes_on(
+    product: Product, database_url: str
+):
+    await product.client.post("/v1/users", json={"username": "ada"})
+    await export(product.client)  # seals
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute(
+        "DELETE FROM audit_log WHERE action = 'user.create'; DELETE FROM audit_seals; "
+        "DELETE FROM audit_unsealed; INSERT INTO audit_unsealed SELECT id FROM audit_log"
+    )
+    *entries, end = await export(product.client)
+    assert (end["entries"], end["head"]) == (len(entries), None)
+    assert "that this server remembers is not in the chain" in end["fault"]
+    assert await owner.fetchval("SELECT count(*) FROM audit_seals") == 0
+    await owner.close()
+    assert (await product.client.get("/v1/users")).status_code == 200
+
+
+async def test_a_refusal_to_seal_is_said_once(
+    database, key_ring: KeyRing, tmp_path, capsys: pytest.CaptureFixture[str]
+):
+    class Refusing(AuditChain):
+        turns = 0
+
+        async def seal_batch(self, *, wait: bool = False) -> SealedBatch:
+            self.turns += 1
+            database.audited.set()
+            if self.turns == 3:
+                done.set()
+            return await super().seal_batch(wait=wait)
+
+    done = asyncio.Event()
+    memory = HeadMemory(tmp_path, key_ring)
+    memory.keep(SealLink(position=7, digest=bytes(32)))
+    async with keep_sealed(Refusing(database, key_ring, memory), database.audited):
+        await asyncio.wait_for(done.wait(), SEALED_WITHIN_SECONDS)
+    assert capsys.readouterr().out.count("audit_sealing_refused") == 1

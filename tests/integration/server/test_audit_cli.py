@@ -184,3 +184,26 @@ async def test_the_embedded_trail_is_verified_beside_its_product_and_without_it(
     actions = [json.loads(line).get("action") for line in exported[1].splitlines()]
     assert actions == ["audit.export", "user.create", None]
     assert (alone[0], json.loads(alone[1])["entries"]) == (0, 2), alone[2]
+
+
+async def test_a_server_refuses_a_forged_chain_until_its_operator_takes_it(
+    product: Product, database_url: str, tmp_path: Path
+):
+    here = settings_of(product) | {"DATA_DIR": str(product.settings.data_dir)}
+    await product.client.post("/v1/users", json={"username": "ada"})
+    await product.client.get("/v1/audit/export")  # seals
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute("DELETE FROM audit_log; DELETE FROM audit_seals")
+    await owner.close()
+
+    broken, output, _ = await youworker(tmp_path, "verify", **here)
+    accepted, _, complaint = await youworker(tmp_path, "forget-head", **here)
+    exported = (await product.client.get("/v1/audit/export")).text.splitlines()
+    whole, report, _ = await youworker(tmp_path, "verify", "--json", **here)
+
+    assert (broken, accepted, whole) == (1, 0, 0), complaint
+    assert "that this server remembers is not in the chain" in output
+    [forgotten] = [e for e in map(json.loads, exported) if e.get("action") == "audit.forget_head"]
+    assert forgotten["details"]["before"]["position"] > 0
+    assert json.loads(report)["remembered"] == json.loads(exported[-1])["head"]

@@ -10,12 +10,15 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.ollama_server import ScriptedOllama
+from tests.fixtures.browser import browser_for
+from tests.fixtures.browser import log_in as log_in_browser
 from tests.fixtures.product import Product, client_for, new_secrets, open_product, settings_for
 from tests.integration.server.people import Person, make_group, new_group_name, open_person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AGENT = "coverage/1.0"
+REFRESH = "/v1/auth/refresh"
 CANTEEN = b"The canteen is open from 12:30 to 14:15."
 
 
@@ -117,6 +120,21 @@ async def log_out(stage: Stage) -> Done:
         return Done(answer=await browser.post("/v1/auth/logout", headers=headers))
 
 
+async def refresh_login(stage: Stage) -> Done:
+    async with browser_for(stage.product.url) as browser:
+        await log_in_browser(browser, stage.product.secrets.root_api_key)
+        return Done(answer=await browser.post(REFRESH, headers={"User-Agent": AGENT}))
+
+
+async def use_a_refresh_token_again(stage: Stage) -> Done:
+    async with browser_for(stage.product.url) as browser:
+        await log_in_browser(browser, stage.product.secrets.root_api_key)
+        stale = browser.cookies["youworker_refresh"]
+        await browser.post(REFRESH)
+        browser.cookies.set("youworker_refresh", stale, domain="127.0.0.1", path="/v1/auth")
+        return Done(answer=await browser.post(REFRESH, headers={"User-Agent": AGENT}))
+
+
 async def found_group(stage: Stage) -> Done:
     answer = await stage.ada.client.post("/v1/groups", json={"name": new_group_name()})
     group_id = answer.json()["id"]
@@ -182,6 +200,54 @@ async def delete_document(stage: Stage) -> Done:
     return Done(answer=answer, resource_id=document_id)
 
 
+async def share_document(stage: Stage) -> Done:
+    group_id, document_id = await make_group(stage.ada), await document_of(stage.ada)
+    answer = await share(stage.ada, document_id, group_id)
+    change = {"before": {"group_id": None}, "after": {"group_id": group_id}}
+    return Done(answer=answer, resource_id=document_id, group_id=group_id, details=change)
+
+
+async def unshare_document(stage: Stage) -> Done:
+    group_id, document_id = await make_group(stage.ada), await document_of(stage.ada)
+    await share(stage.ada, document_id, group_id)
+    return unshared(await share(stage.ada, document_id, None), document_id, group_id)
+
+
+async def leave_with_a_document(stage: Stage) -> Done:
+    group_id, document_id = await make_group(stage.bob, stage.ada), await document_of(stage.ada)
+    await share(stage.ada, document_id, group_id)
+    path = f"/v1/groups/{group_id}/members/{stage.ada.id}"
+    return unshared(await stage.ada.client.delete(path), document_id, group_id)
+
+
+async def expel_with_a_document(stage: Stage) -> Done:
+    group_id, document_id = await make_group(stage.ada, stage.bob), await document_of(stage.bob)
+    await share(stage.bob, document_id, group_id)
+    path = f"/v1/groups/{group_id}/members/{stage.bob.id}"
+    return unshared(await stage.ada.client.delete(path), document_id, group_id)
+
+
+async def end_group_with_a_document(stage: Stage) -> Done:
+    group_id, document_id = await make_group(stage.ada, stage.bob), await document_of(stage.bob)
+    await share(stage.bob, document_id, group_id)
+    answer = await stage.ada.client.delete(f"/v1/groups/{group_id}")
+    return unshared(answer, document_id, group_id)
+
+
+async def document_of(person: Person) -> str:
+    return str((await upload(person.client)).json()["files"][0]["document_id"])
+
+
+async def share(person: Person, document_id: str, group_id: int | None) -> httpx.Response:
+    body = {"is_private": True} if group_id is None else {"group_id": group_id}
+    return await person.client.patch(f"/v1/documents/{document_id}", json=body)
+
+
+def unshared(answer: httpx.Response, document_id: str, group_id: int) -> Done:
+    change = {"before": {"group_id": group_id}, "after": {"group_id": None}}
+    return Done(answer=answer, resource_id=document_id, group_id=group_id, details=change)
+
+
 async def ask(stage: Stage) -> Done:
     stage.product.model.reply("Hello.")
     answer = await stage.ada.client.post("/v1/chat", json={"text_input": "Hi", "session_id": "s"})
@@ -245,6 +311,8 @@ ACTS: list[tuple[Act, str, str, bool]] = [
     (end_key, "api_key.revoke", "api_key", True),
     (log_in, "login.open", "login", True),
     (log_in_with_a_wrong_key, "login.refuse", "login", False),
+    (refresh_login, "login.refresh", "login", True),
+    (use_a_refresh_token_again, "login.reuse", "login", False),
     (log_out, "login.close", "login", True),
     (found_group, "group.create", "group", True),
     (rename_group, "group.update", "group", True),
@@ -254,6 +322,11 @@ ACTS: list[tuple[Act, str, str, bool]] = [
     (expel, "membership.delete", "membership", True),
     (ingest, "document.ingest", "document", True),
     (ingest_rubbish, "document.ingest", "document", False),
+    (share_document, "document.share", "document", True),
+    (unshare_document, "document.unshare", "document", True),
+    (leave_with_a_document, "document.unshare", "document", True),
+    (expel_with_a_document, "document.unshare", "document", True),
+    (end_group_with_a_document, "document.unshare", "document", True),
     (delete_document, "document.delete", "document", True),
     (ask, "run.start", "run", True),
     (ask, "run.finish", "run", True),
@@ -314,3 +387,32 @@ async def test_the_deletion_of_an_account_is_in_the_trail_that_outlives_it(produ
         found = await product.client.get("/v1/audit", params={"actor_id": ada.id})
     done = [entry["action"] for entry in found.json()["entries"]]
     assert done[:2] == ["account.delete", "account.close"]
+
+
+async def test_who_deletes_the_account_is_seen_to_leave_by_the_groups_that_lose_a_document(
+    product: Product,
+):
+    async with open_person(product, "ada") as ada, open_person(product, "bob") as bob:
+        ours, alone = await make_group(bob, ada), await make_group(ada)
+        shared, private = await document_of(ada), str(await another_document_of(ada))
+        await share(ada, shared, ours)
+        await ada.client.request("DELETE", "/v1/account", json={"confirm": ada.name})
+        seen = (await bob.client.get("/v1/audit", params={"actor_id": ada.id})).json()["entries"]
+        found = await product.client.get("/v1/audit", params={"actor_id": ada.id})
+    assert [(each["action"], each["resource_id"]) for each in seen] == [
+        ("membership.delete", f"{ours}/{ada.id}"),
+        ("document.unshare", shared),
+        ("document.share", shared),
+    ]
+    told = {(each["action"], each["resource_id"]) for each in found.json()["entries"]}
+    assert told >= {
+        ("group.delete", str(alone)),
+        ("document.delete", shared),
+        ("document.delete", private),
+    }
+
+
+async def another_document_of(person: Person) -> int:
+    answer = await upload(person.client, b"The library is closed on Mondays.")
+    document_id: int = answer.json()["files"][0]["document_id"]
+    return document_id

@@ -66,6 +66,14 @@ async def test_the_documentation_loads_nothing_from_elsewhere(product: Product, 
         assert (await product.client.get(address)).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+async def test_a_body_that_is_not_called_json_is_told_so(product: Product, kind: str | None):
+    headers = {"Content-Type": kind} if kind else {}
+    answer = await product.client.post("/v1/search", content='{"query": "x"}', headers=headers)
+    assert fault(answer) == (400, "VALIDATION_ERROR")
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
 async def test_a_slash_too_many_is_a_missing_address_and_never_a_redirect(product: Product):
     answer = await product.client.post(
         "/v1/chat/", json={"text_input": "hi"}, headers={"Host": "elsewhere.example"}

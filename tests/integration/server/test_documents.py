@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 from fpdf import FPDF
 
+from persistence.access import AccessScope
+from server.documents.names import is_clean
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
 
@@ -212,6 +214,82 @@ async def test_an_upload_cut_inside_its_second_file_is_refused_and_leaves_nothin
     assert (await product.client.get("/v1/documents")).json()["total"] == 0
     taken = await product.client.post("/v1/ingest/upload", content=whole, headers=headers)
     assert taken.json()["files_processed"] == 2
+
+
+def form_with_name(name: bytes) -> bytes:
+    head = b'Content-Disposition: form-data; name="files"; filename="%s"' % name
+    return b"--b\r\n%s\r\n\r\n%s\r\n--b--\r\n" % (head, HANDBOOK.encode())
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "utf-16", "utf_7", "latin-1", '"utf-7"', "\xff", "-"])
+async def test_a_form_in_any_charset_but_utf_8_is_refused(product: Product, charset):
+    content_type = f"multipart/form-data; boundary=b; charset={charset}".encode("latin-1")
+    answer = await product.client.post(
+        "/v1/ingest/upload",
+        content=form_with_name(b"x+2AA-.txt"),
+        headers={b"Content-Type": content_type},
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert (await product.client.get("/v1/documents")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("année.txt".encode(), "année.txt"),
+        (b"a\tb\x1bc\x7f.txt", "a b c .txt"),
+        ("a\x85b\u2028c.txt".encode(), "a b c.txt"),
+        (b"\xed\xa0\x80.txt", "í\xa0 .txt"),  # no UTF-8, hence read as Latin-1
+        (b"\x1b\x1b", "unnamed"),
+    ],
+)
+async def test_a_name_is_kept_as_one_line_of_text(product: Product, sent, kept):
+    answer = await product.client.post(
+        "/v1/ingest/upload",
+        content=form_with_name(sent),
+        headers={"Content-Type": "multipart/form-data; boundary=b; charset=UTF-8"},
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["files"][0]["path"] == kept
+    [document] = (await product.client.get("/v1/documents")).json()["documents"]
+    assert document["filename"] == kept
+
+
+async def test_a_title_out_of_a_file_is_kept_as_one_line_of_text(product: Product):
+    page = f"<html><title>Hand&#xd800;&#7;&#x85;book\x1b\x7f</title><p>{HANDBOOK}</p></html>"
+    assert (await product.upload("handbook.html", page.encode()))["success"] is True
+    [listed] = (await product.client.get("/v1/documents")).json()["documents"]
+    assert listed["title"].startswith("Hand")
+    assert listed["title"].endswith("book")
+    assert is_clean(listed["title"])
+
+
+@pytest.mark.parametrize("tags", ['["a\\u0000b"]', '["a\\nb"]', '["\\ud800"]'])
+async def test_a_tag_that_is_not_one_line_of_text_is_refused(product: Product, tags):
+    answer = await product.client.post(
+        "/v1/ingest/upload", files={"files": ("a.txt", b"walnut")}, data={"tags": tags}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+
+
+async def test_a_name_that_no_answer_can_carry_breaks_no_list_when_it_is_there(product: Product):
+    await product.upload("handbook.txt", HANDBOOK.encode())
+    me = (await product.client.get("/v1/auth/me")).json()["id"]
+    database = product.resources.account._database
+    async with database.unit_of_work(AccessScope(user_id=me)) as uow:
+        await uow.documents.create(
+            title="x\ud800",
+            filename="x\ud800.txt",
+            mime="text/plain",
+            size_bytes=1,
+            content_hash=uuid4().hex,
+            blob=uuid4().hex,
+        )
+        await uow.commit()
+
+    documents = (await product.client.get("/v1/documents")).json()["documents"]
+
+    assert [document["filename"] for document in documents] == ["x?.txt", "handbook.txt"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import pytest
 
 from server.policy import KEY_SCOPES
 from tests.fixtures.browser import browser_for, log_in
@@ -30,7 +31,7 @@ async def test_every_scope_that_routes_ask_for_can_be_given(product: Product):
 
 
 async def test_scopes_that_no_route_asks_for_are_refused(product: Product):
-    for scopes in (["root"], ["*"], [""], ["CHAT"], "chat", [["chat"]], None):
+    for scopes in (["root"], ["*"], [""], ["CHAT"], "chat", [["chat"]], [], None):
         answer = await product.client.post("/v1/api-keys", json={"name": "t", "scopes": scopes})
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
 
@@ -85,3 +86,48 @@ async def test_a_key_that_ends_makes_keys_that_end_no_later(product: Product):
             later = (soon + timedelta(seconds=1)).isoformat()
             answer = await client.post("/v1/api-keys", json={"name": "t", "expires_at": later})
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "NOT_AUTHORIZED")
+
+
+async def test_a_chat_of_a_key_that_may_not_read_documents_does_not_read_them(product: Product):
+    async with await product.new_user("ada") as ada:
+        note = {"files": ("plan.txt", b"The walnut lighthouse opens in March.")}
+        assert (await ada.post("/v1/ingest/upload", files=note)).status_code == 200
+        chats = str((await make_key(ada, scopes=["chat"]))["key"])
+        reads = str((await make_key(ada, scopes=["chat", "documents:read"]))["key"])
+    found = {}
+    for key in (chats, reads):
+        product.model.call("semantic__search", {"query": "walnut lighthouse"})
+        product.model.reply("done")
+        async with client_for(product.url, key) as client:
+            answer = await client.post("/v1/chat", json={"text_input": "what opens?"})
+        offered = product.model.requests[-1].tool_names
+        told = "lighthouse opens" in str(product.model.requests[-1].messages)
+        found[key] = (len(answer.json()["sources"]), told, "semantic__search" in offered)
+    assert found == {chats: (0, False, False), reads: (1, True, True)}
+
+
+ACCOUNT_ROUTES = {
+    "GET /v1/account/export": ["account", "chat", "documents:read", "groups:read"],
+    "DELETE /v1/account/history": ["account", "chat"],
+    "DELETE /v1/account": ["account", "chat", "documents:write", "groups:write"],
+}
+
+
+@pytest.mark.parametrize("route", ACCOUNT_ROUTES)
+async def test_a_key_exports_and_deletes_nothing_that_its_scopes_leave_out(
+    product: Product, route: str
+):
+    method, path = route.split()
+    needed = ACCOUNT_ROUTES[route]
+    async with await product.new_user("ada") as ada:
+        for left_out in needed:
+            scopes = [scope for scope in KEY_SCOPES if scope != left_out]
+            key = str((await make_key(ada, scopes=scopes))["key"])
+            async with client_for(product.url, key) as restricted:
+                answer = await restricted.request(method, path, json={"confirm": "ada"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "NOT_AUTHORIZED")
+            assert left_out in answer.json()["error"]["message"]
+        key = str((await make_key(ada, scopes=needed))["key"])
+    async with client_for(product.url, key) as restricted:
+        answer = await restricted.request(method, path, json={"confirm": "ada"})
+    assert answer.status_code in {200, 204}, answer.text

@@ -3,12 +3,17 @@
 import asyncio
 import time
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import httpx
+import pytest
 
+from server.errors import NotAuthenticated
+from server.security.api_keys import hash_api_key
+from server.security.principal import Origin
 from server.security.tokens import TokenSigner
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.browser import browser_for, log_in, set_cookies
@@ -17,6 +22,7 @@ from tests.fixtures.product import Product, client_for, new_secrets, open_produc
 
 REFRESH = "/v1/auth/refresh"
 ME = "/v1/auth/me"
+NOWHERE = Origin(ip=None, user_agent=None, correlation_id="")
 
 
 async def new_key(product: Product, username: str = "ada", **body: object) -> tuple[int, str]:
@@ -292,10 +298,22 @@ async def test_a_locked_out_users_logins_are_over_and_stay_over(product: Product
         assert (await browser.get(ME)).status_code == 200
 
 
-async def test_pages_get_another_csrf_token_and_keys_none(product: Product):
+async def test_a_page_that_lost_its_csrf_token_gets_the_one_that_other_pages_use(
+    product: Product,
+):
     _, key = await new_key(product)
     async with browser_for(product.url) as browser:
         first = (await log_in(browser, key))["csrf_token"]
+        assert (await browser.get("/v1/auth/csrf-token")).json()["csrf_token"] == first
+
+
+async def test_pages_get_another_csrf_token_for_one_that_is_not_good_and_keys_none(
+    product: Product,
+):
+    _, key = await new_key(product)
+    async with browser_for(product.url) as browser:
+        first = (await log_in(browser, key))["csrf_token"]
+        browser.cookies.delete("youworker_csrf")
         answer = await browser.get("/v1/auth/csrf-token")
         second = answer.json()["csrf_token"]
         assert second != first
@@ -414,3 +432,58 @@ async def test_in_development_a_name_is_not_enough_for_root_or_from_elsewhere(
             assert error_of(answer) == (400, "VALIDATION_ERROR")
         names = [u["username"] for u in (await product.client.get("/v1/users")).json()["users"]]
     assert names == ["root"]
+
+
+async def test_another_root_key_ends_the_logins_of_the_one_before_and_no_others(
+    tmp_path: Path, database_url: str, scripted_model: ScriptedOllama
+):
+    settings = settings_for(tmp_path, database_url, scripted_model)
+    before = new_secrets()
+    after = replace(before, root_api_key="yw_another_root_key_0123456789abcdef")
+    async with open_product(settings, before, scripted_model) as product:
+        _, key = await new_key(product)
+        made = await product.client.post("/v1/api-keys", json={"name": "made with the root key"})
+        keys = {"root": before.root_api_key, "made": made.json()["key"], "ada": key}
+        browsers = {name: browser_for(product.url) for name in keys}
+        for name, browser in browsers.items():
+            await log_in(browser, keys[name])
+    stand = {}
+    for secrets in (before, after, before):
+        async with open_product(settings, secrets, scripted_model) as product:
+            for name, browser in browsers.items():
+                browser.base_url = product.url
+                answers = (await browser.get(ME), await browser.post(REFRESH))
+                stand.setdefault(name, []).append([each.status_code for each in answers])
+            fresh = browser_for(product.url)
+            async with fresh:
+                await log_in(fresh, secrets.root_api_key)
+                assert (await fresh.get("/v1/users")).status_code == 200
+    for browser in browsers.values():
+        await browser.aclose()
+    good, over = [200, 200], [401, 401]
+    assert stand["root"][:2] == [good, over]
+    assert stand["made"] == stand["ada"] == [good] * 3
+
+
+async def test_the_root_key_is_not_kept_with_the_logins_that_it_opens(
+    product: Product, database_url: str
+):
+    root_key = product.secrets.root_api_key
+    async with browser_for(product.url) as browser:
+        await log_in(browser, root_key)
+    assert await find_in_database(database_url, root_key) == []
+    assert await find_in_database(database_url, hash_api_key(root_key)) == []
+
+
+async def test_whoever_proved_to_be_somebody_and_was_locked_out_then_gets_no_login(
+    product: Product, database_url: str
+):
+    user_id, key = await new_key(product)
+    doors = product.resources.doors
+    proved = await doors.authenticator.authenticate_key(key)
+    await product.client.patch(f"/v1/users/{user_id}", json={"is_active": False})
+    with pytest.raises(NotAuthenticated):
+        await doors.logins.open(
+            proved.user, method="api_key", origin=NOWHERE, api_key_id=proved.api_key_id
+        )
+    assert await audited(database_url) == [("login.refuse", False, None)]

@@ -214,6 +214,22 @@ async def test_a_login_that_is_closed_closes_its_sockets_and_no_others(
                 assert (await socket.next())["code"] == "RUN_NOT_FOUND"
 
 
+@pytest.mark.parametrize("notified", [True, False])
+async def test_a_key_that_is_revoked_on_another_replica_closes_its_sockets(
+    ada: Ada, replicas: tuple[Product, Product], database_url: str, notified: bool
+):
+    [used] = (await ada.client.get("/v1/api-keys")).json()["api_keys"]
+    async with open_socket(replicas[1].url, key=_key_of(ada.client)) as socket:
+        if notified:
+            async with client_for(replicas[0].url, _key_of(ada.client)) as elsewhere:
+                answer = await elsewhere.delete(f"/v1/api-keys/{used['id']}")
+            assert answer.status_code == 204
+        else:
+            revoking = f"UPDATE api_keys SET revoked_at = now() WHERE id = {used['id']}"
+            await execute(database_url, revoking, CUT)
+        assert await socket.close_code() == LOCKED_OUT
+
+
 def _key_of(client: httpx.AsyncClient) -> str:
     return client.headers["Authorization"].removeprefix("Bearer ")
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from persistence.repositories.api_keys import GOOD_KEYS_MAX
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.product import Product, client_for
 
@@ -70,6 +71,28 @@ async def test_a_user_cannot_end_another_users_key(product: Product):
         assert theirs.status_code == 404
         assert theirs.json() == missing.json()
         assert (await ada.get("/v1/api-keys")).status_code == 200
+
+
+async def test_keys_come_in_pages(product: Product):
+    async with await product.new_user("ada") as ada:
+        for name in ("second", "third"):
+            await ada.post("/v1/api-keys", json={"name": name})
+        page = (await ada.get("/v1/api-keys", params={"limit": 2, "offset": 1})).json()
+        assert [key["name"] for key in page.pop("api_keys")] == ["second", "third"]
+        assert page == {"total": 3, "limit": 2, "offset": 1}
+        for odd in ({"limit": 0}, {"limit": 101}, {"offset": -1}):
+            assert (await ada.get("/v1/api-keys", params=odd)).status_code == 400
+
+
+async def test_a_user_has_so_many_keys_and_no_more(product: Product):
+    user = (await product.client.post("/v1/users", json={"username": "ada"})).json()
+    path = f"/v1/users/{user['id']}/api-keys"
+    answers = [
+        await product.client.post(path, json={"name": "x"}) for _ in range(GOOD_KEYS_MAX + 1)
+    ]
+    assert {answer.status_code for answer in answers[:-1]} == {201}
+    refused = answers[-1]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "API_KEY_LIMIT")
 
 
 async def test_an_expiry_in_the_past_or_without_a_zone_is_refused(product: Product):

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from server.errors import InvalidApiKey
 from server.security.principal import Origin
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.product import Product, client_for, new_secrets, open_product, settings_for
@@ -275,13 +276,43 @@ async def test_a_malformed_session_id_is_refused(product: Product, key: str):
         assert await refusal(product, key=key, session_id=name) == (400, "VALIDATION_ERROR")
 
 
-async def test_a_key_that_is_revoked_ends_the_socket_at_the_next_message(
+async def test_a_key_that_is_revoked_closes_its_sockets_at_once_and_no_others(
     product: Product, socket: Socket, key: str
 ):
+    async with open_socket(product.url, "other", key=product.secrets.root_api_key) as other:
+        await revoke_key(product, key)
+        assert await socket.close_code() == LOCKED_OUT
+        await other.send(type="stop")
+        assert (await other.next())["code"] == "RUN_NOT_FOUND"
+
+
+async def test_a_key_that_is_revoked_closes_the_sockets_of_its_logins_amid_an_answer(
+    product: Product, key: str, browser: httpx.AsyncClient
+):
+    pause = product.model.hang(text="the whole answer", after=1)
+    async with client_for(product.url, key) as ada:
+        spare = (await ada.post("/v1/api-keys", json={"name": "spare"})).json()["key"]
+        [used, _] = (await ada.get("/v1/api-keys")).json()["api_keys"]
+    async with open_socket(product.url, token=browser.cookies["youworker_token"]) as socket:
+        await socket.send(type="text", content="go on")
+        await pause.reached.wait()
+        async with client_for(product.url, spare) as ada:
+            assert (await ada.delete(f"/v1/api-keys/{used['id']}")).status_code == 204
+            assert await socket.close_code() == LOCKED_OUT
+            pause.release()
+            async with asyncio.timeout(ENDS_SECONDS):
+                while len(said := (await ada.get("/v1/chat/sessions/s")).json()["messages"]) < 2:
+                    pass
+    assert (said[1]["content"], said[1]["status"]) == ("the whole answer", "success")
+
+
+async def test_a_key_that_was_revoked_between_the_handshake_and_the_watch_opens_no_socket(
+    product: Product, key: str
+):
+    caller = await product.resources.doors.authenticator.authenticate_key(key)
     await revoke_key(product, key)
-    await socket.send(type="text", content="am I still in?")
-    assert await socket.close_code() == LOCKED_OUT
-    assert product.model.requests == []
+    with pytest.raises(InvalidApiKey):
+        await product.resources.doors.authenticator.recheck(caller)
 
 
 async def test_a_socket_lives_as_long_as_the_login_though_the_token_expires(

@@ -66,6 +66,18 @@ async def test_the_caller_reaches_the_document_search(tmp_path: Path) -> None:
     assert nobodys.status == "error"
 
 
+async def test_the_tools_that_read_documents_can_be_left_out(tmp_path: Path) -> None:
+    async with open_catalog(nowhere(tmp_path), signer=SIGNER, retriever=Library()) as catalog:
+        everything = {tool.qualified_name for tool in catalog.tools()}
+        rest = catalog.tools(with_documents=False)
+
+        assert rest is catalog.tools(with_documents=False)
+        assert everything - {tool.qualified_name for tool in rest} == {
+            "semantic.search",
+            "semantic.read",
+        }
+
+
 async def test_a_document_search_without_a_signer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="signer"):
         async with open_catalog(nowhere(tmp_path), retriever=Library()):

@@ -33,6 +33,8 @@ class Documents:
     """Which group may read which document."""
     members: set[tuple[int, int]] = field(default_factory=set)
     """Pairs of a group and a user."""
+    judged: int = 0
+    """How often it was asked who may see what."""
 
     def unit_of_work(self, scope: AccessScope) -> AbstractAsyncContextManager["DocumentsOf"]:
         return nullcontext(DocumentsOf(self, scope))
@@ -57,6 +59,7 @@ class DocumentsOf:
         )
 
     async def visible(self, ids: Collection[int]) -> Mapping[int, Titled]:
+        self._table.judged += 1
         mine = await self.ids()
         return {
             each: Titled(title=title)
@@ -216,6 +219,20 @@ async def test_a_citation_is_judged_again_when_it_is_opened(
 async def test_an_id_of_nothing_is_not_found(retriever: Retriever, passage_id: str) -> None:
     with pytest.raises(NotFound):
         await retriever.open_source(passage_id, ANNA)
+
+
+async def test_a_citation_of_nothing_asks_the_database_as_often_as_one_of_anothers(
+    retriever: Retriever, documents: Documents
+) -> None:
+    [passage] = await retriever.search("canteen noon", scope=ANNA)
+    asked = []
+    for source_id in (passage.id, "0190a3c4-0000-7000-8000-000000000000"):
+        before = documents.judged
+        with pytest.raises(NotFound):
+            await retriever.open_source(source_id, BOB)
+        asked.append(documents.judged - before)
+
+    assert asked == [1, 1]
 
 
 async def test_a_deleted_document_leaves_nothing_to_open(retriever: Retriever) -> None:

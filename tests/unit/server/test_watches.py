@@ -8,7 +8,7 @@ USER = 7
 
 
 def watch() -> tuple[Watch, list[str]]:
-    return Watch(USER, uuid4(), lambda _: None), []
+    return Watch(USER, uuid4(), None, lambda _: None), []
 
 
 def test_it_acts_once_however_often_it_is_told():
@@ -29,6 +29,6 @@ def test_what_came_before_it_knew_what_to_do_is_made_up_for():
 
 def test_it_is_forgotten_when_it_is_closed():
     kept = set()
-    with Watch(USER, None, kept.discard) as watched:
+    with Watch(USER, None, None, kept.discard) as watched:
         kept.add(watched)
     assert kept == set()

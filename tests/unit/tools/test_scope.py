@@ -26,6 +26,7 @@ def claims(**changes: object) -> dict[str, Any]:
         "sub": "7",
         "root": False,
         "run": "run-1",
+        "scopes": [],
         "iat": int(NOW),
         "exp": int(NOW) + 60,
     }
@@ -37,6 +38,14 @@ def test_a_scope_survives_the_round_trip() -> None:
 
     assert caller.scope == SCOPE
     assert caller.run_id == "run-1"
+
+
+def test_a_token_says_what_the_callers_key_is_restricted_to() -> None:
+    unrestricted = signer().verify(signer().sign(SCOPE, run_id="r"))
+    restricted = signer().verify(signer().sign(SCOPE, run_id="r", scopes={"chat"}))
+
+    assert (unrestricted.may("chat"), unrestricted.may("documents:read")) == (True, True)
+    assert (restricted.may("chat"), restricted.may("documents:read")) == (True, False)
 
 
 def test_a_token_carries_no_groups_for_they_may_change_while_it_lasts() -> None:
@@ -78,6 +87,9 @@ def test_a_sound_token_made_with_the_key_itself_is_accepted() -> None:
         {"root": "true"},
         {"run": None},
         {"run": 5},
+        {"scopes": None},
+        {"scopes": "chat"},
+        {"scopes": [1]},
     ],
 )
 def test_a_token_with_wrong_claims_is_refused(changes: dict[str, object]) -> None:

@@ -156,6 +156,21 @@ async def test_the_caller_cannot_be_chosen_by_arguments(
     assert PASSAGE.text not in text_of(result)
 
 
+@pytest.mark.parametrize(("carried", "is_answered"), [("documents:read", True), ("chat", False)])
+@pytest.mark.parametrize("tool", ["search", "read"])
+async def test_a_restricted_key_is_answered_if_it_may_read_documents(
+    ask: Ask, tool: str, carried: str, is_answered: bool
+) -> None:
+    server = build_semantic_server(shelf_of_alice(), SIGNER)
+    argument = {"query": "room"} if tool == "search" else {"source_id": PASSAGE.id}
+    token = SIGNER.sign(ALICE, run_id="r", scopes=[carried])
+
+    result = await ask(server, tool, meta={CALLER_META_KEY: token}, **argument)
+
+    assert (PASSAGE.text in text_of(result)) is is_answered
+    assert result.isError is not is_answered
+
+
 async def test_a_document_cannot_step_out_of_its_quotation(ask: Ask) -> None:
     hostile = replace(
         PASSAGE,

@@ -1,0 +1,26 @@
+"""How many uploads are worked on at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+PARALLEL_UPLOADS = 4
+"""Of all users; each upload is held in memory as a whole."""
+UPLOADS_PER_USER = 2
+"""Nobody takes all the places."""
+
+
+class UploadSlots:
+    """Places for uploads; who finds none waits for one."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(PARALLEL_UPLOADS)
+        self._of_users: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def held_by(self, user_id: int) -> AsyncIterator[None]:
+        """Waits for one of the user's own places first, so that nobody else waits behind that."""
+        own = self._of_users.setdefault(user_id, asyncio.Semaphore(UPLOADS_PER_USER))
+        async with own, self._all:
+            yield
