@@ -37,6 +37,7 @@ format: $(VENV)/.ready-dev ## Format the code and fix what ruff can
 bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured in the same run
 	$(BIN)/python -m bench.chat
 	$(BIN)/python -m bench.auth
+	$(BIN)/python -m bench.audit
 	$(BIN)/python -m bench.mcp_calls
 	$(BIN)/python -m bench.embedded_model
 
