@@ -23,8 +23,7 @@ from persistence.audit_entries import open_body
 from persistence.identifiers import new_uuid7
 from persistence.records import NewToolRun
 from server.account.export import AccountExport
-from tests.fakes.ollama_server import ScriptedOllama
-from tests.fixtures.product import Product, client_for, new_secrets, open_product, settings_for
+from tests.fixtures.product import Product, client_for
 from tests.fixtures.rows import create_session
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,17 +42,6 @@ HOSTILE_NAMES = (
 )
 GONE_SECONDS = 20
 MIB = 1024 * 1024
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_product(postgres_server, tmp_path_factory):
-    """One product for all these tests: starting the reading process takes seconds."""
-    database_url = postgres_server.lend()
-    async with ScriptedOllama() as model:
-        settings = settings_for(tmp_path_factory.mktemp("product"), database_url, model)
-        async with open_product(settings, new_secrets(), model) as running:
-            yield running
-    postgres_server.take_back(database_url)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

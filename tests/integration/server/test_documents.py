@@ -10,23 +10,11 @@ from fpdf import FPDF
 
 from persistence.access import AccessScope
 from server.documents.names import is_clean
-from tests.fakes.ollama_server import ScriptedOllama
-from tests.fixtures.product import Product, new_secrets, open_product, settings_for
+from tests.fixtures.product import Product
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HANDBOOK = "The vacation policy of Zephyr Labs grants thirty one days of leave to every employee."
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_product(postgres_server, tmp_path_factory):
-    """One product for all these tests: starting the reading process takes seconds."""
-    database_url = postgres_server.lend()
-    async with ScriptedOllama() as model:
-        settings = settings_for(tmp_path_factory.mktemp("product"), database_url, model)
-        async with open_product(settings, new_secrets(), model) as running:
-            yield running
-    postgres_server.take_back(database_url)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -7,21 +7,15 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.fakes.ollama_server import ScriptedOllama
-from tests.fixtures.product import Product, new_secrets, open_product, settings_for
+from tests.fixtures.product import Product
 from tests.integration.server.people import Person, make_group, new_group_name, open_person, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def product(postgres_server, tmp_path_factory) -> AsyncIterator[Product]:
-    database_url = postgres_server.lend()
-    async with ScriptedOllama() as model:
-        settings = settings_for(tmp_path_factory.mktemp("product"), database_url, model)
-        async with open_product(settings, new_secrets(), model) as running:
-            yield running
-    postgres_server.take_back(database_url)
+@pytest_asyncio.fixture(loop_scope="module")
+async def product(shared_product: Product) -> Product:
+    return shared_product
 
 
 @pytest_asyncio.fixture(loop_scope="module")
