@@ -1,15 +1,25 @@
 """The tables, as SQLAlchemy Core knows them."""
 
 from persistence.models.accounts import api_keys, identities, login_sessions, users
+from persistence.models.approvals import approvals, tool_policies
 from persistence.models.audit import audit_log, audit_seals, audit_unsealed
 from persistence.models.base import metadata
-from persistence.models.conversations import chat_sessions, messages, runs, tool_runs
+from persistence.models.conversations import (
+    chat_sessions,
+    messages,
+    model_calls,
+    run_events,
+    runs,
+    tool_runs,
+)
 from persistence.models.documents import documents
 from persistence.models.groups import group_members, groups
+from persistence.models.keys import wrapped_keys
 from persistence.models.limits import rate_limits
 
 __all__ = [
     "api_keys",
+    "approvals",
     "audit_log",
     "audit_seals",
     "audit_unsealed",
@@ -21,8 +31,12 @@ __all__ = [
     "login_sessions",
     "messages",
     "metadata",
+    "model_calls",
     "rate_limits",
+    "run_events",
     "runs",
+    "tool_policies",
     "tool_runs",
     "users",
+    "wrapped_keys",
 ]

@@ -164,7 +164,7 @@ def tool_run(run: Run, result: str | None = "a result") -> NewToolRun:
         tool="units.convert",
         args={"value": 42},
         result=result,
-        status="success",
+        status="end",
         latency_ms=3,
         started_at=datetime.now(UTC),
     )

@@ -1,0 +1,352 @@
+"""Runs that outlive their process: input, attempts, events, approvals, model calls; wrapped keys."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+APP = "youworker_app"
+
+_OWN = "user_id = (SELECT youworker_user_id())"
+_SYSTEM = "(SELECT youworker_is_system())"
+_ADMINISTERS = "(SELECT youworker_administers())"
+_MY_GROUPS = "IN (SELECT youworker_group_ids())"
+_GROUPS_I_ADMINISTER = "IN (SELECT youworker_administered_group_ids())"
+_OF_RUN = "EXISTS (SELECT FROM runs r WHERE r.id = run_id)"  # itself under its policy
+_I_MAY_ANSWER = f"(approver <> 'user' AND group_id {_GROUPS_I_ADMINISTER})"
+
+# Table, command, which rows.
+_POLICIES: tuple[tuple[str, str, str], ...] = (
+    ("run_events", "ALL", f"{_SYSTEM} OR {_OF_RUN}"),
+    ("model_calls", "ALL", f"{_OWN} OR {_SYSTEM}"),
+    ("tool_policies", "SELECT", f"group_id IS NULL OR group_id {_MY_GROUPS} OR {_ADMINISTERS}"),
+    ("tool_policies", "INSERT", f"group_id {_GROUPS_I_ADMINISTER} OR {_ADMINISTERS}"),
+    ("tool_policies", "UPDATE", f"group_id {_GROUPS_I_ADMINISTER} OR {_ADMINISTERS}"),
+    ("tool_policies", "DELETE", f"group_id {_GROUPS_I_ADMINISTER} OR {_ADMINISTERS}"),
+    ("approvals", "SELECT", f"{_OWN} OR {_I_MAY_ANSWER} OR {_SYSTEM}"),
+    ("approvals", "INSERT", f"{_OWN} OR {_SYSTEM}"),
+    ("approvals", "UPDATE", f"{_OWN} OR {_I_MAY_ANSWER} OR {_SYSTEM}"),
+    ("wrapped_keys", "ALL", _SYSTEM),
+)
+_GRANTS = (
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON run_events, model_calls, tool_policies TO {APP}",
+    f"GRANT SELECT, INSERT, UPDATE ON approvals, wrapped_keys TO {APP}",
+)
+
+# Takes the events of any number of runs in one statement. A run that another process has taken
+# meanwhile gets nothing more from this one: the lock keeps it from being taken until the commit.
+# What is there already was sent before and its answer was lost on the way.
+_APPEND_EVENTS = """
+CREATE FUNCTION youworker_append_events(
+    owner text, runs uuid[], attempts integer[], first_ids integer[], counts integer[],
+    bodies bytea[]
+) RETURNS SETOF uuid
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$
+    WITH given AS (
+        SELECT * FROM unnest(runs, attempts, first_ids, counts, bodies)
+            AS g (run_id, attempt, first_id, count, body)
+    ), held AS (
+        SELECT r.id FROM public.runs r
+        WHERE r.id = ANY (runs) AND r.lease_owner = owner AND r.status = 'running'
+            AND EXISTS (SELECT FROM given g WHERE g.run_id = r.id AND g.attempt = r.attempt)
+        FOR SHARE
+    ), added AS (
+        INSERT INTO public.run_events (run_id, first_id, count, body)
+        SELECT g.run_id, g.first_id, g.count, g.body FROM given g JOIN held h ON h.id = g.run_id
+        ON CONFLICT (run_id, first_id) DO NOTHING
+    )
+    SELECT id FROM held
+$$
+"""
+_APPEND_SIGNATURE = (
+    "youworker_append_events(text, uuid[], integer[], integer[], integer[], bytea[])"
+)
+
+
+def upgrade() -> None:
+    _extend_sessions_and_messages()
+    _extend_runs()
+    _extend_tool_runs()
+    _create_run_events()
+    _create_model_calls()
+    _create_policies_and_approvals()
+    op.create_table(
+        "wrapped_keys",
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=False),
+        _timestamp("created_at", default_now=True),
+        sa.PrimaryKeyConstraint("purpose", name=op.f("pk_wrapped_keys")),
+    )
+    _secure()
+
+
+def downgrade() -> None:
+    op.execute(f"DROP FUNCTION {_APPEND_SIGNATURE}")
+    for table in ("wrapped_keys", "approvals", "tool_policies", "model_calls", "run_events"):
+        op.drop_table(table)
+    op.drop_constraint(op.f("ck_tool_runs_status"), "tool_runs", type_="check")
+    op.drop_index("uq_tool_runs_run_id_call_id", "tool_runs")
+    op.create_index(op.f("ix_tool_runs_run_id"), "tool_runs", ["run_id"])
+    op.execute("DELETE FROM tool_runs WHERE status = 'begun'")
+    for index in ("ix_runs_finished_at", "ix_runs_waiting", "uq_runs_live"):
+        op.drop_index(index, "runs")
+    op.drop_constraint(op.f("ck_runs_status"), "runs", type_="check")
+    # What waits cannot go on under the older program.
+    op.execute(
+        "UPDATE runs SET status = 'error', error_code = 'RUN_LOST', finished_at = now() "
+        "WHERE status IN ('queued', 'awaiting_approval')"
+    )
+    for column in ("events_expired_at", "cancel_at", "crashes", "attempt", "input"):
+        op.drop_column("runs", column)
+    op.create_check_constraint(
+        op.f("ck_runs_status"), "runs", "status IN ('running', 'success', 'cancelled', 'error')"
+    )
+    op.create_index(
+        "uq_runs_live",
+        "runs",
+        ["chat_session_id"],
+        unique=True,
+        postgresql_where=sa.text("status = 'running'"),
+    )
+    op.execute("DELETE FROM messages WHERE superseded_by IS NOT NULL")
+    op.drop_column("messages", "superseded_by")
+    op.drop_constraint(op.f("ck_chat_sessions_title_by"), "chat_sessions", type_="check")
+    op.drop_column("chat_sessions", "metadata")
+    op.drop_column("chat_sessions", "title_by")
+
+
+def _timestamp(
+    name: str, *, default_now: bool = False, nullable: bool = False
+) -> sa.Column[datetime]:
+    default = sa.text("now()") if default_now else None
+    return sa.Column(name, sa.DateTime(timezone=True), server_default=default, nullable=nullable)
+
+
+def _extend_sessions_and_messages() -> None:
+    op.add_column(
+        "chat_sessions",
+        sa.Column(
+            "title_by", sa.Text(), server_default=sa.text("'first_line'"), nullable=False
+        ),
+    )
+    op.create_check_constraint(
+        op.f("ck_chat_sessions_title_by"),
+        "chat_sessions",
+        "title_by IN ('first_line', 'model', 'user')",
+    )
+    # Whoever gave an older session its title is not known: no model takes it away.
+    op.execute("UPDATE chat_sessions SET title_by = 'user' WHERE title IS NOT NULL")
+    op.add_column("chat_sessions", sa.Column("metadata", sa.LargeBinary(), nullable=True))
+    op.add_column("messages", sa.Column("superseded_by", sa.Uuid(), nullable=True))
+
+
+def _extend_runs() -> None:
+    op.add_column("runs", sa.Column("input", sa.LargeBinary(), nullable=True))
+    for name, default in (("attempt", "1"), ("crashes", "0")):
+        op.add_column(
+            "runs",
+            sa.Column(name, sa.Integer(), server_default=sa.text(default), nullable=False),
+        )
+    for name in ("cancel_at", "events_expired_at"):
+        op.add_column("runs", _timestamp(name, nullable=True))
+    # Nothing is kept of the events of runs before this.
+    op.execute("UPDATE runs SET events_expired_at = now() WHERE finished_at IS NOT NULL")
+    op.drop_constraint(op.f("ck_runs_status"), "runs", type_="check")
+    op.create_check_constraint(
+        op.f("ck_runs_status"),
+        "runs",
+        "status IN ('queued', 'running', 'awaiting_approval', 'success', 'cancelled', 'error')",
+    )
+    op.drop_index("uq_runs_live", "runs")
+    op.create_index(
+        "uq_runs_live",
+        "runs",
+        ["chat_session_id"],
+        unique=True,
+        postgresql_where=sa.text("status IN ('running', 'awaiting_approval')"),
+    )
+    op.create_index(
+        "ix_runs_waiting",
+        "runs",
+        ["chat_session_id", "id"],
+        postgresql_where=sa.text("status IN ('queued', 'awaiting_approval')"),
+    )
+    op.create_index(
+        "ix_runs_finished_at",
+        "runs",
+        ["finished_at"],
+        postgresql_where=sa.text("events_expired_at IS NULL"),
+    )
+
+
+def _extend_tool_runs() -> None:
+    # Models may have given several calls of a run one name.
+    op.execute(
+        "UPDATE tool_runs t SET call_id = t.call_id || '#' || t.id WHERE EXISTS ("
+        "SELECT FROM tool_runs o WHERE o.run_id = t.run_id AND o.call_id = t.call_id "
+        "AND o.id < t.id)"
+    )
+    op.drop_index(op.f("ix_tool_runs_run_id"), "tool_runs")
+    op.create_index(
+        "uq_tool_runs_run_id_call_id", "tool_runs", ["run_id", "call_id"], unique=True
+    )
+    op.create_check_constraint(
+        op.f("ck_tool_runs_status"), "tool_runs", "status IN ('begun', 'end', 'error')"
+    )
+
+
+def _create_run_events() -> None:
+    op.create_table(
+        "run_events",
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("first_id", sa.Integer(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_events_run_id_runs"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "first_id", name=op.f("pk_run_events")),
+    )
+
+
+def _create_model_calls() -> None:
+    op.create_table(
+        "model_calls",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("run_id", sa.Uuid(), nullable=True),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("tokens_in", sa.Integer(), nullable=False),
+        sa.Column("tokens_out", sa.Integer(), nullable=False),
+        sa.Column("estimated", sa.Boolean(), nullable=False),
+        sa.Column("latency_ms", sa.Integer(), nullable=False),
+        _timestamp("created_at", default_now=True),
+        sa.CheckConstraint(
+            "purpose IN ('answer', 'summary', 'title')", name=op.f("ck_model_calls_purpose")
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+            name=op.f("fk_model_calls_user_id_users"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_model_calls_run_id_runs"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_model_calls")),
+    )
+    op.create_index(
+        op.f("ix_model_calls_user_id_created_at"), "model_calls", ["user_id", "created_at"]
+    )
+    op.create_index(op.f("ix_model_calls_run_id"), "model_calls", ["run_id"])
+
+
+def _create_policies_and_approvals() -> None:
+    op.create_table(
+        "tool_policies",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("group_id", sa.BigInteger(), nullable=True),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("approver", sa.Text(), server_default=sa.text("'user'"), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        _timestamp("created_at", default_now=True),
+        _timestamp("updated_at", default_now=True),
+        sa.CheckConstraint(
+            "verdict IN ('allow', 'ask', 'deny')", name=op.f("ck_tool_policies_verdict")
+        ),
+        sa.CheckConstraint(
+            "approver IN ('user', 'group_admin', 'either')",
+            name=op.f("ck_tool_policies_approver"),
+        ),
+        sa.CheckConstraint(
+            "approver = 'user' OR group_id IS NOT NULL",
+            name=op.f("ck_tool_policies_approver_has_group"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["group_id"],
+            ["groups.id"],
+            name=op.f("fk_tool_policies_group_id_groups"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tool_policies")),
+    )
+    op.create_index(op.f("ix_tool_policies_group_id"), "tool_policies", ["group_id"])
+    op.create_table(
+        "approvals",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("group_id", sa.BigInteger(), nullable=True),
+        sa.Column("approver", sa.Text(), nullable=False),
+        sa.Column("call_id", sa.Text(), nullable=False),
+        sa.Column("tool", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.Text(), server_default=sa.text("'pending'"), nullable=False),
+        sa.Column("decision", sa.LargeBinary(), nullable=True),
+        sa.Column("decided_by", sa.BigInteger(), nullable=True),
+        _timestamp("created_at", default_now=True),
+        _timestamp("expires_at"),
+        _timestamp("decided_at", nullable=True),
+        sa.CheckConstraint(
+            "status IN ('pending', 'allowed', 'edited', 'refused', 'expired')",
+            name=op.f("ck_approvals_status"),
+        ),
+        sa.CheckConstraint(
+            "approver IN ('user', 'group_admin', 'either')", name=op.f("ck_approvals_approver")
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_approvals_run_id_runs"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_approvals_user_id_users"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["group_id"],
+            ["groups.id"],
+            name=op.f("fk_approvals_group_id_groups"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["decided_by"],
+            ["users.id"],
+            name=op.f("fk_approvals_decided_by_users"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
+    )
+    op.create_index(op.f("ix_approvals_run_id"), "approvals", ["run_id"])
+    op.create_index(op.f("ix_approvals_user_id"), "approvals", ["user_id"])
+    for column in ("group_id", "expires_at"):
+        op.create_index(
+            op.f(f"ix_approvals_{column}"),
+            "approvals",
+            [column],
+            postgresql_where=sa.text("status = 'pending'"),
+        )
+
+
+def _secure() -> None:
+    op.execute(_APPEND_EVENTS)
+    op.execute(f"REVOKE ALL ON FUNCTION {_APPEND_SIGNATURE} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {_APPEND_SIGNATURE} TO {APP}")
+    for statement in _GRANTS:
+        op.execute(statement)
+    for table in dict.fromkeys(table for table, _, _ in _POLICIES):
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    for table, command, condition in _POLICIES:
+        clauses = {
+            "SELECT": f"USING ({condition})",
+            "DELETE": f"USING ({condition})",
+            "INSERT": f"WITH CHECK ({condition})",
+        }
+        clause = clauses.get(command, f"USING ({condition}) WITH CHECK ({condition})")
+        op.execute(
+            f"CREATE POLICY {table}_{command.lower()} ON {table} FOR {command} TO {APP} {clause}"
+        )
