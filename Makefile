@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := evals graph loaders migrations persistence server tools
 CODE := $(PACKAGES) bench tests
 
-.PHONY: help run test check format bench evals lock clean
+.PHONY: help run test check format bench soak evals lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,8 +38,13 @@ bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured 
 	$(BIN)/python -m bench.chat
 	$(BIN)/python -m bench.auth
 	$(BIN)/python -m bench.audit
+	$(BIN)/python -m bench.session_growth
+	$(BIN)/python -m bench.session_search
 	$(BIN)/python -m bench.mcp_calls
 	$(BIN)/python -m bench.embedded_model
+
+soak: $(VENV)/.ready-dev ## Kill two replicas 200 times at random moments; nothing may be lost or done twice
+	$(BIN)/python -m bench.soak --kills 200 --stops 20
 
 evals: $(VENV)/.ready-dev ## Measure how often the configured model chooses the right tool
 	$(BIN)/python -m evals.tool_choice --fail-under 0.9

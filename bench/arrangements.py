@@ -133,6 +133,7 @@ def serve_product(
         "LLM__OLLAMA_BASE_URL": model_url,
         "LLM__CHAT_MODEL": CHAT_MODEL,
         "LLM__EMBED_MODEL": EMBED_MODEL,
+        "AGENT__TITLES": "false",
         "SECURITY__ROOT_API_KEY": key,
         "SECURITY__JWT_SECRET": secrets.token_urlsafe(48),
         "SECURITY__CHAT_MESSAGE_ENCRYPTION_SECRET": encryption_key

@@ -17,8 +17,9 @@ import psutil
 
 from graph.agent import Agent, build_agent
 from graph.context import AgentContext
-from graph.events import AgentEvent, Token, ToolCall, run_agent
+from graph.events import AgentEvent, Token, ToolCall
 from graph.llm.chat_model import open_chat_models, open_model_address
+from graph.running import Question, run_agent
 from graph.settings import AgentSettings, ChatModelSettings
 from tools.catalog import open_catalog
 from tools.settings import McpSettings
@@ -53,7 +54,7 @@ async def ask(agent: Agent, text: str, *, with_tools: bool = True) -> Answer:
 
     finished = await run_agent(
         agent,
-        text,
+        Question(content=text, message_id=str(uuid4())),
         thread_id=str(uuid4()),
         run_id=str(uuid4()),
         context=AgentContext(tools_enabled=with_tools),

@@ -13,10 +13,13 @@ from langgraph.constants import END, START
 from langgraph.graph.state import CompiledStateGraph, StateGraph
 
 from graph.context import AgentContext
+from graph.equipment import Equipment
 from graph.llm.chat_model import open_chat_model, open_model_address
 from graph.nodes import AgentNodes
 from graph.settings import AgentSettings, GraphSettings
 from graph.state import DeltaState, WholeState
+from graph.step_limit import limit_step
+from graph.tool_steps import ToolSteps
 from tools.catalog import open_catalog
 
 Agent = CompiledStateGraph[Any, AgentContext, Any, Any]
@@ -37,15 +40,24 @@ def build_agent(
         checkpointer: Keeps the conversations; without one each run starts from nothing.
         settings: How the agent thinks.
     """
-    nodes = AgentNodes(model=model, tools=tools, settings=settings)
+    equipment = Equipment(own_model=model, own_tools=tools, settings=settings)
+    tool_steps = ToolSteps(equipment=equipment)
+    nodes = AgentNodes(equipment=equipment, tool_steps=tool_steps)
     builder = StateGraph[Any, AgentContext, Any, Any](
         DeltaState if settings.delta_checkpoints else WholeState, context_schema=AgentContext
     )
-    for node in (nodes.call_model, nodes.run_tools, nodes.conclude, nodes.summarise):
-        builder.add_node(node)
+    for step in (
+        nodes.call_model,
+        tool_steps.approve,
+        tool_steps.run_tools,
+        nodes.conclude,
+        nodes.summarise,
+    ):
+        builder.add_node(limit_step(step, settings.step_timeout_seconds))
     builder.add_conditional_edges(START, nodes.before_model)
     builder.add_edge("summarise", "call_model")
     builder.add_conditional_edges("call_model", nodes.after_model)
+    builder.add_edge("approve", "run_tools")
     builder.add_conditional_edges("run_tools", nodes.after_tools)
     builder.add_edge("conclude", END)
     return builder.compile(checkpointer=checkpointer, name="youworker")

@@ -1,12 +1,16 @@
 """What one run carries and never saves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
+from pydantic import InstanceOf
 from pydantic.json_schema import SkipJsonSchema
+
+from graph.approvals import Decision, Policy
+from graph.journal import ToolJournal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,16 @@ class AgentContext:
     max_iterations: int | None = None
     """Budget of this run; the agent's setting when None, as with the next one."""
     history_tokens: int | None = None
+    policy: Annotated[Policy | None, SkipJsonSchema()] = field(default=None, repr=False)
+    """Judges every tool call before it is made; without one all are allowed."""
+    journal: Annotated[InstanceOf[ToolJournal] | None, SkipJsonSchema()] = field(
+        default=None, repr=False
+    )
+    """Keeps calls from being made twice; without one a run that goes on makes them again."""
+    decisions: Annotated[Mapping[str, Decision], SkipJsonSchema()] = field(
+        default_factory=dict, repr=False
+    )
+    """What people said to this run's approval requests, by the requests' ids."""
     emit: Annotated[Callable[[Any], None] | None, SkipJsonSchema()] = field(
         default=None, repr=False
     )

@@ -34,6 +34,11 @@ class Draft:
         return "".join(self._said) + (self._held or "")
 
     @property
+    def told(self) -> str:
+        """What of the answer was sent on."""
+        return "".join(self._said)
+
+    @property
     def reasoning(self) -> str:
         """What the model thought before it answered."""
         return "".join(self._thought)

@@ -3,6 +3,7 @@
 AgentError
 ├── ModelError                the model's server answered badly
 │   └── ModelUnavailable      the model's server did not answer
+├── StepTimeout               a step of the agent took too long
 ├── ModelNotAllowed           the caller asked for a model that is not offered
 └── ModelNotConfigured        the settings name a model that nobody can serve
 """
@@ -25,6 +26,12 @@ class ModelError(AgentError):
 
 class ModelUnavailable(ModelError):
     """The model's server could not be reached, broke off or kept silent past the time limit."""
+
+
+class StepTimeout(AgentError):
+    """A step of the agent, a call of the model or of tools, exceeded the time limit."""
+
+    code = "STEP_TIMEOUT"
 
 
 class ModelNotAllowed(AgentError):

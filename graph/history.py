@@ -8,11 +8,13 @@ characters take several bytes.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
 
 BYTES_PER_TOKEN = 4
 MESSAGE_OVERHEAD_TOKENS = 4
 """Role and separators that a chat template adds."""
+IMAGE_TOKENS = 768
+"""About what models make of a picture of the usual size."""
 CLIPPED_RESULT_CHARS = 400
 """What is left of a tool result when one turn alone exceeds the budget."""
 INTERRUPTED_CALL = "This call was interrupted before it gave a result."
@@ -58,8 +60,8 @@ def batch_history(messages: Sequence[AnyMessage], budget: int) -> list[Sequence[
 def fit_history(messages: Sequence[AnyMessage], budget: int) -> list[AnyMessage]:
     """The messages to send: what fits, with every tool call answered and only plain text said."""
     recent = split_history(messages, budget).recent
-    closed = _close_dangling_calls([_in_plain_text(message) for message in recent])
-    return _clip_tool_results(closed, count_tokens(closed) - budget)
+    answered = _answer_calls([_in_plain_text(message) for message in recent])
+    return _clip_tool_results(answered, count_tokens(answered) - budget)
 
 
 def _turns_backwards(messages: Sequence[AnyMessage]) -> Iterable[tuple[int, int]]:
@@ -71,11 +73,17 @@ def _turns_backwards(messages: Sequence[AnyMessage]) -> Iterable[tuple[int, int]
 
 
 def _message_tokens(message: AnyMessage) -> int:
-    text = message.content if isinstance(message.content, str) else message.text
+    content = message.content
+    text = content if isinstance(content, str) else message.text
     size = len(text) if text.isascii() else len(text.encode())
     if isinstance(message, AIMessage) and message.tool_calls:
         size += sum(len(call["name"]) + len(str(call["args"])) for call in message.tool_calls)
-    return MESSAGE_OVERHEAD_TOKENS + size // BYTES_PER_TOKEN
+    images = 0 if isinstance(content, str) else sum(map(_is_image, content))
+    return MESSAGE_OVERHEAD_TOKENS + size // BYTES_PER_TOKEN + images * IMAGE_TOKENS
+
+
+def _is_image(block: object) -> bool:
+    return isinstance(block, dict) and block.get("type") in {"image", "image_url"}
 
 
 def _in_plain_text(message: AnyMessage) -> AnyMessage:
@@ -88,24 +96,39 @@ def _in_plain_text(message: AnyMessage) -> AnyMessage:
     return message.model_copy(update={"content": message.text})
 
 
-def _close_dangling_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """Answer the calls of a run that died between asking for tools and hearing from them.
+def _answer_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Bring the results of each step into the order of its calls, and add those that are missing.
 
-    Models refuse or misread a conversation in which a call has no result.
+    A result is missing when a run was stopped or died before it heard from the tool; models refuse
+    or misread such a conversation. What was refused was answered before what was called, and some
+    models tell results apart by nothing but their order.
     """
-    answered = {m.tool_call_id for m in messages if isinstance(m, ToolMessage)}
-    closed: list[AnyMessage] = []
+    arranged: list[AnyMessage] = []
+    calls: Sequence[ToolCall] = ()
+    results: list[ToolMessage] = []
     for message in messages:
-        closed.append(message)
-        if isinstance(message, AIMessage):
-            closed.extend(
-                ToolMessage(
-                    INTERRUPTED_CALL, tool_call_id=call["id"], name=call["name"], status="error"
-                )
-                for call in message.tool_calls
-                if call["id"] not in answered
-            )
-    return closed
+        if isinstance(message, ToolMessage):
+            results.append(message)
+            continue
+        arranged += _in_order(calls, results)
+        arranged.append(message)
+        calls, results = message.tool_calls if isinstance(message, AIMessage) else (), []
+    return arranged + _in_order(calls, results)
+
+
+def _in_order(calls: Sequence[ToolCall], results: Sequence[ToolMessage]) -> list[ToolMessage]:
+    by_id = {result.tool_call_id: result for result in results}
+    ordered = [
+        by_id.pop(call_id) if (call_id := call["id"] or "") in by_id else _interrupted(call)
+        for call in calls
+    ]
+    return [*ordered, *by_id.values()]
+
+
+def _interrupted(call: ToolCall) -> ToolMessage:
+    return ToolMessage(
+        INTERRUPTED_CALL, tool_call_id=call["id"] or "", name=call["name"], status="error"
+    )
 
 
 def _clip_tool_results(messages: list[AnyMessage], excess: int) -> list[AnyMessage]:

@@ -15,6 +15,10 @@ CONCLUDE = """\
 No more tools can be used for this question.
 Answer it now with what is known so far, and say what is missing."""
 
+TITLE = """\
+Give the conversation a title that tells it from others in a list: at most six words,
+in the language of the conversation. Answer with the title alone, without quotes or a full stop."""
+
 UNFINISHED = "I could not find an answer to this."
 
 SUMMARY_HEADING = "Summary of the earlier conversation:"

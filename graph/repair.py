@@ -6,7 +6,7 @@ Small models send arguments that are not quite JSON, and print a call as text in
 import ast
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import uuid4
 
@@ -28,7 +28,8 @@ _CALL_START = re.compile(
 _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 _TOO_DEEP = "nested too deep"
 _CLOSERS = {"{": "}", "[": "]"}
-_SANE_CALL_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_SANE_CALL_ID = re.compile(r"(?=.*[A-Za-z0-9]{9})[A-Za-z0-9_.:-]{1,100}")
+"""No mere counter, as some servers give them: those come again with the next answer."""
 
 
 def repair_calls(message: AIMessage, knows_tool: Callable[[str], bool]) -> AIMessage:
@@ -46,6 +47,16 @@ def repair_calls(message: AIMessage, knows_tool: Callable[[str], bool]) -> AIMes
         # must not get any further.
         if not _SANE_CALL_ID.fullmatch(call["id"] or ""):
             call["id"] = _new_id()
+    return message
+
+
+def rename_calls(message: AIMessage, *, taken: Collection[str | None]) -> AIMessage:
+    """Give new ids to calls whose ids other calls of the turn have, in place."""
+    seen = set(taken)
+    for call in (*message.tool_calls, *message.invalid_tool_calls):
+        if call["id"] in seen:
+            call["id"] = _new_id()
+        seen.add(call["id"])
     return message
 
 

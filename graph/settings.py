@@ -21,6 +21,9 @@ class AgentSettings(BaseModel):
     conclude_prompt: str = prompts.CONCLUDE
     unfinished_answer: str = prompts.UNFINISHED
     """Said to the user when the model has nothing to say even after being asked to conclude."""
+    titles: bool = True
+    """Whether the model gives a conversation its title once the first message is answered."""
+    title_prompt: str = prompts.TITLE
     max_iterations: PositiveInt = 10
     """How often the model may ask for tools in one turn; then it has to answer."""
     history_tokens: PositiveInt = 3000
@@ -29,6 +32,8 @@ class AgentSettings(BaseModel):
     """Whether what no longer fits is summarised by the model or left out."""
     tool_timeout_seconds: PositiveFloat = 90.0
     """The last resort: a tool's own, shorter limit says more about what happened."""
+    step_timeout_seconds: PositiveFloat = 600.0
+    """How long one step may take: an answer of the model, or all tool calls that it asked for."""
     delta_checkpoints: bool = True
     """Save what a step adds instead of the whole conversation at every step."""
 
@@ -52,6 +57,8 @@ class ChatModelSettings(BaseModel):
     """The default: `ollama:NAME`, `openai:NAME`, or a bare name of Ollama's."""
     allowed_models: tuple[str, ...] = ()
     """What else a request may ask for."""
+    vision_models: tuple[str, ...] = ()
+    """Those of the models that take images; Ollama's are asked when they are not named here."""
     connect_timeout_seconds: PositiveFloat = 5.0
     first_token_timeout_seconds: PositiveFloat = 300.0
     """Long: loading a model and reading a long prompt both count."""
@@ -63,6 +70,8 @@ class ChatModelSettings(BaseModel):
     """How long Ollama keeps the model loaded, such as `30m`."""
     embedded_cache_dir: Path | None = None
     """Holds the embedded models' weights; `youworker` in the user's cache folder when None."""
+    whisper_model_dir: Path | None = None
+    """A Whisper model in CTranslate2's format; a small one is fetched at first use when None."""
     embedded_context_tokens: int = Field(default=4096, ge=1024, le=32_768)
     """The embedded model's window."""
     embedded_threads: PositiveInt | None = None

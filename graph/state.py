@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired
 
 from langchain_core.messages import (
+    AIMessage,
     AnyMessage,
     BaseMessage,
     HumanMessage,
@@ -64,6 +65,11 @@ def current_turn(messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
         if isinstance(messages[place], HumanMessage):
             return messages[place:]
     return messages
+
+
+def last_answer(messages: Sequence[AnyMessage]) -> AIMessage:
+    """The newest message of the model; there must be one."""
+    return next(message for message in reversed(messages) if isinstance(message, AIMessage))
 
 
 def _key(message: BaseMessage) -> object:

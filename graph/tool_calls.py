@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import structlog
 from langchain_core import messages as lc
@@ -12,10 +11,16 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import ValidationError
 
+from graph import tool_outcome
+from graph.approvals import ProposedCall
 from graph.events import Sources, ToolCall
-from graph.toolbox import Toolbox
+from graph.journal import EarlierCall, ToolJournal
+from graph.tool_outcome import Outcome
+from graph.toolbox import Toolbox, qualified_name
 
 UNKNOWN_TOOL = "unknown"
+JOURNAL_SECONDS = 10.0
+"""How long a run that is cancelled waits for the result of its last call to be stored."""
 
 _log = structlog.get_logger(__name__)
 
@@ -29,56 +34,67 @@ class ToolRunner:
     """What tools are invoked with; it carries the caller."""
     timeout_seconds: float
     emit: Callable[[ToolCall | Sources], None]
+    journal: ToolJournal | None = None
+    repeated: Collection[str | None] = ()
+    """The ids of calls that were made too often and are not made again."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """What to say of calls that began in an earlier attempt and are not made again."""
 
-    async def run(
-        self, asked: lc.AIMessage, *, refused: Collection[str | None] = ()
-    ) -> list[lc.ToolMessage]:
-        """Run all calls at the same time; the results come in the order of the calls.
-
-        Args:
-            asked: The message with the calls.
-            refused: The ids of calls that were made too often and are not made again.
-        """
-        async with asyncio.TaskGroup() as group:
-            running = [
-                group.create_task(self._run(call, is_refused=call["id"] in refused))
-                for call in asked.tool_calls
-            ]
+    async def run(self, calls: Sequence[lc.ToolCall]) -> list[lc.ToolMessage]:
+        """Run calls at the same time; the results come in the order of the calls."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = [group.create_task(self._run(call)) for call in calls]
+        except BaseExceptionGroup as failures:
+            # Only the journal's; what goes wrong in a tool is a result.
+            raise failures.exceptions[0] from None
         outcomes = [task.result() for task in running]
         if sources := tuple(source for outcome in outcomes for source in outcome.sources):
             self.emit(Sources(sources=sources))
-        return [
-            *(outcome.as_message() for outcome in outcomes),
-            *(_report_invalid(call) for call in asked.invalid_tool_calls),
-        ]
+        return [outcome.as_message() for outcome in outcomes]
 
-    async def _run(self, call: lc.ToolCall, *, is_refused: bool) -> "_Outcome":
-        tool = self.toolbox.find(call["name"])
-        # What a model calls a tool that does not exist may be anything, also what a user said.
-        name = UNKNOWN_TOOL if tool is None else getattr(tool, "qualified_name", tool.name)
+    async def _run(self, call: lc.ToolCall) -> Outcome:
         call_id = call["id"] or ""
+        proposed = self.toolbox.propose(call)
+        # What a model calls a tool that does not exist may be anything, also what a user said.
+        name = UNKNOWN_TOOL if proposed is None else proposed.tool
+        if call_id in self.lost:
+            outcome = Outcome.failed(call, self.lost[call_id])
+            self._tell_end(name, outcome, None, recalled=True)
+            return outcome
+        if (earlier := self._ended(call_id)) is not None:
+            outcome = Outcome.recalled(call, earlier)
+            self._tell_end(name, outcome, earlier.latency_ms, recalled=True)
+            return outcome
         self.emit(ToolCall(tool=name, call_id=call_id, status="start", args=call["args"]))
         started = time.perf_counter()
-        if is_refused:
-            outcome = _failed(call, _REFUSED.format(name=name))
-        elif tool is None:
-            offered = ", ".join(self.toolbox.names) or "none"
-            outcome = _failed(call, _UNKNOWN.format(name=call["name"], offered=offered))
-        else:
-            outcome = await self._invoke(tool, call)
-        self.emit(
-            ToolCall(
-                tool=name,
-                call_id=call_id,
-                status="error" if outcome.is_error else "end",
-                args=call["args"],
-                latency_ms=round((time.perf_counter() - started) * 1000),
-                result=outcome.text,
-            )
-        )
+        outcome = await self._make(call, proposed)
+        self._tell_end(name, outcome, _milliseconds_since(started))
         return outcome
 
-    async def _invoke(self, tool: BaseTool, call: lc.ToolCall) -> "_Outcome":
+    def _ended(self, call_id: str) -> EarlierCall | None:
+        """What an earlier attempt heard of a call, if it heard anything."""
+        earlier = self.journal.earlier.get(call_id) if self.journal is not None else None
+        return None if earlier is None or earlier.status == "begun" else earlier
+
+    async def _make(self, call: lc.ToolCall, proposed: ProposedCall | None) -> Outcome:
+        tool = self.toolbox.find(call["name"])
+        if tool is None or proposed is None:
+            offered = ", ".join(self.toolbox.names) or "none"
+            text = tool_outcome.UNKNOWN.format(name=call["name"], offered=offered)
+            return Outcome.failed(call, text)
+        if call["id"] in self.repeated:
+            text = tool_outcome.REPEATED.format(name=qualified_name(tool))
+            return Outcome.failed(call, text)
+        if self.journal is None or proposed.repeatable:
+            return await self._invoke(tool, call)
+        await self.journal.begin(proposed)
+        started = time.perf_counter()
+        outcome = await self._invoke(tool, call)
+        await _store_end(self.journal, outcome, _milliseconds_since(started))
+        return outcome
+
+    async def _invoke(self, tool: BaseTool, call: lc.ToolCall) -> Outcome:
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 message = await tool.ainvoke({**call, "type": "tool_call"}, self.config)
@@ -87,76 +103,53 @@ class ToolRunner:
             if task is None or task.cancelling():
                 raise
             # The tool cancelled itself; nobody stopped the run.
-            return _failed(call, _BROKEN.format(kind="CancelledError"))
+            return Outcome.failed(call, tool_outcome.BROKEN.format(kind="CancelledError"))
         except TimeoutError:
-            return _failed(call, _TIMED_OUT.format(seconds=self.timeout_seconds))
+            text = tool_outcome.TIMED_OUT.format(seconds=self.timeout_seconds)
+            return Outcome.failed(call, text)
         except ToolException as exc:
-            return _failed(call, str(exc))
+            return Outcome.failed(call, str(exc))
         except ValidationError as exc:
-            return _failed(call, _MISFIT.format(reasons=_reasons_of(exc)))
+            reasons = tool_outcome.reasons_of(exc)
+            return Outcome.failed(call, tool_outcome.MISFIT.format(reasons=reasons))
         except Exception as exc:  # noqa: BLE001 - a tool is foreign code; its faults end no run
             _log.warning("tool_failed", tool=tool.name, error=type(exc).__name__)
-            return _failed(call, _BROKEN.format(kind=type(exc).__name__))
-        return _succeeded(call, message)
+            return Outcome.failed(call, tool_outcome.BROKEN.format(kind=type(exc).__name__))
+        return Outcome.returned(call, message)
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    """What came of one call."""
-
-    call: lc.ToolCall
-    text: str
-    is_error: bool = False
-    sources: Sequence[Mapping[str, Any]] = ()
-
-    def as_message(self) -> lc.ToolMessage:
-        return lc.ToolMessage(
-            self.text,
-            tool_call_id=self.call["id"] or "",
-            name=self.call["name"],
-            status="error" if self.is_error else "success",
+    def _tell_end(
+        self, name: str, outcome: Outcome, latency_ms: int | None, *, recalled: bool = False
+    ) -> None:
+        self.emit(
+            ToolCall(
+                tool=name,
+                call_id=outcome.call["id"] or "",
+                status="error" if outcome.is_error else "end",
+                args=outcome.call["args"],
+                latency_ms=latency_ms,
+                result=outcome.text,
+                recalled=recalled,
+            )
         )
 
 
-def _succeeded(call: lc.ToolCall, returned: Any) -> _Outcome:
-    if not isinstance(returned, lc.ToolMessage):
-        return _Outcome(call=call, text=str(returned))
-    return _Outcome(
-        call=call,
-        text=str(returned.text),
-        is_error=returned.status == "error",
-        sources=_sources_in(returned.artifact),
+async def _store_end(journal: ToolJournal, outcome: Outcome, latency_ms: int) -> None:
+    """Store a result, which cannot be had again, even when the run is cancelled meanwhile."""
+    storing = asyncio.ensure_future(
+        journal.end(
+            outcome.call["id"] or "",
+            text=outcome.text,
+            is_error=outcome.is_error,
+            sources=outcome.sources,
+            latency_ms=latency_ms,
+        )
     )
+    try:
+        await asyncio.shield(storing)
+    except asyncio.CancelledError:
+        await asyncio.wait({storing}, timeout=JOURNAL_SECONDS)
+        raise
 
 
-def _sources_in(artifact: object) -> list[Mapping[str, Any]]:
-    found = artifact.get("sources") if isinstance(artifact, dict) else None
-    if not isinstance(found, list | tuple):
-        return []
-    return [source for source in found if isinstance(source, dict) and "id" in source]
-
-
-def _failed(call: lc.ToolCall, text: str) -> _Outcome:
-    return _Outcome(call=call, text=text, is_error=True)
-
-
-def _report_invalid(call: lc.InvalidToolCall) -> lc.ToolMessage:
-    name = call["name"] or ""
-    return lc.ToolMessage(
-        _NOT_JSON.format(name=name), tool_call_id=call["id"] or "", name=name, status="error"
-    )
-
-
-def _reasons_of(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, reason['loc'])) or 'arguments'}: {reason['msg']}"
-        for reason in error.errors(include_url=False, include_input=False)
-    )
-
-
-_REFUSED = "{name} was called with these arguments several times already. Use what it answered."
-_UNKNOWN = "There is no tool named {name}. The tools are: {offered}."
-_TIMED_OUT = "The tool gave no answer within {seconds:g} seconds."
-_MISFIT = "The arguments do not fit the tool: {reasons}."
-_BROKEN = "The tool failed ({kind}). Go on without it or try other arguments."
-_NOT_JSON = "The arguments of {name} were not valid JSON. Call it again with one JSON object."
+def _milliseconds_since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)

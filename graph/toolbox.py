@@ -5,10 +5,23 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from graph.approvals import ProposedCall
+
 KEPT_TOOLBOXES = 16
+
+
+def is_repeatable(tool: BaseTool) -> bool:
+    """Whether calling the tool twice does no more than calling it once; no, unless it says so."""
+    return bool(getattr(tool, "repeatable", False))
+
+
+def qualified_name(tool: BaseTool) -> str:
+    """The name for people and policies."""
+    return str(getattr(tool, "qualified_name", tool.name))
 
 
 class Toolbox:
@@ -34,6 +47,19 @@ class Toolbox:
     def find(self, name: str) -> BaseTool | None:
         """The tool that a model means: models also write `server.tool` for `server__tool`."""
         return self._by_name.get(name) or self._by_name.get(name.replace(".", "__"))
+
+    def propose(self, call: ToolCall) -> ProposedCall | None:
+        """A call as it is judged and journaled; None when there is no such tool."""
+        tool = self.find(call["name"])
+        if tool is None:
+            return None
+        return ProposedCall(
+            call_id=call["id"] or "",
+            tool=qualified_name(tool),
+            args=call["args"],
+            read_only=bool(getattr(tool, "read_only", False)),
+            repeatable=is_repeatable(tool),
+        )
 
     def knows(self, name: str) -> bool:
         """Whether a name means one of these tools."""

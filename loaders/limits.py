@@ -46,8 +46,21 @@ def apply_limits(limits: ReadLimits, *, parent: int) -> None:
         parent: the process without which it must not live.
     """
     _limit(resource.RLIMIT_CPU, math.ceil(limits.seconds) + _SPARE_CPU_SECONDS)
-    _limit(resource.RLIMIT_AS, _address_space_bytes() + limits.memory_mib * _MIB)
+    limit_memory(limits.memory_mib)
     _limit(resource.RLIMIT_FSIZE, limits.output_bytes)
+    drop_rights(parent=parent)
+
+
+def limit_memory(spare_mib: int) -> None:
+    """Let this process take so much memory beyond what it holds now, for good."""
+    _limit(resource.RLIMIT_AS, _address_space_bytes() + spare_mib * _MIB)
+
+
+def drop_rights(*, parent: int) -> None:
+    """Bind this process's life to its parent's and its rights to nobody's, for good.
+
+    It can start neither processes nor threads any more.
+    """
     _limit(resource.RLIMIT_NOFILE, _MOST_OPEN_FILES)
     _limit(resource.RLIMIT_CORE, 0)
     if os.geteuid() == 0:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, select, true
+from sqlalchemy import ColumnElement, FromClause, bindparam, exists, select, true
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import BigInteger
 
-from persistence.models import group_members
+from persistence.models import group_members, users
 from persistence.statements import Statement
 
 _SYSTEM_USER_ID = 0
@@ -93,6 +93,28 @@ class Guard(Protocol):
         """Let pass what belongs to a group that the user administers."""
         ...
 
+    def approval(self, approvals: FromClause) -> ColumnElement[bool]:
+        """Let pass what the user was asked, and what admins of the user's groups may answer."""
+        ...
+
+    def may_answer(self, approvals: FromClause) -> ColumnElement[bool]:
+        """Let pass what the user may answer.
+
+        Where an approval is for a group's admins, they may as long as whoever asks is in the group.
+        When the group has ended, or the asking user has left it, its rule binds that user no more
+        and the approval is the user's own to answer. Nobody answers who was locked out.
+        """
+        ...
+
+    def sets_policy(self, policies: FromClause) -> ColumnElement[bool]:
+        """Let pass the rules that the user may make, change and delete.
+
+        Those are the rules of groups that the user administers, as far as they only make more
+        careful: anybody may make a group and take people in, and such a group must neither loosen
+        a rule nor show its members' calls to its admins.
+        """
+        ...
+
 
 class _UserGuard:
     """Restricts to the scope's user and groups."""
@@ -111,6 +133,29 @@ class _UserGuard:
 
     def group_admin(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
         return group_id.in_(_groups().where(_MINE.c.role == "admin"))
+
+    def approval(self, approvals: FromClause) -> ColumnElement[bool]:
+        return self.owned(approvals.c.user_id) | self._for_admin(approvals)
+
+    def may_answer(self, approvals: FromClause) -> ColumnElement[bool]:
+        own = self.owned(approvals.c.user_id) & (
+            (approvals.c.approver != "group_admin") | ~_bound(approvals)
+        )
+        return (own | self._for_admin(approvals)) & _let_in()
+
+    def sets_policy(self, policies: FromClause) -> ColumnElement[bool]:
+        return (
+            self.group_admin(policies.c.group_id)
+            & (policies.c.verdict != "allow")
+            & (policies.c.approver == "user")
+        )
+
+    def _for_admin(self, approvals: FromClause) -> ColumnElement[bool]:
+        return (
+            (approvals.c.approver != "user")
+            & self.group_admin(approvals.c.group_id)
+            & _bound(approvals)
+        )
 
 
 class _SystemGuard:
@@ -131,8 +176,19 @@ class _SystemGuard:
     def group_admin(self, group_id: ColumnElement[Any]) -> ColumnElement[bool]:
         return true()
 
+    def approval(self, approvals: FromClause) -> ColumnElement[bool]:
+        return true()
+
+    def may_answer(self, approvals: FromClause) -> ColumnElement[bool]:
+        return true()
+
+    def sets_policy(self, policies: FromClause) -> ColumnElement[bool]:
+        return true()
+
 
 _MINE = group_members.alias("my_memberships")
+_ASKER = group_members.alias("asking_member")
+_ACTOR = users.alias("acting_user")
 
 
 def _user_id() -> ColumnElement[int]:
@@ -141,6 +197,20 @@ def _user_id() -> ColumnElement[int]:
 
 def _groups() -> Any:
     return select(_MINE.c.group_id).where(_MINE.c.user_id == _user_id())
+
+
+def _bound(approvals: FromClause) -> ColumnElement[bool]:
+    """Whether who asks is in the group whose admins may answer."""
+    return exists().where(
+        _ASKER.c.group_id == approvals.c.group_id, _ASKER.c.user_id == approvals.c.user_id
+    )
+
+
+def _let_in() -> ColumnElement[bool]:
+    """Whether the user may come in, now that the statement runs."""
+    return exists().where(
+        _ACTOR.c.id == _user_id(), _ACTOR.c.is_active, _ACTOR.c.closing_at.is_(None)
+    )
 
 
 class ScopedStatement:

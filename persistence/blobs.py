@@ -1,12 +1,11 @@
 """The originals that users uploaded: encrypted files under random names."""
 
 import asyncio
-import itertools
 import os
 import re
 import secrets
 import struct
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,26 +55,50 @@ class BlobStore:
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
                 yield piece
 
+    async def rotate(self, name: str) -> bool:
+        """Encrypt a blob anew with the first key; return whether it was under another.
+
+        It is exchanged whole, under the eyes of whoever reads it. One that is deleted meanwhile
+        comes back: whoever rotates looks after that.
+
+        Raises:
+            NotFound: There is none of that name.
+            DecryptionError: The file was changed or cut short; it stays as it is.
+        """
+        return await asyncio.to_thread(self._rotate, name)
+
     async def delete(self, name: str) -> None:
         """Delete a blob; one that is not there is fine."""
         await asyncio.to_thread(self._unlink, name)
 
     def _write(self, name: str, data: bytes) -> None:
+        self._write_tokens(name, self._seal(name, data))
+
+    def _write_tokens(self, name: str, tokens: Iterable[bytes]) -> None:
         path = self._path(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
+        draft = path.with_suffix(f".{secrets.token_hex(4)}.draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                for token in self._seal(name, data):
+                for token in tokens:
                     file.write(_LENGTH.pack(len(token)))
                     file.write(token)
                 file.flush()
                 os.fsync(file.fileno())
             draft.rename(path)
-        except OSError:
+        except BaseException:
             draft.unlink(missing_ok=True)
             raise
+
+    def _rotate(self, name: str) -> bool:
+        with self._open(name) as file:
+            first = next(iter(self._tokens(name, file)))
+            if self._key_ring.rotate(first) == first:
+                return False
+            file.seek(0)
+            self._write_tokens(name, map(self._key_ring.rotate, self._tokens(name, file)))
+        return True
 
     def _read(self, name: str) -> bytes:
         with self._open(name) as file:
@@ -103,14 +126,20 @@ class BlobStore:
 
     def _unseal(self, name: str, file: BinaryIO) -> Iterator[bytes]:
         left = os.fstat(file.fileno()).st_size
-        for start in itertools.count(0, SEGMENT_BYTES):
+        for number, token in enumerate(self._tokens(name, file)):
+            left -= _LENGTH.size + len(token)
+            context = _context(name, number * SEGMENT_BYTES, last=left == 0)
+            yield self._key_ring.decrypt(token, context=context)
+
+    def _tokens(self, name: str, file: BinaryIO) -> Iterator[bytes]:
+        left = os.fstat(file.fileno()).st_size
+        while True:
             header = file.read(_LENGTH.size)
             length = _LENGTH.unpack(header)[0] if len(header) == _LENGTH.size else left
             left -= _LENGTH.size + length
             if left < 0:
                 raise DecryptionError(f"the blob {name!r} was cut short")
-            context = _context(name, start, last=left == 0)
-            yield self._key_ring.decrypt(file.read(length), context=context)
+            yield file.read(length)
             if left == 0:
                 return
 

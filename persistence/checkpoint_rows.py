@@ -106,7 +106,7 @@ class CheckpointRows:
     """Finds checkpoints, and saves those that are encrypted already."""
 
     def __init__(self, pool: "asyncpg.Pool[Row]") -> None:
-        self._pool = pool
+        self.pool = pool
         self._waiting: list[tuple[Save, asyncio.Future[None]]] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -120,9 +120,9 @@ class CheckpointRows:
         """
         with errors_made_ours():
             if checkpoint_id:
-                row = await self._pool.fetchrow(_ONE, thread_id, namespace, checkpoint_id)
+                row = await self.pool.fetchrow(_ONE, thread_id, namespace, checkpoint_id)
             else:
-                row = await self._pool.fetchrow(_LATEST, thread_id, namespace)
+                row = await self.pool.fetchrow(_LATEST, thread_id, namespace)
         if row is None:
             return None
         return {
@@ -151,7 +151,7 @@ class CheckpointRows:
         """
         last = {(write.task_id, write.index): write for write in writes}
         with errors_made_ours():
-            await self._pool.execute(_REPLACE_WRITES, *_write_columns(list(last.values())))
+            await self.pool.execute(_REPLACE_WRITES, *_write_columns(list(last.values())))
 
     async def close(self) -> None:
         """Wait for what is being saved."""
@@ -173,13 +173,13 @@ class CheckpointRows:
         for pause in ATTEMPT_PAUSES_SECONDS:
             try:
                 with errors_made_ours():
-                    await self._pool.execute(_SAVE, *_columns(saves))
+                    await self.pool.execute(_SAVE, *_columns(saves))
             except DatabaseUnavailable:
                 await asyncio.sleep(pause)
             else:
                 return
         with errors_made_ours():
-            await self._pool.execute(_SAVE, *_columns(saves))
+            await self.pool.execute(_SAVE, *_columns(saves))
 
     async def _send(self, batch: list[tuple[Save, asyncio.Future[None]]]) -> None:
         try:

@@ -25,6 +25,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from persistence.checkpoint_pruning import CheckpointPruner, stands_alone
 from persistence.checkpoint_rows import Blob, CheckpointRows, Save, SavedCheckpoint, Write
 from persistence.checkpoint_serializer import ThreadSerializer
 from persistence.encryption import KeyRing
@@ -32,6 +33,8 @@ from persistence.errors import DatabaseError, DatabaseUnavailable, DecryptionErr
 
 AllowedTypes = Collection[type | tuple[str, ...]]
 
+PRUNE_EVERY_STEPS = 50
+"""How often a thread is pruned whose checkpoints are whole, and have no snapshots to go by."""
 _METADATA_KEY = "fernet"
 
 
@@ -69,6 +72,7 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
         no_thread = ThreadSerializer(self.plain_serializer, key_ring, thread_id="")
         super().__init__(connections, serde=no_thread)
         self._pool = connections
+        self._pruner = CheckpointPruner(rows.pool, self._open)
 
     def with_allowlist(
         self, extra_allowlist: Collection[tuple[str, ...]]
@@ -125,6 +129,8 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
             metadata=self._seal(thread_id, get_serializable_checkpoint_metadata(config, metadata)),
         )
         await self._rows.save(Save(checkpoint=saved, blobs=blobs))
+        if marks or (stands_alone(metadata) and _is_due(metadata.get("step", 0))):
+            self._pruner.schedule(thread_id)
         return _config(thread_id, namespace, checkpoint["id"])
 
     async def aput_writes(
@@ -188,14 +194,22 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
         )
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Delete threads; LangGraph's other strategy reads the metadata in the database.
+        """Delete threads, or what their newest checkpoints do not need, delta channels included.
 
         Raises:
-            NotImplementedError: The strategy is not "delete".
+            TypeError: `thread_ids` is one string.
+            ValueError: There is no such strategy.
+            DatabaseUnavailable: The threads before are pruned; doing it again does no harm.
         """
-        if strategy != "delete":
-            raise NotImplementedError("checkpoints with encrypted metadata cannot be thinned out")
-        await super().aprune(thread_ids, strategy=strategy)
+        if strategy != "keep_latest" or isinstance(thread_ids, str):
+            await super().aprune(thread_ids, strategy=strategy)
+            return
+        for thread_id in thread_ids:
+            await self._pruner.prune(thread_id)
+
+    async def settle(self) -> None:
+        """Wait for what is deleted in the background."""
+        await self._pruner.settle()
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -253,6 +267,10 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
             token.encode("ascii", "replace"), context=_metadata_context(thread_id)
         )
         return metadata
+
+
+def _is_due(step: int) -> bool:
+    return step > 0 and step % PRUNE_EVERY_STEPS == 0
 
 
 def _metadata_context(thread_id: str) -> str:

@@ -78,10 +78,12 @@ async def open_checkpointer(
         _spare_pool(dsn) as spare_pool,
     ):
         rows = CheckpointRows(pool)
+        saver = EncryptedPostgresSaver(rows, spare_pool, key_ring, allowed_types=allowed_types)
         try:
-            yield EncryptedPostgresSaver(rows, spare_pool, key_ring, allowed_types=allowed_types)
+            yield saver
         finally:
             await rows.close()
+            await saver.settle()
 
 
 def _spare_pool(dsn: str) -> AsyncConnectionPool[AsyncConnection[DictRow]]:

@@ -16,6 +16,8 @@ from persistence.credentials import CredentialStore
 from persistence.embedded.postgres import attach_postgres, open_postgres
 from persistence.encryption import KeyRing
 from persistence.errors import SchemaError
+from persistence.event_log import EventLog
+from persistence.lasting_keys import take_lasting_keys
 from persistence.pool import APP_ROLE, open_pool
 from persistence.rate_limits import RateLimiter
 from persistence.schema import REVISION, current_revision, migrate
@@ -58,17 +60,20 @@ class Database:
         """Whose a credential is."""
         self.rate_limits = RateLimiter(autocommit, key_ring=key_ring)
         """How often callers may ask."""
+        self.event_log = EventLog(autocommit, key_ring)
+        """What the runs of this process have to show."""
         self.audited = asyncio.Event()
         """Set after every commit that may have added to the audit trail."""
         self._pool = pool
-        self._key_ring = key_ring
+        self.key_ring = key_ring
+        """The configured keys with the database's own lasting ones."""
         self._pool_timeout_seconds = pool_timeout_seconds
 
     def unit_of_work(self, scope: AccessScope) -> UnitOfWork:
         """Return a unit of work; it takes its connection when it needs one."""
         transaction = self._transaction(scope.sql_settings)
         return UnitOfWork(
-            transaction, scope=scope, key_ring=self._key_ring, on_audited=self.audited.set
+            transaction, scope=scope, key_ring=self.key_ring, on_audited=self.audited.set
         )
 
     async def ping(self) -> None:
@@ -108,6 +113,7 @@ async def open_database(
     Raises:
         DatabaseUnavailable: The database cannot be reached.
         SchemaError: The tables cannot be brought up to date.
+        EncryptionKeyError: It was written with other keys than these.
         EmbeddedPostgresError: The embedded server cannot serve.
     """
     async with AsyncExitStack() as stack:
@@ -117,6 +123,7 @@ async def open_database(
         else:
             dsn = _libpq_form(settings.url.get_secret_value())
         await migrate(dsn)
+        key_ring = await take_lasting_keys(dsn, key_ring, create=True)
         yield await stack.enter_async_context(_connected(dsn, settings, key_ring))
 
 
@@ -131,6 +138,7 @@ async def attach_database(
     Raises:
         DatabaseUnavailable: The database cannot be reached.
         SchemaError: Its tables are those of another version of the program.
+        EncryptionKeyError: It was written with other keys than these.
         EmbeddedPostgresError: There is no embedded database, or it cannot be served or reached.
     """
     async with AsyncExitStack() as stack:
@@ -140,6 +148,7 @@ async def attach_database(
             dsn = _libpq_form(settings.url.get_secret_value())
         if await current_revision(dsn) != REVISION:
             raise SchemaError("the database is of another version; run 'youworker migrate'")
+        key_ring = await take_lasting_keys(dsn, key_ring, create=False)
         yield await stack.enter_async_context(_connected(dsn, settings, key_ring))
 
 

@@ -5,11 +5,13 @@ prefix is checked on the way back. A token that was moved to another column, ano
 another owner is refused like one that was tampered with.
 """
 
+import copy
 import hashlib
 import hmac
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -23,12 +25,25 @@ _SEAL_KEY_PURPOSE = b"youworker audit seal v1"
 _TEXT_ERRORS = "surrogatepass"  # half an emoji from a careless client must survive, not crash
 
 
+@dataclass(frozen=True, kw_only=True)
+class LastingKeys:
+    """Keys that outlive the configured ones, because what they made cannot be made anew."""
+
+    hashing: bytes = field(repr=False)
+    sealing: bytes = field(repr=False)
+
+    @classmethod
+    def derive(cls, key: str) -> Self:
+        """Return those that hang on a configured key, until they are kept on their own."""
+        return cls(hashing=_derive(key, _HASH_KEY_PURPOSE), sealing=_derive(key, _SEAL_KEY_PURPOSE))
+
+
 class KeyRing:
     """One or more Fernet keys: the first one writes, all of them read.
 
     Rotation: put a new key in front, `rotate` the stored tokens, then drop the old key. The keyed
-    hash hangs on the *last* key of the list, so that lookups go on working while keys are added in
-    front; once that last key is dropped, hashes must be computed anew from the decrypted values.
+    hash and the seal have keys of their own, which the database keeps encrypted
+    (`persistence.lasting_keys`); until they were taken from there, they hang on the *last* key.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -37,14 +52,15 @@ class KeyRing:
                 "no encryption key is configured; make one with KeyRing.generate_key()"
             )
         try:
-            self._fernet = MultiFernet([Fernet(key.encode("ascii")) for key in keys])
+            fernets = [Fernet(key.encode("ascii")) for key in keys]
         except ValueError as exc:
             raise EncryptionKeyError(
                 "an encryption key is not 32 url-safe base64 bytes; "
                 "make one with KeyRing.generate_key()"
             ) from exc
-        self._hash_key = _derive(keys[-1], _HASH_KEY_PURPOSE)
-        self._seal_key = _derive(keys[-1], _SEAL_KEY_PURPOSE)
+        self._first = fernets[0]
+        self._fernet = MultiFernet(fernets)
+        self.lasting = LastingKeys.derive(keys[-1])
 
     def __repr__(self) -> str:
         return "KeyRing(***)"
@@ -115,12 +131,32 @@ class KeyRing:
         except orjson.JSONDecodeError:
             return json.loads(data)
 
+    def with_lasting(self, lasting: LastingKeys) -> "KeyRing":
+        """Return a ring that hashes and seals with these keys."""
+        ring = copy.copy(self)
+        ring.lasting = lasting
+        return ring
+
+    def opens(self, token: bytes) -> bool:
+        """Tell whether a token was made with one of these keys, whatever its context."""
+        try:
+            self._fernet.decrypt(token)
+        except (InvalidToken, TypeError, ValueError):
+            return False
+        return True
+
     def rotate(self, token: bytes) -> bytes:
-        """Encrypt a token anew with the first key, whatever its context.
+        """Return a token of the first key, whatever its context: itself if it is one already.
 
         Raises:
             DecryptionError: It is no token of these keys.
         """
+        try:
+            self._first.decrypt(token)
+        except (InvalidToken, TypeError, ValueError):
+            pass
+        else:
+            return token
         try:
             return self._fernet.rotate(token)
         except (InvalidToken, TypeError, ValueError) as exc:
@@ -129,11 +165,11 @@ class KeyRing:
     def keyed_hash(self, value: str | bytes) -> str:
         """Return the hash by which an encrypted value is found: equal values, equal hashes."""
         data = value.encode("utf-8", _TEXT_ERRORS) if isinstance(value, str) else value
-        return hmac.new(self._hash_key, data, hashlib.sha256).hexdigest()
+        return hmac.new(self.lasting.hashing, data, hashlib.sha256).hexdigest()
 
     def seal(self, data: bytes) -> bytes:
         """Return a digest that nobody can make without the keys; as lasting as `keyed_hash`."""
-        return hmac.digest(self._seal_key, data, "sha256")
+        return hmac.digest(self.lasting.sealing, data, "sha256")
 
 
 def _derive(key: str, purpose: bytes) -> bytes:

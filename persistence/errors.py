@@ -12,7 +12,11 @@ PersistenceError
 │   │   ├── LastGroupAdmin
 │   │   ├── NotAMember
 │   │   ├── TooManyKeys
-│   │   └── RunInProgress
+│   │   ├── TooManyPolicies
+│   │   ├── RunInProgress
+│   │   ├── QueueFull
+│   │   └── RunLost
+│   ├── EventsMissing
 │   ├── NotFound
 │   └── InvalidValue
 ├── SchemaError
@@ -79,8 +83,24 @@ class TooManyKeys(Conflict):
     """The user has as many API keys that are good as anybody may have."""
 
 
+class TooManyPolicies(Conflict):
+    """There are as many rules about tool calls as there may be."""
+
+
 class RunInProgress(Conflict):
     """The session has a run that is alive; only one may be."""
+
+
+class QueueFull(Conflict):
+    """So many messages of the session wait for their turn already."""
+
+
+class RunLost(Conflict):
+    """The run belongs to another process now, or has ended: this one writes nothing more of it."""
+
+
+class EventsMissing(DatabaseError):
+    """Events of a run were taken out of the log from outside."""
 
 
 class NotFound(DatabaseError):

@@ -40,6 +40,19 @@ class Channel(StrEnum):
     """The login session was ended before its time; the payload is its id."""
     KEY_REVOKED = "youworker_key_revoked"
     """The API key was ended before its time; the payload is its id."""
+    TOOL_POLICY_CHANGED = "youworker_tool_policy_changed"
+    """The rules about tool calls are others now; there is no payload."""
+    RUN_CHANGED = "youworker_run_changed"
+    """The run has another status or attempt, which the database itself makes known, or more events;
+    the payload is its id. Of events those are told of that somebody watches."""
+    RUN_WATCHED = "youworker_run_watched"
+    """Somebody follows the run who does not execute it; the payload is its id."""
+    RUN_WAITING = "youworker_run_waiting"
+    """Some run can be begun or gone on with by whoever takes it; the payload is a run's id."""
+    KEY_ROTATION = "youworker_key_rotation"
+    """Whoever holds the embedded vector index is to rotate it, or says how far it is; JSON."""
+    RUN_CANCELLED = "youworker_run_cancelled"
+    """Whoever executes the run is to end it; the payload is its id."""
 
 
 _NOTIFY = Statement(

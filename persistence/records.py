@@ -1,5 +1,6 @@
 """What the repositories return and take: frozen values, never rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -8,7 +9,9 @@ from uuid import UUID
 T = TypeVar("T")
 
 Role = Literal["user", "assistant"]
-RunStatus = Literal["running", "success", "cancelled", "error"]
+RunStatus = Literal["queued", "running", "awaiting_approval", "success", "cancelled", "error"]
+TitleOrigin = Literal["first_line", "model", "user"]
+CallPurpose = Literal["answer", "summary", "title"]
 DocumentStatus = Literal["pending", "indexed", "failed"]
 GroupRole = Literal["member", "admin"]
 
@@ -121,28 +124,47 @@ class ChatSession:
     """The name of the conversation's checkpoints."""
     user_id: int
     title: str | None
+    title_by: TitleOrigin
     message_count: int
+    """Without those that were superseded."""
     created_at: datetime
     updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
-    """One turn of one side of a conversation."""
+class ModelCall:
+    """What one call of a model cost."""
 
-    id: int
-    role: Role
-    content: str
-    reasoning: str | None
-    sources: list[dict[str, Any]]
-    tool_events: list[dict[str, Any]]
-    model: str | None
+    model: str
+    purpose: CallPurpose
     tokens_in: int
     tokens_out: int
-    run_id: UUID | None
-    status: str | None
-    """How the run that wrote it ended; None for what a user wrote."""
-    created_at: datetime
+    estimated: bool
+    """Whether it was cut off before the model said what it had cost."""
+    latency_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInput:
+    """All that any process needs to begin a run or to go on with it; stored encrypted."""
+
+    session_id: str
+    thread_id: UUID
+    text: str = field(repr=False)
+    """Nothing, until the run begins, when a message is answered once more."""
+    images: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    enable_tools: bool = True
+    rewind_to: UUID | None = None
+    """The turn that the agent has to forget, with all that came after it."""
+    message_id: int | None = None
+    """The message that this one takes the place of."""
+    audio: dict[str, Any] | None = None
+    scopes: tuple[str, ...] = ()
+    """What the caller's key is restricted to; empty means that it is not."""
+    api_key_id: int | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    correlation_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +182,47 @@ class Run:
     tokens_in: int
     tokens_out: int
     started_at: datetime
+    """When it was accepted, until it begins."""
     finished_at: datetime | None
+    attempt: int = 1
+    """Goes up whenever a process takes the run."""
+    events_expired_at: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is more to come of it."""
+        return self.status in {"queued", "running", "awaiting_approval"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimedRun:
+    """A run that a process has taken, to begin it or to go on with it."""
+
+    run: Run
+    owner: str
+    input: RunInput | None
+    """None if it cannot be read: it was not written by this installation."""
+    crashes: int
+    """With how many processes it has died."""
+    cancel_asked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunClaim:
+    """By what a process proves that a run is still its own; whatever it writes is held to it."""
+
+    run_id: UUID
+    attempt: int
+    owner: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldRun:
+    """A run whose lease was prolonged."""
+
+    run_id: UUID
+    attempt: int
+    cancel_asked: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +234,13 @@ class NewToolRun:
     tool: str
     args: dict[str, Any]
     result: str | None
-    status: str
+    status: Literal["begun", "end", "error"]
+    """`begun` until it is known how it ended."""
     latency_ms: int
     started_at: datetime
+    sources: tuple[Mapping[str, Any], ...] = ()
+    begun: int = 1
+    """How often it was begun, over all attempts at the run."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Finding passages: the index finds, Postgres judges who may see them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -125,6 +125,10 @@ class Retriever:
     async def delete(self, document_id: int) -> None:
         """Take the document out of the index."""
         await self._index.delete(document_id)
+
+    async def recrypt(self, document_id: int, translate: Callable[[str], str]) -> int:
+        """As `VectorIndex.recrypt`."""
+        return await self._index.recrypt(document_id, translate)
 
     async def share(self, document_id: int, group_id: int | None) -> None:
         """Let searches of a group look at the document, or of none; nothing is embedded anew.

@@ -10,6 +10,7 @@ from persistence.encryption import KeyRing
 from persistence.notifications import Channel, notify
 from persistence.repositories.accounts import AccountRepository
 from persistence.repositories.api_keys import ApiKeyRepository
+from persistence.repositories.approvals import ApprovalRepository
 from persistence.repositories.audit import AuditRepository
 from persistence.repositories.audit_seals import AuditSealRepository
 from persistence.repositories.documents import DocumentRepository
@@ -18,9 +19,15 @@ from persistence.repositories.identities import IdentityRepository
 from persistence.repositories.login_sessions import LoginSessionRepository
 from persistence.repositories.memberships import MembershipRepository
 from persistence.repositories.messages import MessageRepository
+from persistence.repositories.model_calls import ModelCallRepository
+from persistence.repositories.run_claims import RunClaimRepository
+from persistence.repositories.run_events import RunEventRepository
 from persistence.repositories.runs import RunRepository
+from persistence.repositories.session_search import SessionSearchRepository
 from persistence.repositories.sessions import SessionRepository
+from persistence.repositories.tool_policies import ToolPolicyRepository
 from persistence.repositories.tool_runs import ToolRunRepository
+from persistence.repositories.turns import TurnRepository
 from persistence.repositories.users import UserRepository
 from persistence.transaction import Transaction
 
@@ -110,14 +117,49 @@ class UnitOfWork:
         return MessageRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
+    def turns(self) -> TurnRepository:
+        """The turns of conversations, to be copied or superseded."""
+        return TurnRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def session_search(self) -> SessionSearchRepository:
+        """The conversations, to be looked through."""
+        return SessionSearchRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def model_calls(self) -> ModelCallRepository:
+        """What was asked of models."""
+        return ModelCallRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
     def runs(self) -> RunRepository:
         """The runs of the agent."""
         return RunRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
+    def run_claims(self) -> RunClaimRepository:
+        """Which process the runs belong to."""
+        return RunClaimRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def run_events(self) -> RunEventRepository:
+        """What was to be seen of runs."""
+        return RunEventRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
     def tool_runs(self) -> ToolRunRepository:
         """The tool calls of runs."""
         return ToolRunRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def approvals(self) -> ApprovalRepository:
+        """What people were asked about tool calls."""
+        return ApprovalRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def tool_policies(self) -> ToolPolicyRepository:
+        """The rules about tool calls."""
+        return ToolPolicyRepository(self._transaction, self.scope, self._key_ring, self.groups)
 
     @cached_property
     def documents(self) -> DocumentRepository:

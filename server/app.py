@@ -6,10 +6,15 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from server.account.routes import router as account_router
+from server.approvals.routes import router as approvals_router
 from server.audit.routes import router as audit_router
 from server.auth.routes import router as auth_router
 from server.bootstrap import Resources
+from server.chat.image_routes import router as images_router
+from server.chat.message_body import MessageReader
+from server.chat.open_sockets import OpenSockets
 from server.chat.routes import router as chat_router
+from server.chat.session_routes import router as sessions_router
 from server.chat.websocket import router as socket_router
 from server.documentation import install_documentation
 from server.documents.routes import router as documents_router
@@ -18,8 +23,28 @@ from server.error_responses import install_error_answers
 from server.groups.routes import router as groups_router
 from server.health.routes import router as health_router
 from server.openapi import describe_fully
+from server.runs.routes import router as runs_router
 from server.sso.routes import router as sso_router
+from server.tool_policies.routes import router as tool_policies_router
 from server.users.routes import router as users_router
+
+_ROUTERS = (
+    auth_router,
+    chat_router,
+    sessions_router,
+    images_router,
+    socket_router,
+    runs_router,
+    documents_router,
+    approvals_router,
+    groups_router,
+    tool_policies_router,
+    sso_router,
+    users_router,
+    account_router,
+    audit_router,
+    health_router,
+)
 
 DESCRIPTION = """An on-premise AI agent: it reasons with a local model, calls tools over MCP and
 searches the documents that its users may see.
@@ -31,7 +56,6 @@ carries `X-Correlation-ID`."""
 
 def create_app(resources: Resources) -> FastAPI:
     """Builds the application; whoever opened the resources closes them."""
-    settings = resources.settings
     app = FastAPIOffline(  # has the scripts and styles of the documentation's pages
         docs_url=None,
         redoc_url=None,
@@ -40,41 +64,41 @@ def create_app(resources: Resources) -> FastAPI:
         description=DESCRIPTION,
         redirect_slashes=False,  # a redirect would go wherever the Host header says
     )
-    app.state.services = {
-        type(service): service
-        for service in (
-            settings.api,
-            resources.doors.auth,
-            resources.doors.authenticator,
-            resources.doors.cookies,
-            resources.doors.sso,
-            resources.doors.attempt_cookie,
-            resources.revocation,
-            resources.chat,
-            resources.documents,
-            resources.sharing,
-            resources.groups,
-            resources.users,
-            resources.account,
-            resources.audit,
-            resources.health,
-        )
-    }
-    for router in (
-        auth_router,
-        chat_router,
-        socket_router,
-        documents_router,
-        groups_router,
-        sso_router,
-        users_router,
-        account_router,
-        audit_router,
-        health_router,
-    ):
+    app.state.services = {type(service): service for service in _services(resources)}
+    for router in _ROUTERS:
         app.include_router(router)
     install_error_answers(app)
     describe_fully(app)
     install_documentation(app)
     add_doors(app, resources)
     return app
+
+
+def _services(resources: Resources) -> tuple[object, ...]:
+    """What the routes ask for, each by its type."""
+    api = resources.settings.api
+    return (
+        api,
+        MessageReader(small_bytes=api.max_body_bytes),
+        OpenSockets(max_per_user=api.max_sockets_per_user),
+        resources.doors.auth,
+        resources.doors.authenticator,
+        resources.doors.cookies,
+        resources.doors.sso,
+        resources.doors.attempt_cookie,
+        resources.revocation,
+        resources.chat,
+        resources.answers,
+        resources.sessions,
+        resources.approvals,
+        resources.tool_policies,
+        resources.feed,
+        resources.runs,
+        resources.documents,
+        resources.sharing,
+        resources.groups,
+        resources.users,
+        resources.account,
+        resources.audit,
+        resources.health,
+    )

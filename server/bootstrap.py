@@ -4,15 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
+from uuid import uuid4
 
 import structlog
 
 from graph.agent import build_agent
 from graph.llm.chat_model import open_chat_models, open_model_address
+from graph.llm.embedded.errors import WeightsUnavailable
+from graph.llm.embedded.model_files import prepare_speech_model
+from graph.llm.embedded.settings import default_cache_dir
+from graph.llm.vision import VisionModels
 from graph.settings import AgentSettings
 from loaders.pipeline import open_pipeline
+from loaders.speech.errors import SpeechUnavailable
+from loaders.speech.transcriber import open_transcriber
 from persistence.access import AccessScope
 from persistence.audit_chain import AuditChain
 from persistence.audit_head import HeadMemory
@@ -21,17 +29,21 @@ from persistence.checkpoints import open_checkpointer
 from persistence.database import Database, open_database
 from persistence.encryption import KeyRing
 from persistence.notifications import open_notifications
-from persistence.rate_limits import RateLimiter
+from persistence.passage_rotation import serve_rotation
 from persistence.records import User
 from persistence.retrieval import Retriever
 from persistence.vectors.embeddings import OllamaEmbedder
 from persistence.vectors.index import open_index
 from server.account.eraser import AccountEraser, keep_resuming
 from server.account.service import AccountService
+from server.admission import Doors, build_doors
 from server.audit.sealer import keep_sealed
 from server.audit.service import AuditService
-from server.auth.service import AuthService
+from server.chat.answers import AnswerService
+from server.chat.media import MediaIntake
 from server.chat.service import ChatService
+from server.chat.sessions import SessionService
+from server.chat.titles import open_titles
 from server.documents.service import DocumentService
 from server.documents.sharing import DocumentSharing
 from server.erasure.documents import DocumentEraser
@@ -39,24 +51,22 @@ from server.erasure.sessions import SessionEraser
 from server.groups.service import GroupService
 from server.health.service import HealthService
 from server.installation import InstallationSecrets
+from server.runs.approvals import ApprovalService
+from server.runs.canceller import RunCanceller
+from server.runs.event_retention import keep_expiring
 from server.runs.executor import RunExecutor
-from server.runs.lease import Lease, keep_leases
+from server.runs.feed import RunFeed
+from server.runs.keeper import RunKeeper, keep_runs
+from server.runs.log_writer import open_log_writer
+from server.runs.memory import SessionMemory
+from server.runs.preparation import RunPreparation
 from server.runs.recorder import RunRecorder
-from server.security.cookies import LoginCookies
-from server.security.credentials import Authenticator
-from server.security.csrf import CsrfTokens
-from server.security.forward_auth import ForwardedIdentity, ForwardedUsers
-from server.security.local_login import LocalLogin
-from server.security.login_tokens import LoginTokens
-from server.security.logins import LoginService
-from server.security.networks import Networks
-from server.security.provisioning import Provisioner
+from server.runs.service import RunService
+from server.runs.takeover import RunTakeover
 from server.security.revocation import Revocation, open_revocation
-from server.security.sso.attempt_cookie import AttemptCookie
-from server.security.standing import StandingLogins, fingerprint
-from server.security.tokens import TokenSigner
+from server.security.tool_policies import ToolPolicies
 from server.settings import LlmSettings, Settings
-from server.sso.service import SsoService
+from server.tool_policies.service import ToolPolicyService
 from server.users.service import UserService
 from tools.catalog import open_catalog
 from tools.scope import ScopeSigner
@@ -65,22 +75,9 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 EMBEDDED_HISTORY_TOKENS = 1_200
+CALLER_MARGIN_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doors:
-    """What decides who comes in."""
-
-    authenticator: Authenticator
-    rate_limiter: RateLimiter
-    auth: AuthService
-    logins: LoginService
-    cookies: LoginCookies
-    sso: SsoService
-    attempt_cookie: AttemptCookie
-    csrf: CsrfTokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +88,14 @@ class Resources:
     doors: Doors
     revocation: Revocation
     executor: RunExecutor
+    keeper: RunKeeper
     chat: ChatService
+    answers: AnswerService
+    sessions: SessionService
+    approvals: ApprovalService
+    tool_policies: ToolPolicyService
+    feed: RunFeed
+    runs: RunService
     documents: DocumentService
     sharing: DocumentSharing
     groups: GroupService
@@ -111,36 +115,95 @@ async def open_resources(
         PersistenceError, GraphError, LoaderError, ToolError: A part cannot be opened.
     """
     data_dir = settings.data_dir.absolute()
-    key_ring = KeyRing(secrets.key_list)
+    configured_keys = KeyRing(secrets.key_list)
     _announce_embedded(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         llm, database = await _enter_both(
             stack,
             open_model_address(settings.llm),
-            open_database(settings.database, key_ring=key_ring, data_dir=data_dir),
+            open_database(settings.database, key_ring=configured_keys, data_dir=data_dir),
         )
+        key_ring = database.key_ring
         chain = AuditChain(database, key_ring, HeadMemory(data_dir, key_ring))
         await enter(keep_sealed(chain, database.audited))
         notifications = await enter(open_notifications(database.dsn))
         revocation = await enter(open_revocation(database, notifications))
+        policies = ToolPolicies(database, unmarked=settings.mcp.unmarked_tools)
+        policies.follow(notifications)
         checkpointer = await enter(open_checkpointer(database.dsn, key_ring))
         retriever = await _open_retriever(llm, database, key_ring, data_dir, stack)
+        if settings.llm.qdrant_url is None:
+            await enter(serve_rotation(database, notifications, retriever))
         pipeline = await enter(open_pipeline(settings.ingest))
-        signer = ScopeSigner(secrets.jwt_secret)
+        # What tools are told of the caller holds as long as a run may take.
+        signer = ScopeSigner(
+            secrets.jwt_secret, ttl_seconds=settings.runs.timeout_seconds + CALLER_MARGIN_SECONDS
+        )
         catalog = await enter(open_catalog(settings.mcp, signer=signer, retriever=retriever))
         models = await enter(open_chat_models(llm))
+        transcriber = await enter(
+            open_transcriber(settings.speech, partial(_find_speech_model, settings.llm))
+        )
+        media = MediaIntake(
+            transcriber=transcriber,
+            vision=VisionModels(models, declared=llm.vision_models),
+            limits=settings.images,
+        )
         agent = build_agent(
             models.default, (), checkpointer=checkpointer, settings=_agent_settings(settings)
         )
-        executor = RunExecutor(agent, RunRecorder(database, checkpointer))
-        lease = Lease(database)
-        await enter(keep_leases(lease, executor.live_ids))
+        memory = SessionMemory(database, agent)
+        owner = uuid4().hex
+        writer = await enter(open_log_writer(database.event_log, notifications, owner=owner))
+        feed = RunFeed(database, writer, notifications)
+        executor = RunExecutor(
+            agent,
+            RunRecorder(
+                database,
+                writer,
+                checkpointer=checkpointer,
+                approval_seconds=settings.runs.approval_seconds,
+            ),
+            writer,
+            rewind=memory.rewind,
+            timeout_seconds=settings.runs.timeout_seconds,
+            grace_seconds=settings.api.shutdown_seconds,
+        )
+        if settings.agent.titles:
+            titles = await enter(open_titles(database, prompt=settings.agent.title_prompt))
+            executor.on_settled(titles.take)
+        executor.on_stopping(feed.stop)
         stack.push_async_callback(executor.stop)
+        preparation = RunPreparation(
+            database=database,
+            models=models,
+            default_model=llm.chat_model,
+            catalog=catalog,
+            signer=signer,
+            policies=policies,
+            owner=owner,
+        )
+        keeper = RunKeeper(
+            database=database,
+            executor=executor,
+            takeover=RunTakeover(
+                database=database,
+                executor=executor,
+                preparation=preparation,
+                revocation=revocation,
+                max_crashes=settings.runs.max_crashes,
+            ),
+            owner=owner,
+            lease_seconds=settings.runs.lease_seconds,
+        )
+        canceller = RunCanceller(
+            database=database, executor=executor, keeper=keeper, notifications=notifications
+        )
         blobs = BlobStore(data_dir / "blobs", key_ring)
         document_eraser = DocumentEraser(database=database, blobs=blobs, retriever=retriever)
         session_eraser = SessionEraser(
-            database=database, executor=executor, checkpointer=checkpointer
+            database=database, canceller=canceller, checkpointer=checkpointer
         )
         account_eraser = AccountEraser(
             database=database, sessions=session_eraser, documents=document_eraser
@@ -159,22 +222,33 @@ async def open_resources(
         )
         await documents.discard_abandoned()
         await enter(keep_resuming(account_eraser))
+        await enter(keep_expiring(database, hours=settings.runs.event_retention_hours))
+        # When everything is there that runs need.
+        await enter(keep_runs(keeper, notifications, alone=database.embedded))
         yield Resources(
             settings=settings,
-            doors=_build_doors(database, key_ring, settings, secrets, await _ensure_root(database)),
+            doors=build_doors(database, key_ring, settings, secrets, await _ensure_root(database)),
             revocation=revocation,
             executor=executor,
+            keeper=keeper,
             chat=ChatService(
                 database=database,
                 executor=executor,
-                lease=lease,
-                models=models,
-                default_model=llm.chat_model,
-                catalog=catalog,
-                signer=signer,
-                eraser=session_eraser,
+                preparation=preparation,
+                canceller=canceller,
                 revocation=revocation,
+                media=media,
+                settings=settings.runs,
+                owner=owner,
             ),
+            answers=AnswerService(database=database, executor=executor, feed=feed),
+            sessions=SessionService(database=database, eraser=session_eraser, memory=memory),
+            feed=feed,
+            runs=RunService(
+                database=database, canceller=canceller, feed=feed, revocation=revocation
+            ),
+            approvals=ApprovalService(database, catalog),
+            tool_policies=ToolPolicyService(database, policies),
             documents=documents,
             sharing=sharing,
             groups=GroupService(database, retriever),
@@ -198,56 +272,27 @@ async def open_resources(
         )
 
 
-def _build_doors(
-    database: Database,
-    key_ring: KeyRing,
-    settings: Settings,
-    secrets: InstallationSecrets,
-    root: User,
-) -> Doors:
-    security = settings.security
-    signer = TokenSigner(secrets.jwt_secret)
-    csrf = CsrfTokens(secrets.jwt_secret)
-    standing = StandingLogins(
-        database.credentials, root_key_hash=fingerprint(secrets.root_api_key, key_ring)
-    )
-    authenticator = Authenticator(
-        database, root_key=secrets.root_api_key, root=root, tokens=signer, standing=standing
-    )
-    logins = LoginService(
-        database,
-        LoginTokens(signer, csrf, access_seconds=security.access_token_seconds),
-        standing,
-        login_seconds=security.login_seconds,
-    )
-    provisioner = Provisioner(database)
-    forwarded = ForwardedIdentity(
-        security.authentik, trusted_proxies=Networks(security.trusted_proxies)
-    )
-    return Doors(
-        authenticator=authenticator,
-        rate_limiter=database.rate_limits,
-        auth=AuthService(
-            authenticator,
-            logins,
-            csrf,
-            forwarded=ForwardedUsers(forwarded, provisioner=provisioner, logins=logins),
-            local=LocalLogin(database) if settings.app_env == "development" else None,
-        ),
-        logins=logins,
-        sso=SsoService(security.oidc, key_ring=key_ring, provisioner=provisioner, logins=logins),
-        attempt_cookie=AttemptCookie(secure=settings.production),
-        cookies=LoginCookies(secure=settings.production, max_age_seconds=security.login_seconds),
-        csrf=csrf,
-    )
-
-
 def _agent_settings(settings: Settings) -> AgentSettings:
     """The embedded model reads some 90 tokens a second: a long history would cost half a minute."""
     if settings.llm.ollama_base_url is not None:
         return settings.agent
     tokens = min(settings.agent.history_tokens, EMBEDDED_HISTORY_TOKENS)
     return settings.agent.model_copy(update={"history_tokens": tokens})
+
+
+async def _find_speech_model(llm: LlmSettings) -> Path:
+    """The folder of the speech model: the installation's own, or the small one of the cache.
+
+    Raises:
+        SpeechUnavailable: There is none.
+    """
+    if llm.whisper_model_dir is not None:
+        return llm.whisper_model_dir
+    cache_dir = llm.embedded_cache_dir or default_cache_dir()
+    try:
+        return await prepare_speech_model(models_dir=cache_dir / "models")
+    except WeightsUnavailable as exc:
+        raise SpeechUnavailable(str(exc)) from exc
 
 
 async def _enter_both(

@@ -16,6 +16,7 @@ from server.middleware.security_headers import SecurityHeadersMiddleware
 from server.security.networks import Networks
 
 UPLOAD_PATH = "/v1/ingest/upload"
+MESSAGE_PATHS = ("/v1/chat", "/v1/chat/stream")
 FORM_OVERHEAD_BYTES = 1024 * 1024
 CORS_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 CORS_REQUEST_HEADERS = (
@@ -45,6 +46,7 @@ def add_doors(app: FastAPI, resources: Resources) -> None:
     """
     api, security = resources.settings.api, resources.settings.security
     limits = {UPLOAD_PATH: api.max_upload_bytes + FORM_OVERHEAD_BYTES}
+    limits |= dict.fromkeys(MESSAGE_PATHS, api.max_message_bytes)
     app.add_middleware(
         BodyLimitMiddleware, limit_for=lambda path: limits.get(path, api.max_body_bytes)
     )

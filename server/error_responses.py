@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 
-from graph.errors import AgentError, ModelNotAllowed, ModelUnavailable
+from graph.errors import AgentError, ModelNotAllowed, ModelUnavailable, StepTimeout
 from loaders.errors import LoaderError
 from persistence.errors import (
     DatabaseUnavailable,
@@ -19,8 +19,10 @@ from persistence.errors import (
     MembershipExists,
     NotFound,
     PersistenceError,
+    QueueFull,
     RunInProgress,
     TooManyKeys,
+    TooManyPolicies,
     UserLockedOut,
     UsernameTaken,
 )
@@ -35,10 +37,13 @@ from server.errors import (
     MemberExists,
     ModelFailed,
     NotAuthenticated,
+    QueueIsFull,
     ResourceNotFound,
     RunConflict,
     ServerError,
+    StepTimedOut,
     TooLarge,
+    ToolPolicyLimit,
     Unavailable,
     UnknownModel,
     UpstreamFailed,
@@ -51,17 +56,20 @@ log = structlog.get_logger(__name__)
 _TRANSLATIONS: Sequence[tuple[type[Exception], Callable[[], ServerError]]] = (
     (NotFound, ResourceNotFound),
     (RunInProgress, RunConflict),
+    (QueueFull, QueueIsFull),
     (UsernameTaken, UsernameExists),
     (GroupNameTaken, GroupNameExists),
     (MembershipExists, MemberExists),
     (LastGroupAdmin, GroupNeedsAdmin),
     (TooManyKeys, ApiKeyLimit),
+    (TooManyPolicies, ToolPolicyLimit),
     (UserLockedOut, NotAuthenticated),
     (InvalidValue, BadRequest),
     (DatabaseUnavailable, lambda: Unavailable("The database is not reachable just now.")),
     (IndexUnavailable, lambda: Unavailable("The document index is not reachable just now.")),
     (EmbeddingError, lambda: UpstreamFailed("The embedding model did not answer properly.")),
     (ModelUnavailable, lambda: ModelFailed("The language model is not reachable just now.")),
+    (StepTimeout, StepTimedOut),
     (ModelNotAllowed, UnknownModel),
     (AgentError, ModelFailed),
     (LoaderError, UpstreamFailed),

@@ -11,6 +11,7 @@ KeyScope = Literal[
     "documents:write",
     "groups:read",
     "groups:write",
+    "tools",
     "account",
     "audit",
     "admin",
@@ -51,8 +52,13 @@ POLICIES: Mapping[str, Policy] = {
     "GET /v1/chat/sessions/{session_id}": _user("chat"),
     "PATCH /v1/chat/sessions/{session_id}": _user("chat"),
     "DELETE /v1/chat/sessions/{session_id}": _user("chat"),
+    "POST /v1/chat/sessions/{session_id}/fork": _user("chat"),
+    "GET /v1/chat/sessions/{session_id}/messages/{message_id}/images/{number}": _user("chat"),
     "GET /v1/runs/{run_id}": _user("chat"),
+    "GET /v1/runs/{run_id}/events": _user("chat"),
     "POST /v1/runs/{run_id}/cancel": _user("chat"),
+    "POST /v1/runs/{run_id}/resume": _user("chat"),
+    "GET /v1/approvals": _user("chat"),
     # documents
     "POST /v1/ingest/upload": _user("documents:write"),
     "GET /v1/documents": _user("documents:read"),
@@ -92,6 +98,11 @@ POLICIES: Mapping[str, Policy] = {
     "POST /v1/groups/{group_id}/members": _user("groups:write"),
     "PATCH /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
     "DELETE /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
+    # rules about tool calls; who makes which is decided by their service
+    "GET /v1/tool-policies": _user("tools"),
+    "POST /v1/tool-policies": _user("tools"),
+    "PATCH /v1/tool-policies/{policy_id}": _user("tools"),
+    "DELETE /v1/tool-policies/{policy_id}": _user("tools"),
     # audit; root, and group admins for their groups
     "GET /v1/audit": _user("audit"),
     "GET /v1/audit/export": _user("audit"),

@@ -9,8 +9,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from graph.settings import AgentSettings, ChatModelSettings
 from loaders.settings import IngestSettings
+from loaders.speech.settings import SpeechSettings
 from persistence.settings import DatabaseSettings, EncryptionSettings, VectorSettings
 from server.errors import ConfigurationError
+from server.run_settings import RunSettings
 from server.security.door_settings import DoorSettings
 from server.security.sso.settings import AuthentikSettings, OidcSettings
 from server.security.web_origins import OriginList
@@ -30,16 +32,31 @@ class ApiSettings(BaseModel):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8001
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
-    """Largest request body, uploads aside."""
+    """Largest request body, messages and uploads aside."""
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    """Largest message: with images or a recording in base64 it may be large."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     """Largest upload, all its files together; it is held in memory while it is read."""
     max_upload_files: Annotated[int, Field(ge=1)] = 20
+    max_sockets_per_user: Annotated[int, Field(ge=1)] = 50
+    """WebSockets that a user may have open at this server."""
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 15.0
     """Silence on an event stream after which a comment line keeps proxies awake."""
     shutdown_seconds: Annotated[int, Field(ge=1)] = 5
     """How long open requests may take to end when the server stops."""
     cors_origins: OriginList = ()
     """Pages of other origins that may act for a user whose browser has a cookie of ours."""
+
+
+class ImageSettings(BaseModel):
+    """Which images a message may hold (`IMAGES__*`)."""
+
+    max_count: Annotated[int, Field(ge=0)] = 4
+    """In one message; 0 takes none."""
+    max_bytes: Annotated[int, Field(ge=1024)] = 5 * 1024 * 1024
+    """Of one image."""
+    max_pixels: Annotated[int, Field(ge=1)] = 25_000_000
+    """Of one image, as its header says: what a model has to unpack."""
 
 
 class SecuritySettings(DoorSettings, EncryptionSettings):
@@ -90,6 +107,9 @@ class Settings(BaseSettings):
     agent: AgentSettings = AgentSettings()
     mcp: McpSettings = McpSettings()
     ingest: IngestSettings = IngestSettings()
+    speech: SpeechSettings = SpeechSettings()
+    images: ImageSettings = ImageSettings()
+    runs: RunSettings = RunSettings()
 
     @property
     def production(self) -> bool:

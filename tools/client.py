@@ -36,6 +36,8 @@ class McpTool(BaseTool):
     """`server.tool`, for people and policies."""
     read_only: bool = False
     """Whether the server says that the tool changes nothing; believe it of our own servers."""
+    repeatable: bool = False
+    """Whether the server says that calling twice does no more than calling once."""
     result_max_chars: int = Field(exclude=True)
 
     _connection: ServerConnection = PrivateAttr()
@@ -58,6 +60,7 @@ class McpTool(BaseTool):
             description=_describe(definition),
             args_schema=simplify_schema(definition.inputSchema),
             read_only=bool(hints and hints.readOnlyHint),
+            repeatable=bool(hints and (hints.readOnlyHint or hints.idempotentHint)),
             result_max_chars=result_max_chars,
             response_format="content_and_artifact",
             handle_tool_error=True,

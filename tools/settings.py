@@ -1,6 +1,7 @@
 """Settings of the tools folder."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,5 +17,7 @@ class McpSettings(BaseModel):
     """How long a server may take to start and to say which tools it has."""
     start_wait_seconds: float = Field(default=3, ge=0, le=60)
     """How long the product's start waits for servers from the file; slower ones join when ready."""
+    unmarked_tools: Literal["allow", "ask", "deny"] = "allow"
+    """What becomes of a call that no rule is about, of a tool that does not say that it only reads."""
     result_max_chars: int = Field(default=20_000, ge=200)
     """A longer result is cut, with a note that says so."""

@@ -59,6 +59,19 @@ class OllamaChat(ChatOllama):
             for line in lines:
                 yield _as_chunk(line)
 
+    def _convert_messages_to_ollama_messages(
+        self, messages: list[BaseMessage]
+    ) -> Sequence[Any]:
+        """What the parent makes of them; images become base64 beside the text.
+
+        It begins the text of a message in blocks with a line of its own.
+        """
+        sent: Sequence[Any] = super()._convert_messages_to_ollama_messages(messages)
+        for message, original in zip(sent, messages, strict=True):
+            if isinstance(original.content, list):
+                message["content"] = message["content"].removeprefix("\n")
+        return sent
+
     def _stream_lines(
         self, messages: Sequence[BaseMessage], *, stop: list[str] | None = None, **kwargs: Any
     ) -> AsyncIterator[list[dict[str, Any]]]:
@@ -81,6 +94,7 @@ class _Answer:
         delta = Delta(
             text="".join([message.get("content") or "" for message in said]),
             reasoning="".join([message.get("thinking") or "" for message in said]),
+            pieces=len(said),
         )
         for message in said:
             self._calls += message.get("tool_calls") or ()

@@ -21,6 +21,7 @@ COALESCE_SECONDS = 0.01
 BUSY_STREAMS = 8
 """From this many streams on, fewer and larger pieces matter more than a few milliseconds."""
 CHAT_PATH = "api/chat"
+SHOW_PATH = "api/show"
 VERSION_PATH = "api/version"
 QUOTED_ERROR_CHARS = 300
 
@@ -77,6 +78,24 @@ class OllamaWire:
             ):
                 if response.status != http.HTTPStatus.OK:
                     raise _refusal(response.status, await response.read())
+
+    async def read_capabilities(self, model: str) -> frozenset[str] | None:
+        """What the model can do, in Ollama's words; None when the server does not tell.
+
+        Raises:
+            ModelUnavailable: The server cannot be reached or keeps silent.
+            ModelError: The server does not know the model.
+        """
+        with _mapped_errors():
+            async with (
+                asyncio.timeout(self._timeouts.connect_seconds),
+                self._session.post(SHOW_PATH, data=orjson.dumps({"model": model})) as response,
+            ):
+                body = await response.read()
+                if response.status != http.HTTPStatus.OK:
+                    raise _refusal(response.status, body)
+        capabilities = _parse(body).get("capabilities")
+        return frozenset(map(str, capabilities)) if isinstance(capabilities, list) else None
 
     async def _post(self, body: bytes) -> aiohttp.ClientResponse:
         async with asyncio.timeout(self._timeouts.first_seconds):

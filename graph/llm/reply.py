@@ -17,6 +17,8 @@ class Delta:
 
     text: str = ""
     reasoning: str = ""
+    pieces: int = 1
+    """In how many pieces it came; most servers send a token at a time."""
 
 
 Reply = AsyncIterator[Delta | AIMessage]

@@ -1,4 +1,4 @@
-"""Runs that outlive their process: input, attempts, events, approvals, model calls; wrapped keys."""
+"""Runs that outlive their process: input, attempts, events, tool runs that were begun, model calls."""
 
 from datetime import datetime
 
@@ -14,40 +14,28 @@ APP = "youworker_app"
 
 _OWN = "user_id = (SELECT youworker_user_id())"
 _SYSTEM = "(SELECT youworker_is_system())"
-_ADMINISTERS = "(SELECT youworker_administers())"
-_MY_GROUPS = "IN (SELECT youworker_group_ids())"
-_GROUPS_I_ADMINISTER = "IN (SELECT youworker_administered_group_ids())"
 _OF_RUN = "EXISTS (SELECT FROM runs r WHERE r.id = run_id)"  # itself under its policy
-_I_MAY_ANSWER = f"(approver <> 'user' AND group_id {_GROUPS_I_ADMINISTER})"
-
 # Table, command, which rows.
 _POLICIES: tuple[tuple[str, str, str], ...] = (
     ("run_events", "ALL", f"{_SYSTEM} OR {_OF_RUN}"),
     ("model_calls", "ALL", f"{_OWN} OR {_SYSTEM}"),
-    ("tool_policies", "SELECT", f"group_id IS NULL OR group_id {_MY_GROUPS} OR {_ADMINISTERS}"),
-    ("tool_policies", "INSERT", f"group_id {_GROUPS_I_ADMINISTER} OR {_ADMINISTERS}"),
-    ("tool_policies", "UPDATE", f"group_id {_GROUPS_I_ADMINISTER} OR {_ADMINISTERS}"),
-    ("tool_policies", "DELETE", f"group_id {_GROUPS_I_ADMINISTER} OR {_ADMINISTERS}"),
-    ("approvals", "SELECT", f"{_OWN} OR {_I_MAY_ANSWER} OR {_SYSTEM}"),
-    ("approvals", "INSERT", f"{_OWN} OR {_SYSTEM}"),
-    ("approvals", "UPDATE", f"{_OWN} OR {_I_MAY_ANSWER} OR {_SYSTEM}"),
-    ("wrapped_keys", "ALL", _SYSTEM),
 )
 _GRANTS = (
-    f"GRANT SELECT, INSERT, UPDATE, DELETE ON run_events, model_calls, tool_policies TO {APP}",
-    f"GRANT SELECT, INSERT, UPDATE ON approvals, wrapped_keys TO {APP}",
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON run_events, model_calls TO {APP}",
 )
 
 # Takes the events of any number of runs in one statement. A run that another process has taken
 # meanwhile gets nothing more from this one: the lock keeps it from being taken until the commit.
-# What is there already was sent before and its answer was lost on the way.
+# Runs are locked in the order of their ids, as by everybody who locks several. What is there
+# already was sent before and its answer was lost on the way.
 _APPEND_EVENTS = """
 CREATE FUNCTION youworker_append_events(
     owner text, runs uuid[], attempts integer[], first_ids integer[], counts integer[],
-    bodies bytea[]
+    bodies bytea[], watched uuid[]
 ) RETURNS SETOF uuid
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$
+    SELECT pg_notify('youworker_run_changed', run::text) FROM unnest(watched) AS w (run);
     WITH given AS (
         SELECT * FROM unnest(runs, attempts, first_ids, counts, bodies)
             AS g (run_id, attempt, first_id, count, body)
@@ -55,7 +43,7 @@ $$
         SELECT r.id FROM public.runs r
         WHERE r.id = ANY (runs) AND r.lease_owner = owner AND r.status = 'running'
             AND EXISTS (SELECT FROM given g WHERE g.run_id = r.id AND g.attempt = r.attempt)
-        FOR SHARE
+        ORDER BY r.id FOR SHARE
     ), added AS (
         INSERT INTO public.run_events (run_id, first_id, count, body)
         SELECT g.run_id, g.first_id, g.count, g.body FROM given g JOIN held h ON h.id = g.run_id
@@ -65,9 +53,26 @@ $$
 $$
 """
 _APPEND_SIGNATURE = (
-    "youworker_append_events(text, uuid[], integer[], integer[], integer[], bytea[])"
+    "youworker_append_events(text, uuid[], integer[], integer[], integer[], bytea[], uuid[])"
 )
-
+# Whoever follows a run elsewhere hears of every change that decides what to wait for.
+_TELL_OF_RUN = """
+CREATE FUNCTION youworker_tell_of_run() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS
+$$ BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF OLD.finished_at IS NOT NULL THEN RETURN NULL; END IF;
+    ELSIF NEW.status = OLD.status AND NEW.attempt = OLD.attempt THEN
+        RETURN NULL;
+    END IF;
+    PERFORM pg_notify('youworker_run_changed', OLD.id::text);
+    RETURN NULL;
+END $$
+"""
+_TELL_TRIGGER = """
+CREATE TRIGGER runs_tell AFTER UPDATE OF status, attempt OR DELETE ON runs
+FOR EACH ROW EXECUTE FUNCTION youworker_tell_of_run()
+"""
 
 def upgrade() -> None:
     _extend_sessions_and_messages()
@@ -75,20 +80,14 @@ def upgrade() -> None:
     _extend_tool_runs()
     _create_run_events()
     _create_model_calls()
-    _create_policies_and_approvals()
-    op.create_table(
-        "wrapped_keys",
-        sa.Column("purpose", sa.Text(), nullable=False),
-        sa.Column("token", sa.LargeBinary(), nullable=False),
-        _timestamp("created_at", default_now=True),
-        sa.PrimaryKeyConstraint("purpose", name=op.f("pk_wrapped_keys")),
-    )
     _secure()
 
 
 def downgrade() -> None:
     op.execute(f"DROP FUNCTION {_APPEND_SIGNATURE}")
-    for table in ("wrapped_keys", "approvals", "tool_policies", "model_calls", "run_events"):
+    op.execute("DROP TRIGGER runs_tell ON runs")
+    op.execute("DROP FUNCTION youworker_tell_of_run()")
+    for table in ("model_calls", "run_events"):
         op.drop_table(table)
     op.drop_constraint(op.f("ck_tool_runs_status"), "tool_runs", type_="check")
     op.drop_index("uq_tool_runs_run_id_call_id", "tool_runs")
@@ -155,6 +154,12 @@ def _extend_runs() -> None:
         )
     for name in ("cancel_at", "events_expired_at"):
         op.add_column("runs", _timestamp(name, nullable=True))
+    # Of these nobody knows what they were asked. An older server that is still at work on one
+    # writes its outcome nevertheless.
+    op.execute(
+        "UPDATE runs SET status = 'error', error_code = 'RUN_LOST', finished_at = now() "
+        "WHERE status = 'running'"
+    )
     # Nothing is kept of the events of runs before this.
     op.execute("UPDATE runs SET events_expired_at = now() WHERE finished_at IS NOT NULL")
     op.drop_constraint(op.f("ck_runs_status"), "runs", type_="check")
@@ -248,91 +253,9 @@ def _create_model_calls() -> None:
     op.create_index(op.f("ix_model_calls_run_id"), "model_calls", ["run_id"])
 
 
-def _create_policies_and_approvals() -> None:
-    op.create_table(
-        "tool_policies",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("group_id", sa.BigInteger(), nullable=True),
-        sa.Column("verdict", sa.Text(), nullable=False),
-        sa.Column("approver", sa.Text(), server_default=sa.text("'user'"), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        _timestamp("created_at", default_now=True),
-        _timestamp("updated_at", default_now=True),
-        sa.CheckConstraint(
-            "verdict IN ('allow', 'ask', 'deny')", name=op.f("ck_tool_policies_verdict")
-        ),
-        sa.CheckConstraint(
-            "approver IN ('user', 'group_admin', 'either')",
-            name=op.f("ck_tool_policies_approver"),
-        ),
-        sa.CheckConstraint(
-            "approver = 'user' OR group_id IS NOT NULL",
-            name=op.f("ck_tool_policies_approver_has_group"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["group_id"],
-            ["groups.id"],
-            name=op.f("fk_tool_policies_group_id_groups"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_tool_policies")),
-    )
-    op.create_index(op.f("ix_tool_policies_group_id"), "tool_policies", ["group_id"])
-    op.create_table(
-        "approvals",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("run_id", sa.Uuid(), nullable=False),
-        sa.Column("user_id", sa.BigInteger(), nullable=False),
-        sa.Column("group_id", sa.BigInteger(), nullable=True),
-        sa.Column("approver", sa.Text(), nullable=False),
-        sa.Column("call_id", sa.Text(), nullable=False),
-        sa.Column("tool", sa.Text(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("status", sa.Text(), server_default=sa.text("'pending'"), nullable=False),
-        sa.Column("decision", sa.LargeBinary(), nullable=True),
-        sa.Column("decided_by", sa.BigInteger(), nullable=True),
-        _timestamp("created_at", default_now=True),
-        _timestamp("expires_at"),
-        _timestamp("decided_at", nullable=True),
-        sa.CheckConstraint(
-            "status IN ('pending', 'allowed', 'edited', 'refused', 'expired')",
-            name=op.f("ck_approvals_status"),
-        ),
-        sa.CheckConstraint(
-            "approver IN ('user', 'group_admin', 'either')", name=op.f("ck_approvals_approver")
-        ),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["runs.id"], name=op.f("fk_approvals_run_id_runs"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_approvals_user_id_users"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["group_id"],
-            ["groups.id"],
-            name=op.f("fk_approvals_group_id_groups"),
-            ondelete="SET NULL",
-        ),
-        sa.ForeignKeyConstraint(
-            ["decided_by"],
-            ["users.id"],
-            name=op.f("fk_approvals_decided_by_users"),
-            ondelete="SET NULL",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
-    )
-    op.create_index(op.f("ix_approvals_run_id"), "approvals", ["run_id"])
-    op.create_index(op.f("ix_approvals_user_id"), "approvals", ["user_id"])
-    for column in ("group_id", "expires_at"):
-        op.create_index(
-            op.f(f"ix_approvals_{column}"),
-            "approvals",
-            [column],
-            postgresql_where=sa.text("status = 'pending'"),
-        )
-
-
 def _secure() -> None:
+    op.execute(_TELL_OF_RUN)
+    op.execute(_TELL_TRIGGER)
     op.execute(_APPEND_EVENTS)
     op.execute(f"REVOKE ALL ON FUNCTION {_APPEND_SIGNATURE} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION {_APPEND_SIGNATURE} TO {APP}")

@@ -52,7 +52,8 @@ approvals = Table(
     timestamp("expires_at"),
     timestamp("decided_at", nullable=True),
     CheckConstraint(
-        "status IN ('pending', 'allowed', 'edited', 'refused', 'expired')", name="status"
+        "status IN ('pending', 'allowed', 'edited', 'refused', 'expired', 'withdrawn')",
+        name="status",
     ),
     CheckConstraint("approver IN ('user', 'group_admin', 'either')", name="approver"),
     Index(None, "run_id"),

@@ -4,16 +4,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, literal_column, select, update
-from sqlalchemy.types import BigInteger, Integer, LargeBinary, Text, TypeEngine, Uuid
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.types import Boolean, Integer, LargeBinary, Text, TypeEngine, Uuid
 
 from persistence.access import Guard, ScopedStatement
+from persistence.conversation_records import Message
 from persistence.errors import NotFound
-from persistence.identifiers import plain_uuid
 from persistence.models import chat_sessions, messages
-from persistence.records import Message, Page, Role
+from persistence.records import Page, Role
 from persistence.repositories.base import Repository
+from persistence.repositories.message_rows import STANDS, body_context, of_session, read_message
 from persistence.transaction import Row
+
+_AFTER_ALL = 2**63 - 1
 
 
 def _build_insert(guard: Guard) -> Any:
@@ -43,37 +56,47 @@ def _build_insert(guard: Guard) -> Any:
 
 
 _INSERT = ScopedStatement(_build_insert)
-_IN_SESSION = messages.c.chat_session_id == bindparam("session", type_=BigInteger)
-_LIST = ScopedStatement(
-    lambda guard: (
-        select(messages)
-        .join(chat_sessions, chat_sessions.c.id == messages.c.chat_session_id)
-        .where(_IN_SESSION, guard.owned(chat_sessions.c.user_id))
-        .order_by(messages.c.id)
+_SHOWN = or_(STANDS, bindparam("superseded_too", type_=Boolean))
+
+
+def _build_list(guard: Guard, order: ColumnElement[Any]) -> Select[Any]:
+    return (
+        of_session(guard, messages)
+        .where(_SHOWN, messages.c.id < bindparam("before"))
+        .order_by(order)
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
     )
-)
+
+
+_LIST = ScopedStatement(lambda guard: _build_list(guard, messages.c.id.asc()))
+_LIST_BACKWARDS = ScopedStatement(lambda guard: _build_list(guard, messages.c.id.desc()))
 _COUNT = ScopedStatement(
+    lambda guard: of_session(guard, func.count(literal_column("*"))).where(_SHOWN)
+)
+_AFTER = ScopedStatement(
     lambda guard: (
-        select(func.count(literal_column("*")))
-        .select_from(messages)
-        .join(chat_sessions, chat_sessions.c.id == messages.c.chat_session_id)
-        .where(_IN_SESSION, guard.owned(chat_sessions.c.user_id))
+        of_session(guard, messages)
+        .where(messages.c.id > bindparam("after"))
+        .order_by(messages.c.id)
+        .limit(bindparam("limit"))
     )
 )
 
-_AFTER = ScopedStatement(
-    lambda guard: (
-        select(messages)
-        .join(chat_sessions, chat_sessions.c.id == messages.c.chat_session_id)
-        .where(
-            _IN_SESSION,
-            messages.c.id > bindparam("after"),
-            guard.owned(chat_sessions.c.user_id),
-        )
-        .order_by(messages.c.id)
-        .limit(bindparam("limit"))
+
+_GET = ScopedStatement(
+    lambda guard: of_session(guard, messages).where(messages.c.id == bindparam("message"))
+)
+_QUESTION_OF_RUN = ScopedStatement(
+    lambda guard: of_session(guard, messages).where(
+        messages.c.run_id == bindparam("run"), messages.c.role == literal_column("'user'")
+    )
+)
+
+
+_ANSWER_OF_RUN = ScopedStatement(
+    lambda guard: of_session(guard, messages).where(
+        messages.c.run_id == bindparam("run"), messages.c.role == literal_column("'assistant'")
     )
 )
 
@@ -91,6 +114,8 @@ class MessageRepository(Repository):
         reasoning: str | None = None,
         sources: Sequence[Mapping[str, Any]] = (),
         tool_events: Sequence[dict[str, Any]] = (),
+        images: Sequence[Mapping[str, Any]] = (),
+        audio: Mapping[str, Any] | None = None,
         model: str | None = None,
         tokens_in: int = 0,
         tokens_out: int = 0,
@@ -107,6 +132,10 @@ class MessageRepository(Repository):
             "sources": [dict(source) for source in sources],
             "tool_events": list(tool_events),
         }
+        if images:
+            body["images"] = [dict(image) for image in images]
+        if audio is not None:
+            body["audio"] = dict(audio)
         columns: dict[str, Any] = {
             "run_id": run_id,
             "role": role,
@@ -115,43 +144,90 @@ class MessageRepository(Repository):
             "tokens_out": tokens_out,
             "status": status,
         }
-        sealed = self._key_ring.encrypt_json(body, context=_context(session_row_id, role))
+        sealed = self._key_ring.encrypt_json(body, context=body_context(session_row_id, role))
         parameters = {"session": session_row_id, "body": sealed, **columns}
         row = await self._first(_INSERT.under(self._scope), parameters)
         if row is None:
             raise NotFound("no such session")
         return Message(id=row["id"], created_at=row["created_at"], **columns, **body)
 
-    async def list(self, session_row_id: int, *, limit: int = 50, offset: int = 0) -> Page[Message]:
-        """Return a session's messages, oldest first; none when the session is not in scope."""
-        return await self._page(
-            _LIST.under(self._scope),
-            _COUNT.under(self._scope),
-            {"session": session_row_id},
+    async def list(
+        self,
+        session_row_id: int,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        newest_first: bool = False,
+        before: int | None = None,
+        superseded_too: bool = False,
+    ) -> Page[Message]:
+        """Return a session's messages; none when the session is not in scope.
+
+        Args:
+            session_row_id: The session.
+            limit: How many at most.
+            offset: How many to leave out at the beginning.
+            newest_first: The order; the oldest come first otherwise.
+            before: Return those that were written before the message of this id alone.
+            superseded_too: Return and count those that an edit has taken out of the conversation.
+        """
+        statement = (_LIST_BACKWARDS if newest_first else _LIST).under(self._scope)
+        count = _COUNT.under(self._scope)
+        values = {
+            "session": session_row_id,
+            "superseded_too": superseded_too,
+            "before": _AFTER_ALL if before is None else before,
+        }
+        if before is None:
+            return await self._page(
+                statement, count, values, limit=limit, offset=offset, read=self._read
+            )
+        rows = await self._all(statement, {**values, "limit": limit, "offset": offset})
+        counted = await self._first(count, values)
+        return Page(
+            items=[self._read(row) for row in rows],
+            total=counted[0] if counted is not None else 0,
             limit=limit,
             offset=offset,
-            read=self._read,
         )
 
     async def after(self, session_row_id: int, message_id: int, *, limit: int) -> Sequence[Message]:
-        """Return a session's messages after that one, oldest first; 0 comes before all."""
+        """Return a session's messages after that one, oldest first; 0 comes before all.
+
+        Those that an edit has taken out of the conversation are among them.
+        """
         parameters = {"session": session_row_id, "after": message_id, "limit": limit}
         return [self._read(row) for row in await self._all(_AFTER.under(self._scope), parameters)]
 
+    async def get(self, session_row_id: int, message_id: int) -> Message:
+        """Return a message, also one that an edit has taken out of the conversation.
+
+        Raises:
+            NotFound: The session has none of that id, or is not in scope.
+        """
+        return await self._one(_GET, {"session": session_row_id, "message": message_id})
+
+    async def question_of(self, session_row_id: int, run_id: UUID) -> Message:
+        """Return the message that a run answers.
+
+        Raises:
+            NotFound: There is none, or the session is not in scope.
+        """
+        return await self._one(_QUESTION_OF_RUN, {"session": session_row_id, "run": run_id})
+
+    async def answer_of(self, session_row_id: int, run_id: UUID) -> Message:
+        """Return the message that a run has written.
+
+        Raises:
+            NotFound: There is none, or the session is not in scope.
+        """
+        return await self._one(_ANSWER_OF_RUN, {"session": session_row_id, "run": run_id})
+
+    async def _one(self, statement: ScopedStatement, values: Mapping[str, Any]) -> Message:
+        row = await self._first(statement.under(self._scope), values)
+        if row is None:
+            raise NotFound("no such message")
+        return self._read(row)
+
     def _read(self, row: Row) -> Message:
-        context = _context(row["chat_session_id"], row["role"])
-        return Message(
-            id=row["id"],
-            role=row["role"],
-            model=row["model"],
-            tokens_in=row["tokens_in"],
-            tokens_out=row["tokens_out"],
-            run_id=row["run_id"] and plain_uuid(row["run_id"]),
-            status=row["status"],
-            created_at=row["created_at"],
-            **self._key_ring.decrypt_json(row["body"], context=context),
-        )
-
-
-def _context(session_row_id: int, role: str) -> str:
-    return f"messages.body/{session_row_id}/{role}"
+        return read_message(self._key_ring, row)

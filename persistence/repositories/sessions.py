@@ -3,15 +3,25 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger
 
 from persistence.access import Guard, ScopedStatement
-from persistence.errors import AccessDenied, NotFound
+from persistence.encryption import KeyRing
+from persistence.errors import AccessDenied, Conflict, NotFound
 from persistence.identifiers import new_uuid7, plain_uuid
 from persistence.models import chat_sessions
-from persistence.records import ChatSession, Page
+from persistence.records import ChatSession, Page, TitleOrigin
 from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row
@@ -31,10 +41,26 @@ _INSERT = Statement(
     insert(chat_sessions)
     .on_conflict_do_nothing(index_elements=["user_id", "session_hash"])
     .returning(chat_sessions),
-    columns=("user_id", "session_hash", "session_id", "thread_id", "title"),
+    columns=("user_id", "session_hash", "session_id", "thread_id", "title", "title_by"),
 )
 _RENAME = ScopedStatement(
-    lambda guard: update(chat_sessions).where(_named(guard)).values(title=bindparam("new_title"))
+    lambda guard: (
+        update(chat_sessions)
+        .where(_named(guard))
+        .values(title=bindparam("new_title"), title_by=literal_column("'user'"))
+    )
+)
+# No activity of the user's, so that the session keeps its place in the list.
+_IMPROVE_TITLE = ScopedStatement(
+    lambda guard: (
+        update(chat_sessions)
+        .where(
+            chat_sessions.c.id == bindparam("session"),
+            chat_sessions.c.title_by == literal_column("'first_line'"),
+            guard.owned(chat_sessions.c.user_id),
+        )
+        .values(title=bindparam("new_title"), title_by=literal_column("'model'"))
+    )
 )
 _DELETE = ScopedStatement(
     lambda guard: delete(chat_sessions).where(
@@ -89,23 +115,25 @@ class SessionRepository(Repository):
         parameters = {"hash": self._hash(session_id)}
         row = await self._first(_GET.under(self._scope), parameters)
         if row is None:
-            row = await self._first(
-                _INSERT,
-                {
-                    "user_id": self._scope.user_id,
-                    "session_hash": parameters["hash"],
-                    "session_id": self._key_ring.encrypt_json(
-                        session_id, context=_id_context(self._scope.user_id)
-                    ),
-                    "thread_id": new_uuid7(),
-                    "title": self._seal_title(title),
-                },
-            )
+            row = await self._insert(session_id, title=title, title_by="first_line")
             row = row or await self._first(
                 _GET.under(self._scope), parameters
             )  # another request made it meanwhile
         if row is None:
             raise NotFound("the session was deleted while it was opened")
+        return self._read(row, session_id=session_id)
+
+    async def create(
+        self, session_id: str, *, title: str | None, title_by: TitleOrigin
+    ) -> ChatSession:
+        """Make a session of that name.
+
+        Raises:
+            Conflict: The user has one already.
+        """
+        row = await self._insert(session_id, title=title, title_by=title_by)
+        if row is None:
+            raise Conflict("the user has a session of that name")
         return self._read(row, session_id=session_id)
 
     async def get(self, session_id: str, *, lock: bool = False) -> ChatSession:
@@ -137,7 +165,7 @@ class SessionRepository(Repository):
         )
 
     async def rename(self, session_id: str, title: str | None) -> None:
-        """Give the session a title, or take it away.
+        """Give the session a title of its user's, or take it away.
 
         Raises:
             NotFound: The user has no session of that name.
@@ -145,6 +173,11 @@ class SessionRepository(Repository):
         parameters = {"hash": self._hash(session_id), "new_title": self._seal_title(title)}
         if not await self._change(_RENAME.under(self._scope), parameters):
             raise NotFound("no such session")
+
+    async def improve_title(self, row_id: int, title: str) -> bool:
+        """Put a model's title in the place of a first line; False if it is none any more."""
+        parameters = {"session": row_id, "new_title": self._seal_title(title)}
+        return bool(await self._change(_IMPROVE_TITLE.under(self._scope), parameters))
 
     async def after(self, row_id: int, *, limit: int, lock: bool = False) -> Sequence[ChatSession]:
         """Return the user's sessions that were begun after the one of that row, oldest first.
@@ -167,8 +200,25 @@ class SessionRepository(Repository):
         """
         return await self._change(_DELETE.under(self._scope), {"ids": row_ids})
 
+    async def _insert(
+        self, session_id: str, *, title: str | None, title_by: TitleOrigin
+    ) -> Row | None:
+        """Return no row if there is one of that name."""
+        context = session_id_context(self._scope.user_id)
+        return await self._first(
+            _INSERT,
+            {
+                "user_id": self._scope.user_id,
+                "session_hash": self._hash(session_id),
+                "session_id": self._key_ring.encrypt_json(session_id, context=context),
+                "thread_id": new_uuid7(),
+                "title": self._seal_title(title),
+                "title_by": title_by,
+            },
+        )
+
     def _hash(self, session_id: str) -> str:
-        return self._key_ring.keyed_hash(f"{_id_context(self._scope.user_id)}/{session_id}")
+        return self._key_ring.keyed_hash(f"{session_id_context(self._scope.user_id)}/{session_id}")
 
     def _seal_title(self, title: str | None) -> bytes | None:
         if title is None:
@@ -176,25 +226,40 @@ class SessionRepository(Repository):
         return self._key_ring.encrypt_json(title, context=_title_context(self._scope.user_id))
 
     def _read(self, row: Row, session_id: str | None = None) -> ChatSession:
-        if session_id is None:
-            context = _id_context(row["user_id"])
-            session_id = self._key_ring.decrypt_json(row["session_id"], context=context)
-        title = row["title"]
-        if title is not None:
-            title = self._key_ring.decrypt_json(title, context=_title_context(row["user_id"]))
-        return ChatSession(
-            id=row["id"],
-            session_id=session_id,
-            thread_id=plain_uuid(row["thread_id"]),
-            user_id=row["user_id"],
-            title=title,
-            message_count=row["message_count"],
-            created_at=row["created_at"],
-            updated_at=row["updated_at"],
-        )
+        return read_session(self._key_ring, row, session_id=session_id)
 
 
-def _id_context(user_id: int) -> str:
+def read_session(key_ring: KeyRing, row: Row, *, session_id: str | None = None) -> ChatSession:
+    """Open a session.
+
+    Args:
+        key_ring: What its name and its title are encrypted with.
+        row: Its row.
+        session_id: Its name, if that is known.
+
+    Raises:
+        DecryptionError: What it holds was not written for its user.
+    """
+    user_id, title = row["user_id"], row["title"]
+    if session_id is None:
+        session_id = key_ring.decrypt_json(row["session_id"], context=session_id_context(user_id))
+    if title is not None:
+        title = key_ring.decrypt_json(title, context=_title_context(user_id))
+    return ChatSession(
+        id=row["id"],
+        session_id=session_id,
+        thread_id=plain_uuid(row["thread_id"]),
+        user_id=user_id,
+        title=title,
+        title_by=row["title_by"],
+        message_count=row["message_count"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def session_id_context(user_id: int) -> str:
+    """Return the place to which the encrypted name of a session belongs."""
     return f"chat_sessions.session_id/{user_id}"
 
 

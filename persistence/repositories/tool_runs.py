@@ -4,15 +4,16 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import DateTime, Integer, LargeBinary, Text, TypeEngine, Uuid
 
 from persistence.access import Guard, ScopedStatement
-from persistence.errors import NotFound
+from persistence.errors import NotFound, RunLost
 from persistence.identifiers import plain_uuid
 from persistence.models import runs, tool_runs
-from persistence.records import NewToolRun, ToolRun
+from persistence.records import NewToolRun, RunClaim, ToolRun
 from persistence.repositories.base import Repository
 from persistence.transaction import Row
 
@@ -27,17 +28,31 @@ _COLUMNS: dict[str, TypeEngine[Any]] = {
 }
 
 
-def _build_insert(guard: Guard) -> Any:
-    """Insert any number of rows in one round trip, each guarded by its run."""
+_CHANGES = ("body", "status", "latency_ms", "started_at")
+
+
+def _build_put(guard: Guard, *, fenced: bool) -> Any:
+    """Insert or replace any number of rows in one round trip, each guarded by its run."""
     arrays = [bindparam(name, type_=ARRAY(type_)) for name, type_ in _COLUMNS.items()]
     given = func.unnest(*arrays).table_valued(*_COLUMNS).render_derived(name="given")
     rows = (
         select(*given.c).join(runs, runs.c.id == given.c.run_id).where(guard.owned(runs.c.user_id))
     )
-    return insert(tool_runs).from_select(list(_COLUMNS), rows)
+    if fenced:
+        # Locked, so that whoever takes the run next has seen what is written here.
+        rows = rows.where(
+            runs.c.attempt == bindparam("fence_attempt"),
+            runs.c.lease_owner == bindparam("fence_owner"),
+            runs.c.status == literal_column("'running'"),
+        ).with_for_update(read=True, of=runs)
+    put = upsert(tool_runs).from_select(list(_COLUMNS), rows)
+    return put.on_conflict_do_update(
+        index_elements=["run_id", "call_id"], set_={name: put.excluded[name] for name in _CHANGES}
+    )
 
 
-_INSERT = ScopedStatement(_build_insert)
+_PUT = ScopedStatement(lambda guard: _build_put(guard, fenced=False))
+_PUT_FENCED = ScopedStatement(lambda guard: _build_put(guard, fenced=True))
 _OF_RUNS = ScopedStatement(
     lambda guard: (
         select(tool_runs)
@@ -55,14 +70,37 @@ class ToolRunRepository(Repository):
     """What tools were asked and what they answered, for runs in scope."""
 
     async def add_many(self, tool_runs: Sequence[NewToolRun]) -> None:
-        """Keep tool calls.
+        """Keep tool calls; what is known of one already is replaced.
 
         Raises:
             NotFound: The scope does not see the run of one of them.
         """
         if not tool_runs:
             return
+        if await self._change(_PUT.under(self._scope), self._values(tool_runs)) != len(tool_runs):
+            raise NotFound("no such run")
+
+    async def put(self, claim: RunClaim, tool_run: NewToolRun) -> None:
+        """Keep one tool call of a run that is being executed.
+
+        Raises:
+            RunLost: The claim does not hold any more.
+        """
         parameters = {
+            **self._values([tool_run]),
+            "fence_attempt": claim.attempt,
+            "fence_owner": claim.owner,
+        }
+        if not await self._change(_PUT_FENCED.under(self._scope), parameters):
+            raise RunLost(f"the run {str(claim.run_id)!r} belongs to somebody else")
+
+    async def of_runs(self, run_ids: Collection[UUID]) -> list[ToolRun]:
+        """Return the tool calls of these runs, in the order in which they were kept."""
+        rows = await self._all(_OF_RUNS.under(self._scope), {"run_ids": run_ids})
+        return [self._read(row) for row in rows]
+
+    def _values(self, tool_runs: Sequence[NewToolRun]) -> dict[str, Any]:
+        return {
             "run_id": [each.run_id for each in tool_runs],
             "call_id": [each.call_id for each in tool_runs],
             "tool": [each.tool for each in tool_runs],
@@ -71,20 +109,19 @@ class ToolRunRepository(Repository):
             "latency_ms": [each.latency_ms for each in tool_runs],
             "started_at": [each.started_at for each in tool_runs],
         }
-        if await self._change(_INSERT.under(self._scope), parameters) != len(tool_runs):
-            raise NotFound("no such run")
-
-    async def of_runs(self, run_ids: Collection[UUID]) -> list[ToolRun]:
-        """Return the tool calls of these runs, in the order in which they were kept."""
-        rows = await self._all(_OF_RUNS.under(self._scope), {"run_ids": run_ids})
-        return [self._read(row) for row in rows]
 
     def _seal(self, tool_run: NewToolRun) -> bytes:
-        body = {"args": tool_run.args, "result": tool_run.result}
+        body = {
+            "args": tool_run.args,
+            "result": tool_run.result,
+            "sources": [dict(source) for source in tool_run.sources],
+            "begun": tool_run.begun,
+        }
         return self._key_ring.encrypt_json(body, context=_context(tool_run.run_id))
 
     def _read(self, row: Row) -> ToolRun:
         run_id = plain_uuid(row["run_id"])
+        body = self._key_ring.decrypt_json(row["body"], context=_context(run_id))
         return ToolRun(
             run_id=run_id,
             call_id=row["call_id"],
@@ -92,7 +129,10 @@ class ToolRunRepository(Repository):
             status=row["status"],
             latency_ms=row["latency_ms"],
             started_at=row["started_at"],
-            **self._key_ring.decrypt_json(row["body"], context=_context(run_id)),
+            args=body["args"],
+            result=body["result"],
+            sources=tuple(body.get("sources", ())),
+            begun=body.get("begun", 1),
         )
 
 

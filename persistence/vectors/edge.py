@@ -31,6 +31,7 @@ CLOSE_TIMEOUT_SECONDS = 30.0
 
 _LOCK_FILE = "in-use.lock"
 _SHARD_FOLDER = "passages"
+_SHARD_FILE = "edge_config.json"
 
 log = structlog.get_logger(__name__)
 
@@ -169,8 +170,13 @@ def _exclusive_use(folder: Path) -> Iterator[None]:
         yield
 
 
+def has_shard(folder: Path) -> bool:
+    """Tell whether an index was ever made in the folder."""
+    return (folder / _SHARD_FOLDER / _SHARD_FILE).exists()
+
+
 def _open_shard(path: Path, dimension: int) -> qdrant_edge.EdgeShard:
-    if (path / "edge_config.json").exists():
+    if (path / _SHARD_FILE).exists():
         return qdrant_edge.EdgeShard.load(str(path))
     path.mkdir(parents=True, exist_ok=True)
     params = qdrant_edge.EdgeVectorParams(size=dimension, distance=qdrant_edge.Distance.Cosine)

@@ -159,6 +159,21 @@ class GenerationIndex(VectorIndex):
         return await self._store.count(_of_generation(document_id, heads[document_id]))
 
     @override
+    async def recrypt(self, document_id: int, translate: Callable[[str], str]) -> int:
+        everything = Filter(must=(is_chunk(), of_document(document_id)))
+        changed = 0
+        for payload in await self._store.find(everything, await self._store.count(everything) + 1):
+            fresh = translate(payload["ciphertext"])
+            if fresh != payload["ciphertext"]:
+                # Within its generation a passage never changes.
+                passage = Match(field="passage_id", values=(payload["passage_id"],))
+                where = _of_generation(document_id, payload["generation"])
+                where = Filter(must=(*where.must, passage))
+                await self._store.set_payload(where, {"ciphertext": fresh})
+                changed += 1
+        return changed
+
+    @override
     async def ping(self) -> None:
         await self._store.ping()
 

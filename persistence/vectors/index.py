@@ -35,14 +35,34 @@ async def open_index(
         yield index
 
 
+@asynccontextmanager
+async def attach_index(
+    settings: VectorSettings, *, data_dir: Path
+) -> AsyncIterator[VectorIndex | None]:
+    """Open the index as it is, not to search but to look after what it holds; None without one.
+
+    Raises:
+        IndexInUse: another process has the embedded index open.
+        IndexUnavailable: the server does not answer.
+    """
+    if settings.qdrant_url is None:
+        from persistence.vectors.edge import has_shard
+
+        if not has_shard(data_dir / EDGE_FOLDER):
+            yield None
+            return
+    async with _open_store(settings, data_dir=data_dir, dimension=None) as store:
+        yield GenerationIndex(store, dimension=0)
+
+
 def _open_store(
-    settings: VectorSettings, *, data_dir: Path, dimension: int
+    settings: VectorSettings, *, data_dir: Path, dimension: int | None
 ) -> AbstractAsyncContextManager[PointStore]:
     # Each engine costs memory and start-up time, so only the one in use is imported.
     if settings.qdrant_url is None:
         from persistence.vectors.edge import open_edge_store
 
-        return open_edge_store(data_dir / EDGE_FOLDER, dimension=dimension)
+        return open_edge_store(data_dir / EDGE_FOLDER, dimension=dimension or 1)
     from persistence.vectors.server import open_server_store
 
     key = settings.qdrant_api_key

@@ -1,6 +1,6 @@
 """The port to the vector index: what the product asks of it, whichever engine answers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -99,6 +99,16 @@ class VectorIndex(Protocol):
 
     async def count(self, document_id: int) -> int:
         """How many points of the document a search could find."""
+        ...
+
+    async def recrypt(self, document_id: int, translate: Callable[[str], str]) -> int:
+        """Put what `translate` makes of a ciphertext in its place, for all points of a document.
+
+        Points that a writer puts in their place meanwhile stay as they are written.
+
+        Returns:
+            How many ciphertexts became others.
+        """
         ...
 
     async def ping(self) -> None:

@@ -134,9 +134,9 @@ class ServerPointStore(PointStore):
 
 @asynccontextmanager
 async def open_server_store(
-    url: str, *, api_key: str | None, dimension: int
+    url: str, *, api_key: str | None, dimension: int | None
 ) -> AsyncIterator[ServerPointStore]:
-    """Connect to the server and make sure of the collection.
+    """Connect to the server and make sure of the collection, if its dimension is said.
 
     Raises:
         IndexUnavailable: the server does not answer, or refuses.
@@ -146,7 +146,8 @@ async def open_server_store(
     )
     try:
         store = ServerPointStore(client)
-        await store.require_collection(dimension)
+        if dimension is not None:
+            await store.require_collection(dimension)
         log.info("vector_index_opened", engine="qdrant")
         yield store
     finally:

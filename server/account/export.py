@@ -19,6 +19,8 @@ from server.account.archive import Entry
 from server.account.file_names import safe_file_name
 
 PAGE = 100
+MESSAGES_PAGE = 20
+"""Messages come with the images that were sent."""
 RUNS_PAGE = 10
 """Runs come with what their tools answered."""
 README = """What YouWorker keeps of you, as it was when you asked for it.
@@ -27,7 +29,10 @@ account.json      your account and how much is in it
 api_keys.json     your API keys, without their texts, which nobody keeps
 groups.json       the groups that you are in, and your role there
 sessions/         your conversations, a file each: messages with sources and tool events, the runs
-                  that answered them, and what their tools were asked and answered
+                  that answered them, what their tools were asked and answered, and what people
+                  were asked about that; a message with superseded_by was edited, or stood after
+                  one that was
+model_calls.json  what was asked of models for you, in tokens; also for conversations that are gone
 documents.json    your documents: titles, tags, and the name of each original in this archive
 documents/        the originals, byte for byte, each in a folder named by the document's id; where
                   a file system could not take the name, parts of it are replaced by _
@@ -36,7 +41,9 @@ left_out.json     only if something was deleted or could not be read while this 
 Times are in UTC. What others share with you is theirs and not in here.
 """
 
-_INTERNAL = frozenset({"thread_id", "user_id", "owner_id", "blob", "session_row_id"})
+_INTERNAL = frozenset(
+    {"thread_id", "user_id", "owner_id", "blob", "session_row_id", "request_id", "may_answer"}
+)
 """What only this installation can make sense of."""
 
 
@@ -65,6 +72,8 @@ class AccountExport:
             yield entry
         async for entry in self._sessions():
             yield entry
+        calls = _json_list(self._model_calls())
+        yield Entry(name="model_calls.json", modified=self._made_at, content=calls)
         async for entry in self._documents():
             yield entry
         if self._left_out:
@@ -114,10 +123,10 @@ class AccountExport:
         last = 0
         while True:
             async with self._database.unit_of_work(self._scope) as uow:
-                messages = await uow.messages.after(session.id, last, limit=PAGE)
+                messages = await uow.messages.after(session.id, last, limit=MESSAGES_PAGE)
             for message in messages:
                 yield _shown(message)
-            if len(messages) < PAGE:
+            if len(messages) < MESSAGES_PAGE:
                 return
             last = messages[-1].id
 
@@ -127,12 +136,25 @@ class AccountExport:
             async with self._database.unit_of_work(self._scope) as uow:
                 runs = await uow.runs.after(session.id, last, limit=RUNS_PAGE)
                 tool_runs = await uow.tool_runs.of_runs([run.id for run in runs])
+                approvals = await uow.approvals.of_runs([run.id for run in runs])
             for run in runs:
                 called = [_shown(each) for each in tool_runs if each.run_id == run.id]
-                yield {**_shown(run), "tool_runs": called}
+                asked = [_shown(each) for each in approvals if each.run_id == run.id]
+                yield {**_shown(run), "tool_runs": called, "approvals": asked}
             if len(runs) < RUNS_PAGE:
                 return
             last = runs[-1].id
+
+    async def _model_calls(self) -> AsyncIterator[dict[str, Any]]:
+        last = 0
+        while True:
+            async with self._database.unit_of_work(self._scope) as uow:
+                calls = await uow.model_calls.after(last, limit=PAGE)
+            for call in calls:
+                yield _shown(call)
+            if len(calls) < PAGE:
+                return
+            last = calls[-1].id
 
     async def _documents(self) -> AsyncIterator[Entry]:
         listed: set[int] = set()

@@ -1,15 +1,15 @@
 """What chat takes and answers."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from server.chat.media_schemas import MessageMedia
 from server.citations import Source
 
 TEXT_MAX_CHARS = 100_000
-TITLE_MAX_CHARS = 200
 SESSION_ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,128}$"
 
 SessionId = Annotated[str, Field(pattern=SESSION_ID_PATTERN)]
@@ -25,7 +25,7 @@ def _require_text(text: str) -> str:
 Text = Annotated[str, Field(min_length=1), AfterValidator(_require_text)]
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(MessageMedia):
     """A message to the agent."""
 
     model_config = ConfigDict(
@@ -33,37 +33,30 @@ class ChatRequest(BaseModel):
         json_schema_extra={"examples": [{"text_input": "What time is it in Tokyo?"}]},
     )
 
-    text_input: Annotated[Text, Field(max_length=TEXT_MAX_CHARS)]
+    text_input: Annotated[Text, Field(max_length=TEXT_MAX_CHARS)] | None = None
+    """Needed, unless there is a recording or an image."""
     session_id: SessionId | None = None
     """Chosen by the client, or made by the server; the same id goes on with the same session."""
     enable_tools: bool = True
     model: Annotated[str, Field(max_length=200)] | None = None
     """One of the installation's models; its default when left out."""
+    message_id: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    """A message of the session whose place this one takes, with all that came after it: an edit.
+    Without text, recording or images the same is answered once more."""
+    multitask: Literal["reject", "enqueue"] = "reject"
+    """What becomes of this message while the session is answering another one: it is refused, or
+    it waits for its turn."""
     on_disconnect: Literal["continue", "cancel"] = "continue"
     """What becomes of the run when the reader of the stream leaves; without a stream the run
     always goes on."""
 
-
-class TextMessage(BaseModel):
-    """A message to the agent, over a WebSocket."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    type: Literal["text"]
-    content: Annotated[Text, Field(max_length=TEXT_MAX_CHARS)]
-    enable_tools: bool = True
-    model: Annotated[str, Field(max_length=200)] | None = None
-
-
-class StopMessage(BaseModel):
-    """Stops the answer that is being sent over this WebSocket."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    type: Literal["stop"]
-
-
-SocketMessage = Annotated[TextMessage | StopMessage, Field(discriminator="type")]
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if self.text_input is None and not self.holds_media and self.message_id is None:
+            raise ValueError("one of text_input, audio_b64 and images is needed")
+        if self.message_id is not None and self.session_id is None:
+            raise ValueError("message_id goes with a session_id")
+        return self
 
 
 class ToolEvent(BaseModel):
@@ -86,6 +79,20 @@ class AnswerMetadata(BaseModel):
     latency_ms: int
 
 
+class PendingApproval(BaseModel):
+    """A tool call that waits for a person: POST /v1/runs/{run_id}/resume answers."""
+
+    approval_id: UUID
+    call_id: str
+    tool: str
+    args: dict[str, Any]
+    reason: str
+    cause: Literal["policy", "interrupted"]
+    """`interrupted`: it had begun when its process died, and nobody knows what it did."""
+    approver: Literal["user", "group_admin", "either"]
+    expires_at: datetime
+
+
 class ChatAnswer(BaseModel):
     """The whole answer."""
 
@@ -93,76 +100,9 @@ class ChatAnswer(BaseModel):
     reasoning: str | None = None
     session_id: str
     run_id: UUID
-    status: Literal["success", "cancelled", "error"]
+    status: Literal["success", "cancelled", "error", "awaiting_approval"]
     sources: list[Source]
     metadata: AnswerMetadata
     tool_events: list[ToolEvent]
-
-
-class SessionSummary(BaseModel):
-    """A session in a list."""
-
-    session_id: str
-    title: str | None
-    message_count: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class SessionList(BaseModel):
-    """A page of sessions."""
-
-    sessions: list[SessionSummary]
-    total: int
-    limit: int
-    offset: int
-
-
-class SessionMessage(BaseModel):
-    """One message of a session."""
-
-    id: int
-    role: Literal["user", "assistant"]
-    content: str
-    reasoning: str | None
-    status: str | None
-    """How the run ended that wrote it; None for a user's message."""
-    sources: list[dict[str, Any]]
-    tool_events: list[dict[str, Any]]
-    model: str | None
-    tokens_in: int
-    tokens_out: int
-    run_id: UUID | None
-    created_at: datetime
-
-
-class SessionDetail(SessionSummary):
-    """A session with a page of its messages, the oldest first."""
-
-    messages: list[SessionMessage]
-    total: int
-    limit: int
-    offset: int
-
-
-class SessionUpdate(BaseModel):
-    """What of a session can be changed."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: Annotated[Text, Field(max_length=TITLE_MAX_CHARS)]
-
-
-class RunState(BaseModel):
-    """Where a run stands."""
-
-    run_id: UUID
-    status: Literal["running", "success", "cancelled", "error"]
-    model: str
-    error_code: str | None
-    iterations: int
-    tool_calls: int
-    tokens_in: int
-    tokens_out: int
-    started_at: datetime
-    finished_at: datetime | None
+    approvals: list[PendingApproval] = []
+    """What the run waits for, when it does."""

@@ -3,29 +3,32 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, replace
+from uuid import UUID
 
-import orjson
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
-from pydantic import TypeAdapter, ValidationError
 from starlette.websockets import WebSocketDisconnected
 
+from graph.approvals import Decision
 from graph.errors import AgentError
 from persistence.errors import PersistenceError
-from server.chat.schemas import SocketMessage, StopMessage, TextMessage
-from server.chat.service import ChatService, NewMessage
-from server.error_responses import translate
-from server.errors import (
-    BadRequest,
-    NotAuthenticated,
-    RunConflict,
-    RunNotFound,
-    ServerError,
-    UnsupportedMessage,
+from server.chat.followed_runs import FollowedRuns
+from server.chat.media_schemas import sent_audio, sent_images
+from server.chat.service import AcceptedRun, ChatService, NewMessage
+from server.chat.socket_messages import error_note, note, read_message
+from server.chat.socket_schemas import (
+    ApprovalMessage,
+    AudioMessage,
+    ResumeMessage,
+    StopMessage,
+    TextMessage,
 )
+from server.error_responses import translate
+from server.errors import NotAuthenticated, RunNotFound, ServerError
 from server.observability import describe
-from server.runs.executor import LiveRun
+from server.runs.approvals import ApprovalService
+from server.runs.service import RunService
 from server.security.credentials import Authenticator
 from server.security.principal import Origin, Principal
 from server.security.revocation import Watch
@@ -34,15 +37,26 @@ LOCKED_OUT = 4401
 """The close code of a caller who may not come in any more; below 5000 and above 3999 they are ours
 (RFC 6455, 7.4.2)."""
 FAULT = 1011
+SERVICE_RESTART = 1012
+"""With which a server that stops closes its sockets: nobody has left then."""
 CLOSE_SECONDS = 5.0
 """How long a reader who takes nothing may keep the end waiting."""
 
 log = structlog.get_logger(__name__)
-_messages: TypeAdapter[SocketMessage] = TypeAdapter(SocketMessage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketServices:
+    """What sockets work with."""
+
+    chat: ChatService
+    runs: RunService
+    approvals: ApprovalService
+    authenticator: Authenticator
 
 
 class ChatSocket:
-    """Serves one user in one session. Runs outlive it: their answers are found in the session."""
+    """Serves one user in one session. Runs outlive it, unless their messages wished otherwise."""
 
     def __init__(
         self,
@@ -51,8 +65,7 @@ class ChatSocket:
         caller: Principal,
         session_id: str,
         origin: Origin,
-        chat: ChatService,
-        authenticator: Authenticator,
+        services: SocketServices,
         count: Callable[[], Awaitable[None]],
     ) -> None:
         """Args: count: takes a message into account; raises if there were too many."""
@@ -60,11 +73,11 @@ class ChatSocket:
         self._caller = caller
         self._session_id = session_id
         self._origin = origin
-        self._chat = chat
-        self._authenticator = authenticator
+        self._services = services
         self._count = count
-        self._live: LiveRun | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._followed = FollowedRuns(services.runs, self._send)
+        self._tied: dict[UUID, AcceptedRun] = {}
+        """Runs that end when the client leaves."""
 
     async def serve(self, watch: Watch) -> None:
         """Serves until either side closes or the caller is locked out."""
@@ -85,71 +98,98 @@ class ChatSocket:
             for task in (receiving, waiting):
                 task.cancel()
             await asyncio.gather(receiving, waiting, return_exceptions=True)
-            await self._stop_following()
+            await self._followed.stop()
 
     async def _receive(self) -> None:
         while (message := await self._websocket.receive())["type"] == "websocket.receive":
             try:
-                await self._take(message.get("text"))
+                # Taken out of what is held until the next message comes: it may be large.
+                await self._take(message.pop("text", None))
             except (ServerError, AgentError, PersistenceError) as exc:
                 error = translate(exc)
                 if isinstance(error, NotAuthenticated):
                     return await self._close(LOCKED_OUT)
                 if error.status >= 500:
                     log.warning("message_failed", code=error.code, **describe(exc))
-                await self._send_error(error)
+                await self._send(error_note(error))
+        if message.get("code") != SERVICE_RESTART:
+            self._leave()
         return None
 
     async def _take(self, text: str | None) -> None:
         await self._count()
-        message = _read(text)
-        self._caller = await self._authenticator.recheck(self._caller)
+        message = read_message(text)
+        self._caller = await self._services.authenticator.recheck(self._caller)
         match message:
             case TextMessage():
-                await self._ask(message)
+                await self._ask(message, NewMessage(text=message.content or ""))
+            case AudioMessage():
+                audio = sent_audio(message.content, message.format, message.rate)
+                await self._ask(message, NewMessage(audio=audio))
             case StopMessage():
-                await self._stop()
+                await self._stop(message)
+            case ApprovalMessage():
+                await self._answer(message)
+            case ResumeMessage():
+                await self._resume(message)
 
-    async def _ask(self, message: TextMessage) -> None:
-        if self._is_answering():
-            raise RunConflict
-        live = await self._chat.send(
+    async def _ask(self, message: TextMessage | AudioMessage, content: NewMessage) -> None:
+        self._followed.require_room()
+        accepted = await self._services.chat.send(
             self._caller,
             self._origin,
-            NewMessage(
-                text=message.content,
+            replace(
+                content,
+                images=sent_images(message.images),
                 session_id=self._session_id,
                 model=message.model,
                 enable_tools=message.enable_tools,
+                message_id=message.message_id,
+                multitask=message.multitask,
             ),
         )
-        self._live = live
-        self._following = asyncio.create_task(self._follow(live))
+        run = accepted.run
+        if message.on_disconnect == "cancel":
+            self._tie(accepted)
+        # Now, while its first events are at hand.
+        await self._followed.follow_new(self._caller, run)
+        if run.status == "queued":
+            await self._send(note("queued", run_id=run.id, session_id=self._session_id))
 
-    async def _stop(self) -> None:
-        if self._live is None or not self._is_answering():
+    async def _stop(self, message: StopMessage) -> None:
+        run_id = message.run_id or self._followed.current
+        if run_id is None:
             raise RunNotFound("Nothing is being answered here.")
-        await self._chat.cancel_run(self._caller, self._origin, self._live.request.run_id)
+        await self._services.runs.cancel(self._caller, self._origin, run_id)
 
-    def _is_answering(self) -> bool:
-        return self._following is not None and not self._following.done()
+    async def _answer(self, message: ApprovalMessage) -> None:
+        approvals = self._services.approvals
+        answers = {
+            approval_id: Decision(decision=each.decision, args=each.args, reason=each.reason)
+            for approval_id, each in message.decisions.items()
+        }
+        run_id = message.run_id or await approvals.find_run(self._caller, answers)
+        pending = await approvals.answer(self._caller, self._origin, run_id, answers)
+        await self._send(note("answered", run_id=run_id, pending=[each.id for each in pending]))
+        if run_id not in self._followed:
+            with suppress(RunNotFound):  # who answers for a group sees no more than the call
+                await self._follow(run_id, after=message.last_event_id)
 
-    async def _follow(self, live: LiveRun) -> None:
-        """Sends a run's events. A slow reader holds up this task and nothing else."""
-        async for messages in live.stream.messages():
-            for message in messages:
-                await self._send(message)
+    async def _resume(self, message: ResumeMessage) -> None:
+        await self._follow(message.run_id, after=message.last_event_id)
 
-    async def _stop_following(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+    async def _follow(self, run_id: UUID, *, after: int) -> None:
+        run = await self._services.runs.read(self._caller, run_id)
+        await self._followed.resume(self._caller, run, after=after)
 
-    async def _send_error(self, error: ServerError) -> None:
-        event: dict[str, Any] = {"type": "error", "code": error.code, "message": str(error)}
-        if error.details:
-            event["details"] = error.details
-        await self._send(orjson.dumps(event).decode())
+    def _tie(self, accepted: AcceptedRun) -> None:
+        self._tied = {each: run for each, run in self._tied.items() if each in self._followed}
+        self._tied[accepted.run.id] = accepted
+
+    def _leave(self) -> None:
+        for run_id, accepted in self._tied.items():
+            if run_id in self._followed:
+                self._services.chat.cancel_soon(self._caller, accepted)
 
     async def _send(self, text: str) -> None:
         # Of a reader who has left, `receive` tells.
@@ -157,29 +197,7 @@ class ChatSocket:
             await self._websocket.send_text(text)
 
     async def _close(self, code: int) -> None:
-        await self._stop_following()
+        await self._followed.stop()
         with suppress(WebSocketDisconnect, WebSocketDisconnected, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._websocket.close(code)
-
-
-def _read(text: str | None) -> TextMessage | StopMessage:
-    """What the client says.
-
-    Raises:
-        UnsupportedMessage: It is binary, or of a type that is not taken.
-        BadRequest: It is no JSON, or a field is not as it should be.
-    """
-    if text is None:
-        raise UnsupportedMessage("Messages are JSON objects in text frames.")
-    try:
-        return _messages.validate_json(text)
-    except ValidationError as exc:
-        faults = exc.errors(include_input=False, include_url=False, include_context=False)
-    if faults[0]["type"] == "union_tag_invalid":
-        raise UnsupportedMessage("The types of message that are taken are 'text' and 'stop'.")
-    shown = [
-        {"field": ".".join(str(part) for part in fault["loc"][1:]), "problem": fault["msg"]}
-        for fault in faults
-    ]
-    raise BadRequest(details={"errors": shown})

@@ -1,15 +1,42 @@
-"""Chat over a WebSocket: several messages one after the other, and their events as they come."""
+"""Chat over a WebSocket: messages in, and the events of the runs that answer them as they come.
+
+The client sends `text`, `audio`, `stop`, `approval` and `resume`, as `socket_schemas` has them, and
+may send the next one at any time: they are taken one after the other. The server sends
+
+- the events of runs: what `POST /v1/chat/stream` sends as data, with `type` and the event's `id`
+  (`sources`, whose data is a list, has it as `sources`);
+- `queued {run_id, session_id}`: a message with `multitask: enqueue` waits for its turn; its `run`
+  event comes when that has come;
+- `resumed {run_id, last_event_id}`: what comes next are the events of that run that follow this
+  one. It answers `resume`, and comes wherever the events go from one run to another whose first
+  event, `run`, was sent before;
+- `answered {run_id, pending}`: the decisions of an `approval` were taken, and these approvals of
+  the run are still the caller's to answer;
+- `error {code, message, details?}` without an `id`: a message was not taken, or a run cannot be
+  followed any further. The socket stays open.
+
+So an event belongs to the run that was named last, by `run` or by `resumed`, and whoever knows a
+run's id and the last `id` that came of it can come back to that place on any socket. Runs of one
+session that were asked for here come whole, one after the other. A run is followed to its real
+end: after a `done` with the status `awaiting_approval` its events go on, whoever answers.
+
+Close codes: 4401, the caller may not come in any more; 1009, a message was too big; 1011, a fault
+of the server; 1012, the server stops, and runs go on at another.
+"""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, WebSocket
 
+from server.chat.open_sockets import OpenSockets
 from server.chat.schemas import SESSION_ID_PATTERN
 from server.chat.service import ChatService
-from server.chat.socket import ChatSocket
+from server.chat.socket import ChatSocket, SocketServices
 from server.dependencies import RequestOrigin, provided
 from server.policy import POLICIES
 from server.routing import admit, current_principal
+from server.runs.approvals import ApprovalService
+from server.runs.service import RunService
 from server.security.credentials import Authenticator
 from server.security.presented import SUBPROTOCOL
 from server.security.principal import Principal
@@ -26,22 +53,34 @@ async def _admitted(websocket: WebSocket) -> Principal:
     return current_principal(websocket)
 
 
+async def _services(
+    chat: Annotated[ChatService, Depends(provided(ChatService))],
+    runs: Annotated[RunService, Depends(provided(RunService))],
+    approvals: Annotated[ApprovalService, Depends(provided(ApprovalService))],
+    authenticator: Annotated[Authenticator, Depends(provided(Authenticator))],
+) -> SocketServices:
+    return SocketServices(chat=chat, runs=runs, approvals=approvals, authenticator=authenticator)
+
+
 @router.websocket(PATH)
 async def chat(
     websocket: WebSocket,
     caller: Annotated[Principal, Depends(_admitted)],
     session_id: Annotated[str, Path(pattern=SESSION_ID_PATTERN)],
     origin: RequestOrigin,
-    service: Annotated[ChatService, Depends(provided(ChatService))],
-    authenticator: Annotated[Authenticator, Depends(provided(Authenticator))],
+    services: Annotated[SocketServices, Depends(_services)],
     revocation: Annotated[Revocation, Depends(provided(Revocation))],
+    sockets: Annotated[OpenSockets, Depends(provided(OpenSockets))],
 ) -> None:
     """A refused handshake is answered over HTTP, in the form of every error."""
-    with revocation.watch(
-        caller.user.id, login_id=caller.login_id, api_key_id=caller.api_key_id
-    ) as watch:
+    with (
+        sockets.one_of(caller.user.id),
+        revocation.watch(
+            caller.user.id, login_id=caller.login_id, api_key_id=caller.api_key_id
+        ) as watch,
+    ):
         # Looked at once more: the lock-out may have come before the watch was taken.
-        caller = await authenticator.recheck(caller)
+        caller = await services.authenticator.recheck(caller)
         offered: list[str] = websocket.scope["subprotocols"]
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         socket = ChatSocket(
@@ -49,8 +88,7 @@ async def chat(
             caller=caller,
             session_id=session_id,
             origin=origin,
-            chat=service,
-            authenticator=authenticator,
+            services=services,
             count=websocket.state.count_message,
         )
         await socket.serve(watch)

@@ -1,26 +1,20 @@
 """The audit trail as the command line reaches it: in the database, whoever else has that open."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from persistence.access import AccessScope
 from persistence.audit_chain import AuditChain
 from persistence.audit_head import HeadMemory
 from persistence.audit_verification import ChainReport, verify_chain
-from persistence.database import Database, attach_database
-from persistence.encryption import KeyRing
+from persistence.database import Database
 from persistence.errors import AuditHeadUnusable
 from persistence.records import AuditEntry
 from persistence.repositories.audit_seals import SealLink
 from server.audit.export import export_lines
 from server.audit.service import make_filters
-from server.installation import load_secrets
-from server.observability import configure_logging
+from server.cli.attached import attached
 from server.settings import Settings
-
-STATEMENT_TIMEOUT_SECONDS = 600.0
-"""A few statements of a verification look at the whole trail."""
 
 
 async def verify(settings: Settings, since: tuple[int, bytes] | None) -> ChainReport:
@@ -34,9 +28,9 @@ async def verify(settings: Settings, since: tuple[int, bytes] | None) -> ChainRe
         ConfigurationError, PersistenceError: It cannot be checked.
     """
     seen = SealLink(position=since[0], digest=since[1]) if since else None
-    async with _attached(settings) as (database, key_ring):
-        memory = _memory(settings, key_ring)
-        return await verify_chain(database, key_ring, since=seen, memory=memory)
+    async with attached(settings) as database:
+        memory = _memory(settings, database)
+        return await verify_chain(database, database.key_ring, since=seen, memory=memory)
 
 
 async def forget_head(settings: Settings) -> None:
@@ -45,8 +39,8 @@ async def forget_head(settings: Settings) -> None:
     Raises:
         ConfigurationError, PersistenceError: The trail or the head cannot be reached.
     """
-    async with _attached(settings) as (database, key_ring):
-        memory = _memory(settings, key_ring)
+    async with attached(settings) as database:
+        memory = _memory(settings, database)
         try:
             head = memory.recall()
         except AuditHeadUnusable:
@@ -74,33 +68,15 @@ async def export(settings: Settings, target: BinaryIO, conditions: Mapping[str, 
     scope = AccessScope.system("audit export at the command line")
     shown = {name: str(value) for name, value in conditions.items()}
     entry = AuditEntry(action="audit.export", resource_type="audit", details={"filters": shown})
-    async with _attached(settings) as (database, key_ring):
+    async with attached(settings) as database:
         async with database.unit_of_work(scope) as uow:
             await uow.audit.record(entry)
             await uow.commit()
-        chain = AuditChain(database, key_ring, _memory(settings, key_ring))
+        chain = AuditChain(database, database.key_ring, _memory(settings, database))
         async for lines in export_lines(database, chain, scope, filters):
             target.write(lines)
         target.flush()
 
 
-def _memory(settings: Settings, key_ring: KeyRing) -> HeadMemory:
-    return HeadMemory(settings.data_dir.absolute(), key_ring)
-
-
-@asynccontextmanager
-async def _attached(settings: Settings) -> AsyncIterator[tuple[Database, KeyRing]]:
-    """The database as it is, also while a server has it open."""
-    configure_logging(level="error", json=settings.production)
-    secret = settings.security.chat_message_encryption_secret
-    key_ring = (
-        KeyRing.parse(secret.get_secret_value())
-        if secret
-        else KeyRing(load_secrets(settings, create=False).key_list)
-    )
-    patient = settings.database.model_copy(
-        update={"statement_timeout_seconds": STATEMENT_TIMEOUT_SECONDS}
-    )
-    data_dir = settings.data_dir.absolute()
-    async with attach_database(patient, key_ring=key_ring, data_dir=data_dir) as database:
-        yield database, key_ring
+def _memory(settings: Settings, database: Database) -> HeadMemory:
+    return HeadMemory(settings.data_dir.absolute(), database.key_ring)

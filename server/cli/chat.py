@@ -1,16 +1,17 @@
 """A conversation in the terminal."""
 
 import readline  # noqa: F401 - gives input() line editing and history
-from typing import Any
+from collections.abc import Iterator
 from uuid import uuid4
 
 from rich.console import Console
 from rich.markup import escape
 
+from server.cli.answer_view import AnswerView
+from server.cli.approvals import ApprovalDialog
 from server.cli.connection import Api, ApiFailure
-from server.cli.events import ServerSentEvent, read_events
-
-ARGS_SHOWN_CHARS = 120
+from server.cli.events import ServerSentEvent
+from server.cli.run_events import RunEvents
 
 
 class Conversation:
@@ -23,14 +24,21 @@ class Conversation:
         session_id: str | None = None,
         model: str | None = None,
         enable_tools: bool = True,
+        enqueue: bool = False,
         console: Console | None = None,
     ) -> None:
+        """Args: enqueue: while the session is answering, messages wait instead of being refused."""
         self._api = api
         self._session_id = session_id or uuid4().hex
-        self._options = {"model": model, "enable_tools": enable_tools}
+        self._enqueue = enqueue
+        self._options = {
+            "model": model,
+            "enable_tools": enable_tools,
+            "multitask": "enqueue" if enqueue else "reject",
+        }
         self._console = console or Console(highlight=False)
-        self._run_id: str | None = None
-        self._written = False
+        self._view = AnswerView(self._console)
+        self._dialog = ApprovalDialog(api, self._view)
 
     def run(self) -> bool:
         """Asks until end of input; true, for a conversation ends well however it went."""
@@ -48,88 +56,62 @@ class Conversation:
                 try:
                     self.ask(_readable(text))
                 except ApiFailure as exc:
-                    say(f"[red]{escape(str(exc))}[/red]")
+                    self._view.line(f"[red]{escape(str(exc))}[/red]")
 
     def ask(self, text: str) -> bool:
-        """Asks once and shows the answer as it comes.
+        """Asks once and shows the answer as it comes; asks the person what the run has to ask.
 
         Returns:
             Whether the run succeeded.
 
         Raises:
-            ApiFailure: The server refused or the connection broke off.
+            ApiFailure: The server refused, or stayed away.
         """
         body = {"text_input": text, "session_id": self._session_id, **self._options}
-        self._run_id, self._written = None, False
+        events = RunEvents(
+            self._api,
+            on_lost=lambda: self._view.note("The connection broke off; coming back to the answer."),
+        )
         try:
-            with self._api.stream("/v1/chat/stream", body) as answer:
-                ended_well = False
-                for event in read_events(answer.iter_lines()):
-                    ended_well = self._show(event)
+            status = self._show(events.ask(body), events)
+            while status == "awaiting_approval" and self._settle(events):
+                status = self._show(events.go_on(), events)
         except KeyboardInterrupt:
-            return self._stop()
-        return ended_well
+            return self._stop(events.run_id)
+        return status == "success"
 
-    def _stop(self) -> bool:
-        if self._run_id is not None:
-            self._api.request("POST", f"/v1/runs/{self._run_id}/cancel")
-        self._end_line()
-        self._console.print("[yellow]stopped[/yellow]")
+    def _show(self, coming: Iterator[ServerSentEvent], events: RunEvents) -> str:
+        """Shows what comes; returns with which status it ends."""
+        status = ""
+        for event in coming:
+            self._view.show(event)
+            if event.event == "run" and event.id == 1 and self._enqueue:
+                self._tell_of_queue(events)
+            if event.event == "done":
+                status = str(event.data["metadata"]["status"])
+        return status
+
+    def _tell_of_queue(self, events: RunEvents) -> None:
+        if self._api.request("GET", f"/v1/runs/{events.run_id}")["status"] == "queued":
+            self._view.note("Waiting: the session is still answering another message.")
+
+    def _settle(self, events: RunEvents) -> bool:
+        """Has the run's questions answered; whether its end is to be waited for here."""
+        run_id = str(events.run_id)
+        if self._dialog.settle(run_id) and not self._dialog.has_person:
+            self._view.line(
+                f"[red]Run {run_id} waits for an admin; its answer will be in the session.[/red]"
+            )
+            return False
+        return True
+
+    def _stop(self, run_id: str | None) -> bool:
+        if run_id is not None:
+            self._api.request("POST", f"/v1/runs/{run_id}/cancel")
+        self._view.line("[yellow]stopped[/yellow]")
         return False
-
-    def _show(self, event: ServerSentEvent) -> bool:
-        """Shows an event; true when it is the end of a run that succeeded."""
-        data: Any = event.data
-        match event.event:
-            case "run":
-                self._run_id = data["run_id"]
-            case "token":
-                self._console.print(escape(data["text"]), end="", soft_wrap=True)
-                self._written = True
-            case "reasoning":
-                self._console.print(
-                    f"[dim italic]{escape(data['text'])}[/]", end="", soft_wrap=True
-                )
-                self._written = True
-            case "tool":
-                self._end_line()
-                self._console.print(_tool_line(data))
-            case "sources":
-                self._end_line()
-                for source in data:
-                    self._console.print(_source_line(source))
-            case "log":
-                self._end_line()
-                self._console.print(f"[dim]{escape(data['message'])}[/dim]")
-            case "error":
-                self._end_line()
-                self._console.print(f"[red]{escape(data['message'])} [{data['code']}][/red]")
-            case "done":
-                self._end_line()
-                return bool(data["metadata"]["status"] == "success")
-        return False
-
-    def _end_line(self) -> None:
-        if self._written:
-            self._console.print()
-            self._written = False
 
 
 def _readable(text: str) -> str:
     """What was piped in another encoding shows its odd bytes as such, and does no other harm."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _tool_line(call: dict[str, Any]) -> str:
-    name = escape(call["tool"])
-    if call["status"] == "start":
-        args = ", ".join(f"{key}={value!r}" for key, value in (call.get("args") or {}).items())
-        return f"[cyan]→ {name}[/cyan][dim]({escape(args[:ARGS_SHOWN_CHARS])})[/dim]"
-    colour = "green" if call["status"] == "end" else "red"
-    preview = " ".join((call.get("result_preview") or "").split())[:ARGS_SHOWN_CHARS]
-    return f"[{colour}]← {name}[/{colour}] [dim]{call['latency_ms']} ms {escape(preview)}[/dim]"
-
-
-def _source_line(source: dict[str, Any]) -> str:
-    page = f", page {source['page']}" if source.get("page") else ""
-    return f"[dim]• {escape(source['title'])}{page}  {escape(source['url'])}[/dim]"

@@ -14,6 +14,9 @@ from server.settings import Settings, load_settings
 CONNECT_TIMEOUT_SECONDS = 5.0
 ANSWER_TIMEOUT_SECONDS = 600.0
 """A model on a small machine may think for minutes."""
+SILENCE_SECONDS = 60.0
+"""On an event stream, which a heartbeat keeps awake: who hears nothing for so long comes again."""
+NOT_READY = {429, 502, 503, 504}
 
 UrlOption = Annotated[
     str | None,
@@ -38,6 +41,10 @@ class ApiFailure(Exception):
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ConnectionLost(ApiFailure):
+    """The server is away, for a moment perhaps: the same may be tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +103,18 @@ class Api:
         return answer.json() if answer.content else None
 
     @contextmanager
-    def stream(self, path: str, body: dict[str, Any]) -> Iterator[httpx.Response]:
+    def stream(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
         """Opens an event stream.
 
         Raises:
-            ApiFailure: Not reachable, an error answer, or the connection broke off.
+            ConnectionLost: Not reachable, not ready, or the connection broke off.
+            ApiFailure: Another error answer.
         """
-        with self._failing(), self._client.stream("POST", path, json=body) as answer:
+        timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+        with (
+            self._failing(),
+            self._client.stream(method, path, timeout=timeout, **options) as answer,
+        ):
             if answer.is_error:
                 answer.read()
             _require_success(answer)
@@ -113,13 +125,13 @@ class Api:
         try:
             yield
         except httpx.ConnectError as exc:
-            raise ApiFailure(
+            raise ConnectionLost(
                 f"nothing answers at {self.url}; start it with 'make run' or give --url."
             ) from exc
         except httpx.TimeoutException as exc:
-            raise ApiFailure(f"{self.url} did not answer in time.") from exc
+            raise ConnectionLost(f"{self.url} did not answer in time.") from exc
         except httpx.HTTPError as exc:
-            raise ApiFailure(f"the connection to {self.url} broke off.") from exc
+            raise ConnectionLost(f"the connection to {self.url} broke off.") from exc
 
 
 @contextmanager
@@ -143,12 +155,13 @@ def _root_key(settings: Settings, *, create: bool) -> str:
 def _require_success(answer: httpx.Response) -> None:
     if not answer.is_error:
         return
+    kind = ConnectionLost if answer.status_code in NOT_READY else ApiFailure
     try:
         error = answer.json()["error"]
         message, code = str(error["message"]), str(error["code"])
     except (ValueError, KeyError, TypeError) as exc:
-        raise ApiFailure(f"the server answered with status {answer.status_code}.") from exc
+        raise kind(f"the server answered with status {answer.status_code}.") from exc
     faults = "; ".join(
         f"{fault['field']}: {fault['problem']}" for fault in error["details"].get("errors", [])
     )
-    raise ApiFailure(f"{message} {faults}".strip() + f" [{code}]", code=code)
+    raise kind(f"{message} {faults}".strip() + f" [{code}]", code=code)

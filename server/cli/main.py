@@ -82,14 +82,22 @@ def chat(
     session: Annotated[str | None, typer.Option(help="Go on with this session.")] = None,
     model: Annotated[str | None, typer.Option(help="A model of the installation.")] = None,
     tools: Annotated[bool, typer.Option(help="Let the agent use its tools.")] = True,
+    queue: Annotated[
+        bool, typer.Option(help="Wait while the session is answering another message.")
+    ] = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Talk to the agent; Ctrl-C stops an answer, Ctrl-D ends the conversation."""
+    """Talk to the agent; Ctrl-C stops an answer, Ctrl-D ends the conversation.
+
+    Tool calls that need permission are put to you; where the input is no terminal they are refused.
+    """
     from server.cli.chat import Conversation
 
     with connect(url, key) as api:
-        conversation = Conversation(api, session_id=session, model=model, enable_tools=tools)
+        conversation = Conversation(
+            api, session_id=session, model=model, enable_tools=tools, enqueue=queue
+        )
         ended_well = conversation.ask(" ".join(text)) if text else conversation.run()
     sys.exit(0 if ended_well else EXIT_FAILED)
 
@@ -118,6 +126,19 @@ def migrate() -> None:
     settings = load_settings()
     configure_logging(level=settings.log_level, json=settings.production)
     typer.echo(asyncio.run(migrate_database(settings)))
+
+
+@app.command("rotate-keys")
+def rotate_keys() -> None:
+    """Encrypt everything anew with the first encryption key, while the server goes on.
+
+    Put a new key in front of the old ones, restart every server, run this, then drop the old keys.
+    It can be stopped and started again at any time. Exit codes: 0 done, 1 something cannot be
+    opened or reached.
+    """
+    from server.cli import rotate_keys as rotation
+
+    sys.exit(rotation.rotate_keys(load_settings()))
 
 
 @app.command()

@@ -11,9 +11,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from server.body_pace import keep_pace
 from server.dependencies import ROW_ID_MAX
 from server.documents.names import clean_name, is_clean
-from server.documents.pace import keep_pace
 from server.documents.service import Upload
 from server.errors import BadRequest
 

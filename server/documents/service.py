@@ -21,9 +21,9 @@ from persistence.passages import Chunk, Passage
 from persistence.records import Document, Page
 from persistence.retrieval import Retriever
 from server.audit.entry import audit_entry
+from server.body_slots import BodySlots
 from server.documents.names import clean_name
 from server.documents.sharing import DocumentSharing, find_own
-from server.documents.slots import UploadSlots
 from server.erasure.documents import DocumentEraser
 from server.errors import DocumentNotFound, GroupNotFound, IngestConflict, TooLarge
 from server.observability import describe
@@ -114,7 +114,7 @@ class DocumentService:
         self._revocation = revocation
         self._max_file_bytes = max_file_bytes
         self._max_passages = max_passages
-        self._slots = UploadSlots()
+        self._slots = BodySlots()
         self._ingesting: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
     async def warm_up(self) -> None:

@@ -4,18 +4,23 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from persistence.access import AccessScope
 from persistence.database import Database
+from persistence.errors import PersistenceError
 from persistence.records import AuditEntry, ChatSession
 from persistence.unit_of_work import UnitOfWork
-from server.runs.executor import RunExecutor
+from server.observability import describe
+from server.runs.canceller import RunCanceller
 
 BATCH = 100
 """Sessions that are deleted in one unit of work."""
 RUNS_END_SECONDS = 10.0
 """How long runs may take to write down what there is of them."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +29,7 @@ class ErasedHistory:
 
     erased: int
     left: int
-    """Sessions that are still being answered, here or on another server."""
+    """Sessions in which a run could not be ended."""
 
 
 class SessionEraser:
@@ -34,17 +39,20 @@ class SessionEraser:
         self,
         *,
         database: Database,
-        executor: RunExecutor,
+        canceller: RunCanceller,
         checkpointer: BaseCheckpointSaver[str],
     ) -> None:
         self._database = database
-        self._executor = executor
+        self._canceller = canceller
         self._checkpointer = checkpointer
 
     async def erase(
         self, uow: UnitOfWork, sessions: Sequence[ChatSession]
     ) -> Sequence[ChatSession]:
-        """Deletes those of the locked sessions that no run is answering; returns these."""
+        """Deletes those of the locked sessions that no run is answering; returns these.
+
+        Runs that wait, for their turn or for a person, are deleted with them.
+        """
         answering = await uow.runs.answering([session.id for session in sessions])
         quiet = [session for session in sessions if session.id not in answering]
         # Checkpoints go first: should the rows' deletion fail, it can be asked for again,
@@ -65,7 +73,7 @@ class SessionEraser:
             scope: Whose sessions.
             entry_for: Makes the audit entry for a number of sessions that were deleted together.
         """
-        await self._end_runs(scope.user_id)
+        await self._end_runs(scope)
         last = erased = left = 0
         while True:
             async with self._database.unit_of_work(scope) as uow:
@@ -80,9 +88,12 @@ class SessionEraser:
                 return ErasedHistory(erased=erased, left=left)
             last = sessions[-1].id
 
-    async def _end_runs(self, user_id: int) -> None:
-        runs = self._executor.live_of(user_id)
-        for run in runs:
-            run.cancel()
-        if runs:
-            await asyncio.wait([run.finishing for run in runs], timeout=RUNS_END_SECONDS)
+    async def _end_runs(self, scope: AccessScope) -> None:
+        async with self._database.unit_of_work(scope) as uow:
+            runs = await uow.runs.live()  # the newest first, so that none begins in between
+        try:
+            async with asyncio.timeout(RUNS_END_SECONDS):
+                for run in runs:
+                    await self._canceller.cancel(scope, run.id)
+        except (TimeoutError, PersistenceError) as exc:  # their sessions are left, and counted
+            log.warning("runs_not_ended", **describe(exc))

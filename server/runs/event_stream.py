@@ -2,9 +2,36 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any, get_args
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from server.runs.run import EventName
+
+EVENTS_DOC: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The run's events; `done` is the last one.",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "required": ["event", "data"],
+                    "properties": {
+                        "id": {
+                            "type": "string",
+                            "description": "the run's sequence number; an `error` that says why "
+                            "the stream breaks off has none",
+                        },
+                        "event": {"enum": list(get_args(EventName))},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                    },
+                }
+            }
+        },
+    }
+}
+"""What such an answer is in the interface's description."""
 
 
 class EventStream(Response):
@@ -16,7 +43,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncIterator[bytes], *, on_disconnect: Callable[[], None]) -> None:
+    def __init__(
+        self, frames: AsyncIterator[bytes], *, on_disconnect: Callable[[], None] | None = None
+    ) -> None:
         """Args: on_disconnect: called once when the reader leaves before the end."""
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -34,7 +63,7 @@ class EventStream(Response):
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
-            else:
+            elif self._on_disconnect is not None:
                 self._on_disconnect()
         finally:
             for task in (sending, leaving):

@@ -2,28 +2,48 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from graph.events import AgentEvent, Finished, Log, Reasoning, Sources, Token, ToolCall
-from server.runs.run import RunOutcome, RunStatus, ToolTrace
+from graph.events import (
+    AgentEvent,
+    Finished,
+    Log,
+    ModelCalled,
+    Reasoning,
+    Resumed,
+    Sources,
+    Token,
+    ToolCall,
+)
+from persistence.records import ModelCall
+from server.runs.past import PAUSES, RunPast
+from server.runs.run import OutcomeStatus, RunOutcome, RunRequest, ToolTrace
 from server.runs.stream import RunStream
 
 
 class RunProgress:
-    """Follows one run, so that whatever ends it, what there is of the answer is kept."""
+    """Follows one run, so that whatever ends it, what there is of the answer is kept.
 
-    def __init__(self, stream: RunStream, *, model: str) -> None:
+    What outlives the process stands in the events and in the facts that are stored beside them:
+    what model calls cost, when tools began, what they found.
+    """
+
+    def __init__(self, request: RunRequest, stream: RunStream) -> None:
+        self._request = request
         self._stream = stream
-        self._model = model
         self._started = time.monotonic()
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._sources: tuple[Mapping[str, Any], ...] = ()
-        self._started_tools: dict[str, tuple[dict[str, Any], datetime]] = {}
-        self._tools: list[ToolTrace] = []
+        self._sources: dict[Any, Mapping[str, Any]] = {}
+        self._tool_started: dict[str, tuple[dict[str, Any], datetime]] = {}
+        self._tools: dict[str, ToolTrace] = {}
+        self._shown_tools: set[tuple[str, str]] = set()
+        self._calls: list[ModelCall] = []
+        self._earlier_calls: tuple[int, int, int] = (0, 0, 0)
         self._finished: Finished | None = None
+        if request.past is not None:
+            self._restore(request.past)
 
     def take(self, event: AgentEvent) -> None:
         """Keeps an event and shows it to whoever watches the run."""
@@ -36,61 +56,153 @@ class RunProgress:
                 self._stream.append("reasoning", {"text": text})
             case ToolCall():
                 self._take_tool(event)
+            case ModelCalled():
+                self._take_call(event)
             case Sources(sources=sources):
-                self._sources = sources
+                self._take_sources(sources)
             case Log(level=level, message=message):
                 self._stream.append("log", {"level": level, "message": message})
+            case Resumed(content=content):
+                self._go_on_from(content)
             case Finished():
                 self._finished = event
 
     def outcome(
-        self, status: RunStatus, *, code: str | None = None, message: str | None = None
+        self, status: OutcomeStatus, *, code: str | None = None, message: str | None = None
     ) -> RunOutcome:
-        """What the run came to; the figures of a run cut short are those known so far."""
-        known = RunOutcome(
+        """What the run came to; of one cut short, what is known so far."""
+        finished = self._finished
+        if finished is not None:
+            self._take_sources(finished.sources)
+        iterations, tokens_in, tokens_out = self._earlier_calls
+        return RunOutcome(
             status=status,
-            content="".join(self._text),
+            content="".join(self._text) if finished is None else finished.content,
             reasoning="".join(self._reasoning) or None,
-            sources=self._sources,
-            model=self._model,
-            latency_ms=round((time.monotonic() - self._started) * 1000),
-            tools=tuple(self._tools),
+            sources=tuple(self._sources.values()),
+            model=self._request.model,
+            latency_ms=self._latency_ms(),
+            tools=tuple(self._tools.values()),
             error_code=code,
             error_message=message,
-            tool_calls=len(self._tools),
+            iterations=iterations + len(self._calls),
+            tool_calls=len({call_id for call_id, _ in self._shown_tools}),
+            tokens_in=tokens_in + sum(call.tokens_in for call in self._calls),
+            tokens_out=tokens_out + sum(call.tokens_out for call in self._calls),
+            model_calls=tuple(self._calls),
+            requests=finished.approvals if finished is not None else (),
         )
-        finished = self._finished
-        if finished is None:
-            return known
-        return replace(
-            known,
-            content=finished.content,
-            sources=finished.sources,
-            iterations=finished.iterations,
-            tool_calls=finished.tool_calls,
-            tokens_in=finished.tokens_in,
-            tokens_out=finished.tokens_out,
+
+    def _take_call(self, event: ModelCalled) -> None:
+        call = ModelCall(
+            model=event.model,
+            purpose=event.purpose,
+            tokens_in=event.tokens_in,
+            tokens_out=event.tokens_out,
+            estimated=event.estimated,
+            latency_ms=event.latency_ms,
         )
+        self._calls.append(call)
+        self._stream.note_usage({"call": vars(call)})
+
+    def _take_sources(self, sources: tuple[Mapping[str, Any], ...]) -> None:
+        new = [source for source in sources if source["id"] not in self._sources]
+        if new:
+            self._sources |= {source["id"]: source for source in new}
+            self._stream.note_usage({"sources": new})
 
     def _take_tool(self, call: ToolCall) -> None:
         shown: dict[str, Any] = {"tool": call.tool, "call_id": call.call_id, "status": call.status}
         if call.status == "start":
-            self._started_tools[call.call_id] = (dict(call.args or {}), datetime.now(UTC))
+            now = datetime.now(UTC)
+            self._tool_started[call.call_id] = (dict(call.args), now)
+            self._stream.note_usage({"call_id": call.call_id, "started_at": now.isoformat()})
             shown["args"] = call.args
         else:
-            args, started_at = self._started_tools.pop(
-                call.call_id, (dict(call.args or {}), datetime.now(UTC))
-            )
-            self._tools.append(
-                ToolTrace(
-                    call_id=call.call_id,
-                    tool=call.tool,
-                    args=args,
-                    result=call.result,
-                    status=call.status,
-                    latency_ms=call.latency_ms or 0,
-                    started_at=started_at,
-                )
-            )
+            self._end_tool(call)
             shown |= {"latency_ms": call.latency_ms, "result_preview": call.result_preview}
-        self._stream.append("tool", shown)
+        # An attempt that goes on tells again of calls of which an earlier one has told.
+        if (call.call_id, call.status) not in self._shown_tools:
+            self._shown_tools.add((call.call_id, call.status))
+            self._stream.append("tool", shown)
+
+    def _end_tool(self, call: ToolCall) -> None:
+        if call.recalled and call.call_id in self._tools:
+            return
+        args, started_at = self._tool_started.pop(
+            call.call_id, (dict(call.args), datetime.now(UTC))
+        )
+        self._tools[call.call_id] = ToolTrace(
+            call_id=call.call_id,
+            tool=call.tool,
+            args=args,
+            result=call.result,
+            status="error" if call.status == "error" else "end",
+            latency_ms=call.latency_ms or 0,
+            started_at=started_at,
+            is_recorded=self._is_recorded(call.call_id),
+        )
+
+    def _is_recorded(self, call_id: str) -> bool:
+        journal = self._request.journal
+        return journal is not None and call_id in journal.recorded
+
+    def _go_on_from(self, content: str) -> None:
+        """Takes back what was told and is not part of the answer any more."""
+        if "".join(self._text) == content:
+            return
+        self._text = [content]
+        self._stream.append(
+            "run",
+            {
+                "run_id": str(self._request.run_id),
+                "session_id": self._request.session_id,
+                "attempt": self._request.claim.attempt,
+                "content": content,
+            },
+        )
+
+    def _latency_ms(self) -> int:
+        past = self._request.past
+        if past is None:
+            return round((time.monotonic() - self._started) * 1000)
+        return round((datetime.now(UTC) - past.run.started_at).total_seconds() * 1000)
+
+    def _restore(self, past: RunPast) -> None:
+        for name, data in past.events():
+            match name:
+                case "token":
+                    self._text.append(data["text"])
+                case "reasoning":
+                    self._reasoning.append(data["text"])
+                case "run" if "content" in data:
+                    self._text = [data["content"]]
+                case "tool":
+                    self._restore_tool(data, past)
+        for fact in past.history.usage:
+            self._sources |= {source["id"]: source for source in fact.get("sources", ())}
+        figures = past.run
+        self._earlier_calls = (figures.iterations, figures.tokens_in, figures.tokens_out)
+        self._calls = [ModelCall(**fact["call"]) for fact in past.latest_facts if "call" in fact]
+        self._stream.note_usage({PAUSES: past.pauses})
+
+    def _restore_tool(self, data: dict[str, Any], past: RunPast) -> None:
+        call_id, status = data["call_id"], data["status"]
+        self._shown_tools.add((call_id, status))
+        started_at = past.tool_started.get(call_id, past.run.started_at)
+        if status == "start":
+            self._tool_started[call_id] = (data["args"] or {}, started_at)
+            return
+        args, started_at = self._tool_started.pop(call_id, ({}, started_at))
+        recorded = next((each for each in past.tool_runs if each.call_id == call_id), None)
+        self._tools[call_id] = ToolTrace(
+            call_id=call_id,
+            tool=data["tool"],
+            args=recorded.args if recorded else args,
+            # What is nowhere in full any more is kept as far as it was shown.
+            result=recorded.result if recorded else data["result_preview"],
+            status=status,
+            latency_ms=data["latency_ms"] or 0,
+            started_at=started_at,
+            is_recorded=self._is_recorded(call_id),
+        )

@@ -88,6 +88,7 @@ def test_nothing_else_decides_who_may_see_a_row(path: Path) -> None:
 
 OWNED = {
     "api_keys",
+    "approvals",
     "chat_sessions",
     "documents",
     "group_members",
@@ -95,7 +96,10 @@ OWNED = {
     "identities",
     "login_sessions",
     "messages",
+    "model_calls",
+    "run_events",
     "runs",
+    "tool_policies",
     "tool_runs",
 }
 

@@ -440,3 +440,18 @@ async def test_an_index_of_another_model_is_refused(
 
 async def test_an_open_index_answers(index: VectorIndex) -> None:
     await index.ping()
+
+
+async def test_ciphertexts_become_others_in_their_place(index: VectorIndex) -> None:
+    for document in (1, 2):
+        await index.replace(document, _points(3, text="old"), owner_id=ANNA, group_id=7)
+
+    assert await index.recrypt(1, lambda text: text.replace("old", "new")) == 3
+    assert await index.recrypt(1, lambda text: text.replace("old", "new")) == 0
+    assert await index.recrypt(3, str.upper) == 0
+
+    scope = AccessScope(user_id=ANNA)
+    for document, said in ((1, "new"), (2, "old")):
+        found = await index.search(_direction(0), scope=scope, limit=10, document_ids=[document])
+        assert len(found) == 3
+        assert all(said in hit.ciphertext for hit in found)

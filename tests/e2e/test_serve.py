@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -17,66 +16,10 @@ from fpdf import FPDF
 from server.cli.events import read_events
 from tests.fixtures.plaintext_scan import find_in_folder
 from tests.fixtures.ports import free_port
+from tests.fixtures.served import ANSWER_SECONDS, READY_SECONDS, Served
 
-READY_SECONDS = 90
-STOP_SECONDS = 20
-ANSWER_SECONDS = 90
-ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model"), pytest.mark.timeout(400)]
-
-
-class Served:
-    """The product as a child process, in a data folder that outlives it."""
-
-    def __init__(self, folder: Path, **environment: str) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self._environment = environment
-        self.process: subprocess.Popen[str] | None = None
-        self.output = ""
-
-    def start(self) -> "Served":
-        inherited = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "XDG_CACHE_HOME"}}
-        self._log = (self.folder / "log").open("ab")
-        self.process = subprocess.Popen(
-            [Path(sys.executable).with_name("youworker"), "serve"],
-            cwd=self.folder,
-            env=inherited
-            | {"API__PORT": str(self.port), "DATA_DIR": str(self.folder / "data")}
-            | self._environment,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        deadline = time.monotonic() + READY_SECONDS
-        self.output = ""
-        for line in self.process.stdout:
-            self.output += line
-            if line.startswith("curl ") or time.monotonic() > deadline:
-                break
-        assert "YouWorker is ready" in self.output, (self.folder / "log").read_text()
-        return self
-
-    @property
-    def key(self) -> str:
-        return re.search(r"API key: (\S+)", self.output)[1]
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
-            headers={"Authorization": f"Bearer {self.key}"},
-            timeout=ANSWER_SECONDS,
-        )
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        status = self.process.wait(STOP_SECONDS)
-        self.process.stdout.close()
-        self._log.close()
-        return status
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A conversation with the agent, as a test holds it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -12,8 +12,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.agent import build_agent
+from graph.approvals import Decision
 from graph.context import AgentContext
-from graph.events import AgentEvent, Finished, Reasoning, Token, run_agent
+from graph.events import AgentEvent, Finished, Reasoning, Token
+from graph.running import Continuation, Question, run_agent
 from graph.settings import AgentSettings
 
 Event = TypeVar("Event")
@@ -54,21 +56,43 @@ class Conversation:
         checkpointer: BaseCheckpointSaver[str] | None = None,
         **settings: Any,
     ) -> None:
+        self.saver = checkpointer or InMemorySaver()
+        self._built_with = (model, tools, settings)
         self.agent = build_agent(
-            model,
-            tools,
-            checkpointer=checkpointer or InMemorySaver(),
-            settings=AgentSettings(**settings),
+            model, tools, checkpointer=self.saver, settings=AgentSettings(**settings)
         )
         self.thread_id = str(uuid4())
+        self.question: Question | None = None
 
-    async def stream(self, text: str | None, **context: Any) -> AsyncIterator[AgentEvent]:
-        """Say something and hear the answer event by event; closing it stops the run."""
+    def taken_over(self) -> "Conversation":
+        """The same conversation as another process sees it."""
+        model, tools, settings = self._built_with
+        other = Conversation(model, tools, checkpointer=self.saver, **settings)
+        other.thread_id, other.question = self.thread_id, self.question
+        return other
+
+    async def stream(
+        self,
+        text: str | list[dict[str, Any]] | None,
+        *,
+        decisions: Mapping[str, Decision] | None = None,
+        **context: Any,
+    ) -> AsyncIterator[AgentEvent]:
+        """Say something and hear the answer event by event; closing it stops the run.
+
+        None goes on with what was said last.
+        """
         heard: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
+        start: Question | Continuation
+        if text is None:
+            assert self.question is not None
+            start = Continuation(question=self.question, decisions=decisions or {})
+        else:
+            start = self.question = Question(content=text, message_id=str(uuid4()))
         running = asyncio.create_task(
             run_agent(
                 self.agent,
-                text,
+                start,
                 thread_id=self.thread_id,
                 run_id=str(uuid4()),
                 context=AgentContext(**context),
@@ -84,7 +108,9 @@ class Conversation:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    async def say(self, text: str | None, *, told: Told | None = None, **context: Any) -> Told:
+    async def say(
+        self, text: str | list[dict[str, Any]] | None, *, told: Told | None = None, **context: Any
+    ) -> Told:
         """Say something and hear all of the answer; `told` keeps the events of a failed run."""
         told = told or Told()
         async for event in self.stream(text, **context):

@@ -55,6 +55,9 @@ class ScriptedOllama(Script):
         self.requests: list[ReceivedRequest] = []
         """The chat requests, oldest first."""
         self.embed_requests: list[ReceivedRequest] = []
+        self.show_requests: list[ReceivedRequest] = []
+        self.capabilities: list[str] | None = ["completion", "tools", "thinking"]
+        """What every model can do; None is an old server, which does not tell."""
         self.connections: set[tuple[str, int]] = set()
         """The client addresses that ever sent a request; a pooled connection counts once."""
         self._models = models
@@ -150,17 +153,18 @@ class ScriptedOllama(Script):
 
     async def _show(self, request: web.Request) -> web.Response:
         received = await _received(request)
-        return self._refuse_unknown(received) or web.json_response(
-            {
-                "modelfile": "",
-                "parameters": "",
-                "template": "",
-                "details": _DETAILS,
-                "model_info": {"general.architecture": "scripted", "scripted.context_length": 4096},
-                "capabilities": ["completion", "tools", "thinking"],
-                "modified_at": _CREATED_AT,
-            }
-        )
+        self.show_requests.append(received)
+        card: dict[str, Any] = {
+            "modelfile": "",
+            "parameters": "",
+            "template": "",
+            "details": _DETAILS,
+            "model_info": {"general.architecture": "scripted", "scripted.context_length": 4096},
+            "modified_at": _CREATED_AT,
+        }
+        if self.capabilities is not None:
+            card["capabilities"] = self.capabilities
+        return self._refuse_unknown(received) or web.json_response(card)
 
     async def _tags(self, _request: web.Request) -> web.Response:
         listed = [

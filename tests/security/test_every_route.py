@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -21,7 +21,11 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "POST /v1/chat": {"json": {"text_input": "hello"}},
     "POST /v1/chat/stream": {"json": {"text_input": "hello"}},
     "PATCH /v1/chat/sessions/{session_id}": {"json": {"title": "taken over"}},
+    "POST /v1/chat/sessions/{session_id}/fork": {"json": {"message_id": 1}},
     "POST /v1/runs/{run_id}/cancel": {},
+    "POST /v1/runs/{run_id}/resume": {
+        "json": {"decisions": {str(UUID(int=1)): {"decision": "allow"}}}
+    },
     "POST /v1/ingest/upload": {"files": {"files": ("b.txt", b"The words of somebody else.")}},
     "PATCH /v1/documents/{document_id}": {"json": {"is_private": True}},
     "POST /v1/search": {"json": {"query": MARK}},
@@ -37,6 +41,8 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "PATCH /v1/groups/{group_id}": {"json": {"name": "taken over"}},
     "POST /v1/groups/{group_id}/members": {"json": {"user_id": 1, "role": "admin"}},
     "PATCH /v1/groups/{group_id}/members/{user_id}": {"json": {"role": "member"}},
+    "POST /v1/tool-policies": {"json": {"tool": "*", "verdict": "deny"}},
+    "PATCH /v1/tool-policies/{policy_id}": {"json": {"verdict": "ask"}},
     "DELETE /v1/account": {"json": {"confirm": "nobody"}},
 }
 """What a route that changes something is sent; a new one fails the walk until it is here."""
@@ -46,6 +52,8 @@ GROUP_ADMIN_ROUTES = {
     "DELETE /v1/groups/{group_id}",
     "POST /v1/groups/{group_id}/members",
     "PATCH /v1/groups/{group_id}/members/{user_id}",
+    "PATCH /v1/tool-policies/{policy_id}",
+    "DELETE /v1/tool-policies/{policy_id}",
 }
 
 
@@ -66,6 +74,8 @@ class Owner:
             "/v1/documents",
             f"/v1/sources/{self.ids['source_id']}",
             "/v1/api-keys",
+            "/v1/approvals",
+            "/v1/tool-policies",
             f"/v1/groups/{self.ids['group_id']}",
         )
         answers = [await self.client.get(path) for path in paths]
@@ -85,6 +95,29 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
     )
     key = await client.post("/v1/api-keys", json={"name": MARK})
     group = await client.post("/v1/groups", json={"name": MARK, "description": MARK})
+    policy = await client.post(
+        "/v1/tool-policies",
+        json={
+            "group_id": group.json()["id"],
+            "tool": MARK,
+            "arguments": {MARK: MARK},
+            "verdict": "deny",
+            "reason": MARK,
+        },
+    )
+    await product.client.post(
+        "/v1/tool-policies",
+        json={
+            "group_id": group.json()["id"],
+            "tool": "units.*",
+            "verdict": "ask",
+            "approver": "either",
+        },
+    )
+    product.model.call("units__convert", {"value": 1, "from_unit": MARK, "to_unit": MARK})
+    waiting = await client.post("/v1/chat", json={"text_input": f"How far is the {MARK}?"})
+    assert waiting.json()["status"] == "awaiting_approval"
+    history = await client.get(f"/v1/chat/sessions/{chat.json()['session_id']}")
     found = await client.post("/v1/search", json={"query": f"The {MARK} shines."})
     me = await client.get("/v1/auth/me")
     yield Owner(
@@ -92,10 +125,13 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
         ids={
             "session_id": chat.json()["session_id"],
             "run_id": chat.json()["run_id"],
+            "message_id": str(history.json()["messages"][0]["id"]),
+            "number": "1",
             "document_id": str(upload.json()["files"][0]["document_id"]),
             "source_id": found.json()["hits"][0]["source"]["id"],
             "key_id": str(key.json()["id"]),
             "group_id": str(group.json()["id"]),
+            "policy_id": str(policy.json()["id"]),
             "user_id": str(me.json()["id"]),
         },
     )
@@ -105,10 +141,13 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
 NOWHERE = {
     "session_id": "a-session-that-is-not",
     "run_id": str(uuid4()),
+    "message_id": "999999999",
+    "number": "1",
     "document_id": "999999999",
     "source_id": str(uuid4()),
     "key_id": "999999999",
     "group_id": "999999999",
+    "policy_id": "999999999",
     "user_id": "999999999",
 }
 

@@ -1,4 +1,4 @@
-"""The files that the child process loads, made ready in the cache by its parent."""
+"""The files of the embedded models, made ready in the cache before a child process loads them."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from graph.llm.embedded.errors import WeightsUnavailable
 from graph.llm.embedded.folder_lock import lock_folder
 from graph.llm.embedded.intact_files import hash_file, is_intact, write_stamp
-from graph.llm.embedded.settings import EMBED_MODEL
+from graph.llm.embedded.settings import EMBED_MODEL, SPEECH_MODEL
 from graph.llm.embedded.weight_files import load_weight_files
 from graph.llm.embedded.weights import Report, ensure_weights, log_progress
 
@@ -59,6 +59,16 @@ async def prepare_models(
             f"The embedding model cannot be built in {str(models_dir)!r}: {error}"
         ) from error
     return files
+
+
+async def prepare_speech_model(*, models_dir: Path, report: Report = log_progress) -> Path:
+    """The folder of the speech model; whoever transcribes asks for it, this child does not.
+
+    Raises:
+        WeightsUnavailable: It could not be fetched, checked or stored.
+    """
+    weights = load_weight_files()[SPEECH_MODEL]
+    return (await ensure_weights(weights, models_dir=models_dir, report=report)).parent
 
 
 def _are_intact(files: ModelFiles) -> bool:

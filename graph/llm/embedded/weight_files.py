@@ -4,6 +4,18 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Companion:
+    """A small file that the package of a slice carries, and that belongs beside the weights."""
+
+    file: str
+    path: str
+    """Inside the package."""
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +29,7 @@ class WeightPart:
     """Of the slice inside the package."""
     size: int
     sha256: str
+    companions: tuple[Companion, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +43,22 @@ class WeightFile:
     sha256: str
     parts: tuple[WeightPart, ...]
 
+    @property
+    def companions(self) -> tuple[Companion, ...]:
+        """The small files of all its parts."""
+        return tuple(companion for part in self.parts for companion in part.companions)
+
 
 @cache
 def load_weight_files() -> dict[str, WeightFile]:
     """The known files by the name of their model."""
     listed = json.loads(files(__package__).joinpath("weights.json").read_text(encoding="utf-8"))
     return {
-        entry["name"]: WeightFile(
-            **entry | {"parts": tuple(WeightPart(**part) for part in entry["parts"])}
-        )
+        entry["name"]: WeightFile(**entry | {"parts": tuple(map(_read_part, entry["parts"]))})
         for entry in listed["weights"]
     }
+
+
+def _read_part(entry: dict[str, Any]) -> WeightPart:
+    companions = tuple(Companion(**each) for each in entry.get("companions", ()))
+    return WeightPart(**entry | {"companions": companions})

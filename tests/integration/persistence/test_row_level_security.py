@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from persistence.access import AccessScope, ScopedStatement
+from persistence.approval_records import NewApproval, NewToolPolicy
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
 from persistence.models import metadata
@@ -18,12 +19,14 @@ from tests.fixtures.rows import SYSTEM, create_session, start_run
 TABLES = sorted(table.name for table in metadata.sorted_tables)
 OWNED_TABLES = (
     "api_keys",
+    "approvals",
     "chat_sessions",
     "documents",
     "group_members",
     "groups",
     "messages",
     "runs",
+    "tool_policies",
     "tool_runs",
 )
 
@@ -66,7 +69,13 @@ async def furnished(database: Database, scope: AccessScope) -> Database:
             blob="b",
         )
         await uow.api_keys.create(scope.user_id, name="mine", key_hash="1", prefix="yw_1")
-        await uow.groups.create("mine", "")
+        group = await uow.groups.create("mine", "")
+        await uow.tool_policies.create(NewToolPolicy(group_id=group.id, tool="*", verdict="deny"))
+        await uow.approvals.ask(
+            run.id,
+            [NewApproval(request_id="1", call_id="1", tool="datetime.now", args={})],
+            expires_at=run.started_at,
+        )
         await uow.audit.record(
             AuditEntry(action="a.b", resource_type="a", actor_id=scope.user_id, resource_id="1")
         )
@@ -103,7 +112,9 @@ async def test_without_a_principal_no_row_of_any_table_is_seen(
     assert await count(app, table, None) == 0
 
 
-@pytest.mark.parametrize("table", ["chat_sessions", "messages", "runs", "tool_runs", "documents"])
+@pytest.mark.parametrize(
+    "table", ["chat_sessions", "messages", "runs", "tool_runs", "documents", "approvals"]
+)
 async def test_root_has_no_look_into_what_others_said(
     furnished: Database, app: asyncpg.Connection, other_scope: AccessScope, table: str
 ) -> None:
@@ -145,6 +156,7 @@ async def test_the_role_owns_nothing_and_cannot_step_round(app: asyncpg.Connecti
         ("messages", "model"),
         ("runs", "model"),
         ("tool_runs", "tool"),
+        ("tool_policies", "verdict"),
         ("group_members", "role"),
         ("groups", "body"),
     ],

@@ -14,7 +14,6 @@ from persistence.errors import (
     DatabaseUnavailable,
     DecryptionError,
     InvalidValue,
-    NotFound,
     StatementTimeout,
 )
 from persistence.identifiers import new_uuid7
@@ -222,25 +221,6 @@ async def test_an_error_of_the_database_shows_no_value(
                 lease_until=chat_session.created_at,
             )
     assert "secret" not in str(raised.value)
-
-
-async def test_rows_of_another_key_are_refused(
-    database: Database,
-    database_url: str,
-    scope: AccessScope,
-    chat_session: ChatSession,
-    tmp_path: Path,
-) -> None:
-    stranger = KeyRing([KeyRing.generate_key()])
-    settings = DatabaseSettings(url=SecretStr(database_url))
-    async with (
-        open_database(settings, key_ring=stranger, data_dir=tmp_path) as other,
-        other.unit_of_work(scope) as uow,
-    ):
-        with pytest.raises(DecryptionError):
-            await uow.sessions.list()
-        with pytest.raises(NotFound):
-            await uow.sessions.get(chat_session.session_id)
 
 
 @pytest.mark.parametrize("stored", [b"plain text", b""])

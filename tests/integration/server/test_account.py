@@ -21,7 +21,7 @@ import pytest_asyncio
 from persistence.access import AccessScope
 from persistence.audit_entries import open_body
 from persistence.identifiers import new_uuid7
-from persistence.records import NewToolRun
+from persistence.records import ChatSession, NewToolRun, RunClaim, RunInput
 from server.account.export import AccountExport
 from tests.fixtures.product import Product, client_for
 from tests.fixtures.rows import create_session
@@ -142,6 +142,7 @@ async def test_an_empty_account_is_exported_whole(product: Product):
             "account.json",
             "api_keys.json",
             "groups.json",
+            "model_calls.json",
             "documents.json",
         ]
         assert read(archive, "documents.json") == []
@@ -168,6 +169,32 @@ async def test_conversations_are_exported_with_all_that_happened_in_them(product
     [tool_run] = run["tool_runs"]
     assert tool_run["args"] == {"value": 1, "from_unit": "km", "to_unit": "m"}
     assert "1000" in tool_run["result"]
+
+
+async def test_edited_messages_and_forks_are_exported_as_they_stand(product: Product):
+    product.model.reply("A zebra.", when="What?")
+    await product.stream("What?", session_id="s")
+    first = (await product.client.get("/v1/chat/sessions/s")).json()["messages"]
+    product.model.reply("A quagga.", when="What else?")
+    body = {"message_id": first[0]["id"]}
+    events = await product.stream("What else?", session_id="s", **body)
+    fork = {"message_id": first[1]["id"], "session_id": "f"}
+    await product.client.post("/v1/chat/sessions/s/fork", json=fork)
+
+    with await export(product) as archive:
+        session, forked = read(archive, "sessions/1.json"), read(archive, "sessions/2.json")
+        calls = read(archive, "model_calls.json")
+
+    said = [message["content"] for message in session["messages"]]
+    assert said == ["What?", "A zebra.", "What else?", "A quagga."]
+    run_id = events[0].data["run_id"]
+    superseders = [message["superseded_by"] for message in session["messages"]]
+    assert superseders == [run_id, run_id, None, None]
+    assert [message["content"] for message in forked["messages"]] == ["What?", "A zebra."]
+    assert session["runs"][-1]["id"] == run_id
+    assert forked["runs"] == []
+    assert [call["run_id"] for call in calls] == [first[0]["run_id"], run_id]
+    assert {call["purpose"] for call in calls} == {"answer"}
 
 
 async def test_originals_come_back_byte_for_byte_whatever_they_were_called(product: Product):
@@ -217,7 +244,7 @@ async def test_more_than_a_page_of_everything_is_exported(product: Product):
         for number in range(203):
             await uow.messages.add(session.id, role="user", content=f"message {number}")
         for _ in range(23):
-            await add_run(uow, session.id)
+            await add_run(uow, session)
         await uow.commit()
     for number in range(103):
         await put_original(product, f"{number}.txt", b"%d" % number)
@@ -234,10 +261,11 @@ async def test_more_than_a_page_of_everything_is_exported(product: Product):
     assert originals == [b"%d" % number for number in range(103)]
 
 
-async def add_run(uow, session_row_id: int) -> None:
+async def add_run(uow, session: ChatSession) -> None:
     run_id = new_uuid7()
+    asked = RunInput(session_id=session.session_id, thread_id=session.thread_id, text="?")
     await uow.runs.start(
-        run_id, session_row_id, model="m", lease_owner="o", lease_until=datetime.now(UTC)
+        run_id, session.id, model="m", run_input=asked, lease_owner="o", lease_seconds=60
     )
     await uow.tool_runs.add_many(
         [
@@ -253,7 +281,7 @@ async def add_run(uow, session_row_id: int) -> None:
             )
         ]
     )
-    await uow.runs.finish(run_id, "success")
+    await uow.runs.finish(RunClaim(run_id=run_id, attempt=1, owner="o"), "success")
 
 
 async def test_an_export_holds_no_secret_and_nothing_of_anybody_else(

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AGENT = "coverage/1.0"
 REFRESH = "/v1/auth/refresh"
+RULE = {"tool": "units.*", "arguments": {}, "verdict": "ask", "reason": ""}
 CANTEEN = b"The canteen is open from 12:30 to 14:15."
 
 
@@ -267,6 +268,60 @@ async def have_a_tool_called(stage: Stage) -> Done:
     return Done(answer=answer, resource_id="datetime.now", details=details)
 
 
+async def make_policy(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    answer = await post_policy(stage.ada.client, group_id)
+    after = {"before": None, "after": {**RULE, "approver": "user"}}
+    policy_id = str(answer.json()["id"])
+    return Done(answer=answer, resource_id=policy_id, group_id=group_id, details=after)
+
+
+async def change_policy(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    policy_id = str((await post_policy(stage.ada.client, group_id)).json()["id"])
+    path = f"/v1/tool-policies/{policy_id}"
+    answer = await stage.ada.client.patch(path, json={"reason": "Because."})
+    before = {**RULE, "approver": "user"}
+    change = {"before": before, "after": {**before, "reason": "Because."}}
+    return Done(answer=answer, resource_id=policy_id, group_id=group_id, details=change)
+
+
+async def end_policy(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    policy_id = str((await post_policy(stage.ada.client, group_id)).json()["id"])
+    answer = await stage.ada.client.delete(f"/v1/tool-policies/{policy_id}")
+    details = {"before": {**RULE, "approver": "user"}, "after": None}
+    return Done(answer=answer, resource_id=policy_id, group_id=group_id, details=details)
+
+
+async def post_policy(client: httpx.AsyncClient, group_id: int, **values: Any) -> httpx.Response:
+    return await client.post("/v1/tool-policies", json={**RULE, "group_id": group_id, **values})
+
+
+async def ask_people(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    await post_policy(stage.root, group_id, approver="either")
+    stage.product.model.call("units__convert", {"value": 1, "from_unit": "m", "to_unit": "km"})
+    answer = await stage.ada.client.post("/v1/chat", json={"text_input": "Convert it."})
+    [approval] = answer.json()["approvals"]
+    details = {"run_id": answer.json()["run_id"], "tool": "units.convert", "approver": "either"}
+    return Done(
+        answer=answer, resource_id=approval["approval_id"], group_id=group_id, details=details
+    )
+
+
+async def answer_approval(stage: Stage) -> Done:
+    asked = await ask_people(stage)
+    assert asked.details is not None
+    decisions = {asked.resource_id: {"decision": "refuse"}}
+    path = f"/v1/runs/{asked.details['run_id']}/resume"
+    answer = await stage.ada.client.post(path, json={"decisions": decisions})
+    details = {**asked.details, "decision": "refuse"}
+    return Done(
+        answer=answer, resource_id=asked.resource_id, group_id=asked.group_id, details=details
+    )
+
+
 async def cancel_run(stage: Stage) -> Done:
     run_id = (await ask(stage)).resource_id
     answer = await stage.ada.client.post(f"/v1/runs/{run_id}/cancel")
@@ -276,6 +331,13 @@ async def cancel_run(stage: Stage) -> Done:
 async def rename_session(stage: Stage) -> Done:
     await ask(stage)
     return Done(answer=await stage.ada.client.patch("/v1/chat/sessions/s", json={"title": "T"}))
+
+
+async def fork_session(stage: Stage) -> Done:
+    await ask(stage)
+    session = (await stage.ada.client.get("/v1/chat/sessions/s")).json()
+    body = {"message_id": session["messages"][0]["id"]}
+    return Done(answer=await stage.ada.client.post("/v1/chat/sessions/s/fork", json=body))
 
 
 async def delete_session(stage: Stage) -> Done:
@@ -332,8 +394,14 @@ ACTS: list[tuple[Act, str, str, bool]] = [
     (ask, "run.finish", "run", True),
     (ask_a_broken_model, "run.finish", "run", False),
     (have_a_tool_called, "tool.call", "tool", True),
+    (make_policy, "tool_policy.create", "tool_policy", True),
+    (change_policy, "tool_policy.change", "tool_policy", True),
+    (end_policy, "tool_policy.delete", "tool_policy", True),
+    (ask_people, "approval.ask", "approval", True),
+    (answer_approval, "approval.decide", "approval", True),
     (cancel_run, "run.cancel", "run", True),
     (rename_session, "session.rename", "session", True),
+    (fork_session, "session.fork", "session", True),
     (delete_session, "session.delete", "session", True),
     (export_account, "account.export", "user", True),
     (wipe_history, "history.delete", "user", True),

@@ -343,7 +343,8 @@ async def test_many_streams_share_a_pool_of_one_connection(product: Product):
         while len(product.model.requests) < 2:
             await asyncio.sleep(0)
         assert (await product.client.get("/v1/chat/sessions")).json()["total"] == 2
-    await product.resources.executor.stop()
+    for run_id in product.resources.executor.live_ids():
+        await product.client.post(f"/v1/runs/{run_id}/cancel")
     for events in await asyncio.gather(*streams):
         assert events[-1].data["metadata"]["status"] == "cancelled"
 

@@ -6,17 +6,21 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from graph.context import AgentContext
 from persistence.access import AccessScope
 from persistence.blobs import BlobStore
 from persistence.checkpoints import open_checkpointer
-from persistence.errors import InvalidValue, NotFound
+from persistence.errors import InvalidValue, NotFound, RunLost
+from persistence.records import RunClaim, RunInput
 from server.documents.service import ABANDONED_AFTER
+from server.runs.log_writer import LogWriter
 from server.runs.recorder import RunRecorder
 from server.runs.run import RunOutcome, RunRequest
 from server.security.principal import Origin, Principal
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
 from tests.fixtures.rows import create_session, create_user, start_run
 
+OWNER = "this process"
 RACES = 30
 ORPHANS = """
 SELECT count(*) FROM checkpoints
@@ -35,18 +39,24 @@ async def principal(database):
 async def request_of_a_run(database, principal):
     """A run that was begun and waits for its outcome."""
     session = await create_session(database, principal.scope)
-    run = await start_run(database, principal.scope, session)
+    run = await start_run(database, principal.scope, session, lease_owner=OWNER)
     return RunRequest(
-        run_id=run.id,
+        claim=RunClaim(run_id=run.id, attempt=run.attempt, owner=OWNER),
         session_row_id=session.id,
-        session_id=session.session_id,
-        thread_id=session.thread_id,
-        text="hello",
+        input=RunInput(
+            session_id=session.session_id, thread_id=session.thread_id, text="hello"
+        ),
         model="scripted",
-        context=None,  # only the executor looks at it
+        context=AgentContext(),
         principal=principal,
         origin=Origin(ip=None, user_agent=None, correlation_id="a correlation"),
     )
+
+
+def recorder_of(database, checkpointer=None):
+    """A recorder of runs whose events nobody follows."""
+    writer = LogWriter(database.event_log, owner=OWNER)
+    return RunRecorder(database, writer, checkpointer=checkpointer)
 
 
 def outcome(**values):
@@ -83,13 +93,13 @@ async def test_a_session_deleted_while_messages_arrive_loses_none_and_leaves_no_
 async def test_an_outcome_whose_commit_went_unanswered_is_not_written_twice(
     database, request_of_a_run
 ):
-    recorder = RunRecorder(database)
+    recorder = recorder_of(database)
     await recorder.record(request_of_a_run, outcome())
 
     await recorder.record(request_of_a_run, outcome())
 
     assert await read_back(database, request_of_a_run) == (("success", None), ["an answer"])
-    with pytest.raises(NotFound):
+    with pytest.raises(RunLost):
         await recorder.record(request_of_a_run, outcome(status="cancelled"))
 
 
@@ -97,7 +107,7 @@ async def test_a_run_whose_figures_cannot_be_written_ends_with_an_error_and_its_
     database, request_of_a_run
 ):
     with pytest.raises(InvalidValue):
-        await RunRecorder(database).record(request_of_a_run, outcome(tokens_in=2**40))
+        await recorder_of(database).record(request_of_a_run, outcome(tokens_in=2**40))
 
     ended = await read_back(database, request_of_a_run)
     assert ended == (("error", "DATABASE_ERROR"), ["an answer"])
@@ -105,7 +115,7 @@ async def test_a_run_whose_figures_cannot_be_written_ends_with_an_error_and_its_
 
 async def test_a_run_whose_answer_cannot_be_written_ends_with_an_error(database, request_of_a_run):
     with pytest.raises(TypeError):
-        await RunRecorder(database).record(request_of_a_run, outcome(content=object()))
+        await recorder_of(database).record(request_of_a_run, outcome(content=object()))
 
     assert await read_back(database, request_of_a_run) == (("error", "DATABASE_ERROR"), [])
 
@@ -124,7 +134,7 @@ async def test_a_run_that_outlived_its_session_takes_its_memory_along(
             await uow.sessions.delete([request_of_a_run.session_row_id])
             await uow.commit()
         with pytest.raises(NotFound):
-            await RunRecorder(database, checkpointer).record(request_of_a_run, outcome())
+            await recorder_of(database, checkpointer).record(request_of_a_run, outcome())
     assert await connection.fetchval(ORPHANS) == 0
     await connection.close()
 

@@ -103,10 +103,12 @@ async def test_silence_leaves_nothing_behind_in_the_stream(product: Product):
     await pause.reached.wait()
     run_id = await run_id_of(product)
     [live] = product.resources.executor._live.values()
-    frames = live.stream.frames(heartbeat_seconds=0.001)
+    feed = product.resources.feed.follow(
+        live.request.principal.scope, live.request.run_id, heartbeat_seconds=0.001
+    )
     for _ in range(20):
-        await anext(frames)
-    assert len(live.stream._waiting) <= 2
-    await frames.aclose()
+        await anext(feed)
+    assert len(live.stream._readers) <= 2
+    await feed.aclose()
     await cancel(product, run_id)
     await asking

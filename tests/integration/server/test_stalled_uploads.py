@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from server.documents.slots import PARALLEL_UPLOADS
+from server.body_slots import PARALLEL_BODIES
 from tests.fixtures.product import Product
 from tests.integration.server.people import Person, open_person
 
@@ -68,7 +68,7 @@ async def test_as_many_stalled_uploads_of_one_user_as_there_are_places_stop_nobo
         stalled_upload(product, bob),
         stalled_upload(product, bob),
     ):
-        assert PARALLEL_UPLOADS == 4
+        assert PARALLEL_BODIES == 4
         await is_being_read(first)
         await is_being_read(second)
         assert (await product.upload("walnut.txt", TEXT))["success"] is True
@@ -77,7 +77,7 @@ async def test_as_many_stalled_uploads_of_one_user_as_there_are_places_stop_nobo
 async def test_an_upload_that_stalls_is_told_so_and_hung_up_on(
     product: Product, bob: Person, monkeypatch
 ):
-    monkeypatch.setattr("server.documents.pace.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("server.body_pace.IDLE_SECONDS", 0.05)
     async with stalled_upload(product, bob) as answer:
         await is_being_read(answer)
         assert await status_of(answer) == 408

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 from websockets.exceptions import InvalidStatus
 
 from server.errors import InvalidApiKey
@@ -15,27 +16,37 @@ from server.security.principal import Origin
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.product import Product, client_for, new_secrets, open_product, settings_for
 from tests.fixtures.sockets import Socket, open_socket
+from tests.integration.server.people import open_person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENDS_SECONDS = 30
 _NOWHERE = Origin(ip=None, user_agent=None, correlation_id="")
 LOCKED_OUT = 4401
 TOO_BIG = 1009
+NOWHERE = "01890000-0000-7000-8000-000000000000"
+REFUSE = {"decision": "refuse"}
 
 
-@pytest.fixture
-async def key(product: Product) -> str:
+@pytest_asyncio.fixture(loop_scope="module")
+async def product(shared_product: Product) -> Product:
+    return shared_product
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def key(product: Product) -> AsyncIterator[str]:
     """The key of a user who is not root."""
-    async with await product.new_user("ada") as ada:
-        return ada.headers["Authorization"].removeprefix("Bearer ")
+    async with open_person(product, "ada") as ada:
+        yield ada.client.headers["Authorization"].removeprefix("Bearer ")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def socket(product: Product, key: str) -> AsyncIterator[Socket]:
     async with open_socket(product.url, key=key) as opened:
         yield opened
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def browser(product: Product, key: str) -> AsyncIterator[httpx.AsyncClient]:
     """Logged in; it holds the cookies."""
     async with httpx.AsyncClient(base_url=product.url) as client:
@@ -54,10 +65,11 @@ async def refusal(product: Product, **how: str) -> tuple[int, str]:
     return answer.status_code, json.loads(answer.body)["error"]["code"]
 
 
-def pass_time(product: Product, until: datetime) -> None:
+def pass_time(product: Product, patch: pytest.MonkeyPatch, until: datetime) -> None:
     """Lets those who judge credentials believe that it is a second later than that."""
     authenticator = product.resources.doors.authenticator
-    authenticator._clock = authenticator._tokens._clock = lambda: until.timestamp() + 1
+    for judge in (authenticator, authenticator._tokens):
+        patch.setattr(judge, "_clock", lambda: until.timestamp() + 1)
 
 
 async def revoke_key(product: Product, key: str) -> None:
@@ -74,7 +86,7 @@ async def test_events_are_those_of_the_event_stream_with_type_and_id(
         product.model.reply("It is noon.")
     await socket.send(type="text", content="what time is it?")
     received = await socket.until("done")
-    streamed = await product.stream("what time is it?", session_id="other")
+    streamed = await product.stream("what time is it?")
 
     assert [event["id"] for event in received] == list(range(1, len(received) + 1))
     assert [event["type"] for event in received] == [event.event for event in streamed]
@@ -200,17 +212,36 @@ async def test_messages_count_as_requests_do(
         ('{"type": "text", "content": "x", "session_id": "y"}', "VALIDATION_ERROR"),
         ('{"type": "text", "content": "x", "model": "no such"}', "UNKNOWN_MODEL"),
         ('{"type": "stop", "now": true}', "VALIDATION_ERROR"),
-        ('{"type": "audio", "content": "", "format": "wav"}', "UNSUPPORTED_MESSAGE"),
-        ('{"type": "approval"}', "UNSUPPORTED_MESSAGE"),
-        ('{"type": "resume", "run_id": "x", "last_event_id": 1}', "UNSUPPORTED_MESSAGE"),
+        ({"type": "stop", "run_id": NOWHERE}, "RUN_NOT_FOUND"),
+        ({"type": "text", "message_id": 0}, "VALIDATION_ERROR"),
+        ({"type": "text", "message_id": 1}, "MESSAGE_NOT_FOUND"),
+        ({"type": "text", "content": "x", "multitask": "later"}, "VALIDATION_ERROR"),
+        ({"type": "text", "content": "x", "on_disconnect": "?"}, "VALIDATION_ERROR"),
+        ({"type": "audio", "content": "", "format": "wav"}, "AUDIO_EMPTY"),
+        ({"type": "audio", "content": "?", "format": "wav"}, "UNSUPPORTED_MEDIA"),
+        ({"type": "audio", "content": "AAAA", "format": "midi"}, "VALIDATION_ERROR"),
+        ({"type": "audio", "format": "wav"}, "VALIDATION_ERROR"),
+        ({"type": "approval"}, "VALIDATION_ERROR"),
+        ({"type": "approval", "decisions": {}}, "VALIDATION_ERROR"),
+        ({"type": "approval", "approval_id": {}, "decision": "allow"}, "VALIDATION_ERROR"),
+        ({"type": "approval", "approval_id": NOWHERE}, "VALIDATION_ERROR"),
+        ({"type": "approval", "approval_id": NOWHERE, "decision": "edit"}, "VALIDATION_ERROR"),
+        ({"type": "approval", "approval_id": NOWHERE, "decision": "allow"}, "APPROVAL_NOT_FOUND"),
+        ({"type": "approval", "decisions": {NOWHERE: REFUSE}}, "APPROVAL_NOT_FOUND"),
+        ({"type": "approval", "decisions": {NOWHERE: REFUSE}, "args": {}}, "VALIDATION_ERROR"),
+        ({"type": "approval", "run_id": NOWHERE, "decisions": {NOWHERE: REFUSE}}, "RUN_NOT_FOUND"),
+        ({"type": "resume", "run_id": "x", "last_event_id": 1}, "VALIDATION_ERROR"),
+        ({"type": "resume", "run_id": NOWHERE, "last_event_id": 2**32}, "VALIDATION_ERROR"),
+        ({"type": "resume", "run_id": NOWHERE, "last_event_id": -1}, "VALIDATION_ERROR"),
+        ({"type": "resume", "run_id": NOWHERE, "last_event_id": 1}, "RUN_NOT_FOUND"),
         ('{"type": "no such thing"}', "UNSUPPORTED_MESSAGE"),
         (b'{"type": "stop"}', "UNSUPPORTED_MESSAGE"),
     ],
 )
 async def test_what_cannot_be_taken_is_answered_and_the_socket_stays_open(
-    socket: Socket, sent: str | bytes, code: str
+    socket: Socket, sent: str | bytes | dict[str, object], code: str
 ):
-    await socket.connection.send(sent)
+    await socket.connection.send(json.dumps(sent) if isinstance(sent, dict) else sent)
     error = await socket.next()
     assert (error["type"], error["code"]) == ("error", code)
     await socket.send(type="stop")
@@ -218,13 +249,17 @@ async def test_what_cannot_be_taken_is_answered_and_the_socket_stays_open(
 
 
 async def test_an_error_quotes_nothing_of_what_was_sent(socket: Socket):
-    for message in ({"type": "Zebra Quartz"}, {"type": "text", "content": {"x": "Zebra Quartz"}}):
+    for message in (
+        {"type": "Zebra Quartz"},
+        {"type": "text", "content": {"x": "Zebra Quartz"}},
+        {"type": "approval", "approval_id": "Zebra Quartz", "decision": "allow"},
+    ):
         await socket.send(**message)
         assert "Zebra Quartz" not in json.dumps(await socket.next())
 
 
 async def test_a_message_that_is_too_big_closes_the_socket(product: Product, socket: Socket):
-    await socket.connection.send("x" * (product.settings.api.max_body_bytes + 1))
+    await socket.connection.send("x" * (product.settings.api.max_message_bytes + 1))
     assert await socket.close_code() == TOO_BIG
 
 
@@ -316,17 +351,17 @@ async def test_a_key_that_was_revoked_between_the_handshake_and_the_watch_opens_
 
 
 async def test_a_socket_lives_as_long_as_the_login_though_the_token_expires(
-    product: Product, key: str
+    product: Product, key: str, monkeypatch: pytest.MonkeyPatch
 ):
     doors = product.resources.doors
     caller = await doors.authenticator.authenticate_key(key)
     login = await doors.logins.open(caller.user, method="key", origin=_NOWHERE)
     async with open_socket(product.url, token=login.access_token) as socket:
-        pass_time(product, login.expires_at)
+        pass_time(product, monkeypatch, login.expires_at)
         assert await refusal(product, token=login.access_token) == (401, "TOKEN_EXPIRED")
         await socket.send(type="stop")
         assert (await socket.next())["code"] == "RUN_NOT_FOUND"
         over = timedelta(seconds=product.settings.security.login_seconds)
-        pass_time(product, login.expires_at + over)
+        pass_time(product, monkeypatch, login.expires_at + over)
         await socket.send(type="stop")
         assert await socket.close_code() == LOCKED_OUT

@@ -89,6 +89,23 @@ def test_calls_without_a_result_are_answered_where_they_were_made():
     assert len(messages) == 4
 
 
+def test_results_come_in_the_order_of_their_calls():
+    calls = [{"name": "read", "args": {}, "id": str(number)} for number in range(3)]
+    messages = [
+        HumanMessage("Read"),
+        AIMessage("", tool_calls=calls),
+        *(ToolMessage(each, tool_call_id=each) for each in ("2", "garbled", "0")),
+        AIMessage("Again", tool_calls=calls[:1]),
+        ToolMessage("later", tool_call_id="0"),
+    ]
+
+    sent = fit_history(messages, 1000)
+
+    results = [message for message in sent if isinstance(message, ToolMessage)]
+    assert [message.tool_call_id for message in results] == ["0", "1", "2", "garbled", "0"]
+    assert (results[0].text, results[-1].text) == ("0", "later")
+
+
 def test_long_tool_results_of_an_oversized_turn_are_shortened_oldest_first():
     calls = [{"name": "read", "args": {}, "id": str(number)} for number in range(2)]
     messages = [

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
-from graph.repair import find_printed_calls, may_start_call, parse_loosely, repair_calls
+from graph.repair import (
+    find_printed_calls,
+    may_start_call,
+    parse_loosely,
+    rename_calls,
+    repair_calls,
+)
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -95,3 +101,22 @@ def test_calls_that_a_server_did_not_number_are_told_apart():
     repaired = repair_calls(AIMessage("", tool_calls=calls), _knows_all)
 
     assert len({call["id"] for call in repaired.tool_calls} - {"", None}) == 2
+
+
+def test_counters_are_no_ids_for_calls():
+    calls = [{"name": "y", "args": {}, "id": each} for each in ("call_0", "call_abcdefghi12")]
+
+    repaired = repair_calls(AIMessage("", tool_calls=calls), lambda _: True)
+
+    assert repaired.tool_calls[0]["id"] != "call_0"
+    assert repaired.tool_calls[1]["id"] == "call_abcdefghi12"
+
+
+def test_an_id_that_another_call_of_the_turn_has_is_replaced():
+    calls = [{"name": "y", "args": {}, "id": each} for each in ("a", "b", "b")]
+
+    first, second, third = rename_calls(AIMessage("", tool_calls=calls), taken={"a"}).tool_calls
+
+    assert first["id"] not in {"a", "b"}
+    assert second["id"] == "b"
+    assert len({first["id"], second["id"], third["id"]}) == 3

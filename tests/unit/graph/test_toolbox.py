@@ -1,5 +1,6 @@
 from langchain_core.tools import tool
 
+from graph.approvals import ProposedCall
 from graph.toolbox import KEPT_TOOLBOXES, Toolbox, Toolboxes
 
 
@@ -44,3 +45,14 @@ def test_only_the_toolboxes_used_last_are_kept():
         toolboxes.of([now.model_copy()])
 
     assert toolboxes.of([now]) is not kept
+
+
+def test_a_tool_that_says_nothing_of_itself_is_proposed_as_one_that_must_not_be_repeated():
+    call = {"name": "clock.now", "args": {"zone": "UTC"}, "id": "1", "type": "tool_call"}
+
+    proposed = Toolbox([now]).propose(call)
+
+    assert proposed == ProposedCall(
+        call_id="1", tool="clock__now", args={"zone": "UTC"}, read_only=False, repeatable=False
+    )
+    assert Toolbox([]).propose(call) is None

@@ -99,3 +99,27 @@ async def test_a_file_in_clear_is_refused(store: BlobStore, tmp_path: Path) -> N
     stored_file(tmp_path).write_bytes(b"plain text")
     with pytest.raises(DecryptionError):
         await store.get(name)
+
+
+@pytest.mark.parametrize("size", [0, 5, 2 * SEGMENT_BYTES + 5])
+async def test_a_rotated_blob_needs_only_the_new_key(tmp_path: Path, size: int) -> None:
+    old, new = KeyRing.generate_key(), KeyRing.generate_key()
+    data = bytes(size)
+    name = await BlobStore(tmp_path, KeyRing([old])).put(data)
+    both = BlobStore(tmp_path, KeyRing([new, old]))
+    assert await both.rotate(name)
+    assert not await both.rotate(name)
+    assert await BlobStore(tmp_path, KeyRing([new])).get(name) == data
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [name]
+
+
+async def test_a_damaged_blob_stays_as_it_is_when_it_is_rotated(tmp_path: Path) -> None:
+    old, new = KeyRing.generate_key(), KeyRing.generate_key()
+    name = await BlobStore(tmp_path, KeyRing([old])).put(bytes(2 * SEGMENT_BYTES))
+    path = next(path for path in tmp_path.rglob(name))
+    damaged = path.read_bytes()[:-10]
+    path.write_bytes(damaged)
+    with pytest.raises(DecryptionError):
+        await BlobStore(tmp_path, KeyRing([new, old])).rotate(name)
+    assert path.read_bytes() == damaged
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [name]

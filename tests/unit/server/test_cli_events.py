@@ -7,8 +7,8 @@ def test_events_are_read_in_order_and_comments_passed_over():
     lines = ["id: 1", "event: run", 'data: {"run_id":"r"}', "", ": heartbeat", "",
              "id: 2", "event: done", "data: {}", ""]  # fmt: skip
     assert list(read_events(lines)) == [
-        ServerSentEvent(event="run", data={"run_id": "r"}),
-        ServerSentEvent(event="done", data={}),
+        ServerSentEvent(event="run", data={"run_id": "r"}, id=1),
+        ServerSentEvent(event="done", data={}, id=2),
     ]
 
 

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from server.documents.pace import (
+from server.body_pace import (
     GRACE_SECONDS,
     IDLE_SECONDS,
     LEAST_BYTES_PER_SECOND,
@@ -49,7 +49,7 @@ async def read_until_refused(body: Body, *, every: float) -> int:
 
 
 async def test_a_body_that_says_nothing_is_given_up(monkeypatch):
-    monkeypatch.setattr("server.documents.pace.IDLE_SECONDS", 0.001)
+    monkeypatch.setattr("server.body_pace.IDLE_SECONDS", 0.001)
     body = Body(None)
     assert await read_until_refused(body, every=0) == 0
     assert body.closed

@@ -57,6 +57,26 @@ def tool(connection: ServerConnection) -> McpTool:
     )
 
 
+@pytest.mark.parametrize(
+    ("hints", "read_only", "repeatable"),
+    [
+        (None, False, False),
+        (types.ToolAnnotations(), False, False),
+        (types.ToolAnnotations(readOnlyHint=True), True, True),
+        (types.ToolAnnotations(idempotentHint=True), False, True),
+        (types.ToolAnnotations(readOnlyHint=False, idempotentHint=False), False, False),
+    ],
+)
+async def test_a_tool_may_be_called_again_only_if_its_server_says_so(
+    connection, hints, read_only, repeatable
+):
+    definition = connection.tools[0].model_copy(update={"annotations": hints})
+
+    tool = McpTool(definition, connection, name="s__repeat", result_max_chars=1_000)
+
+    assert (tool.read_only, tool.repeatable) == (read_only, repeatable)
+
+
 class Witness(AsyncCallbackHandler):
     """Writes down what LangChain tells its tracers."""
 

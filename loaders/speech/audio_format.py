@@ -1,0 +1,71 @@
+"""What kind of recording bytes are; asked before anything decodes them."""
+
+import re
+from typing import Literal
+
+from loaders.speech.errors import AudioEmpty, AudioUnsupported
+
+AudioFormat = Literal["wav", "pcm16", "mp3", "webm", "ogg"]
+
+PCM_RATE = 16_000
+PCM_SAMPLE_BYTES = 2
+SHORTEST_SECONDS = 0.1
+"""Less than a syllable."""
+
+_DOCTYPE = re.compile(rb"\x42\x82.(?:webm|matroska)", re.DOTALL)
+"""The EBML element that names the kind of file: its id, its length in one byte, its value."""
+_DOCTYPE_WITHIN_BYTES = 64
+_EBML = b"\x1a\x45\xdf\xa3"
+_FOREIGN_STARTS = (
+    b"PK\x03\x04",
+    b"\x1f\x8b",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"%PDF",
+    b"fLaC",
+    b"\x7fELF",
+    b"7z\xbc\xaf",
+    b"BZh",
+    b"\xfd7zXZ",
+)
+"""Raw samples have no header that could be checked, but these are none."""
+
+
+def check_format(data: bytes, claimed: AudioFormat) -> None:
+    """Hold the bytes to the format that they are said to be of.
+
+    Raises:
+        AudioEmpty: There are none.
+        AudioUnsupported: They are of another one, or of none.
+    """
+    if not data:
+        raise AudioEmpty("the recording has no bytes")
+    found = recognise(data)
+    if claimed == "pcm16":
+        if found is not None or data.startswith(_FOREIGN_STARTS) or len(data) % PCM_SAMPLE_BYTES:
+            raise AudioUnsupported("the recording is not made of raw 16-bit samples")
+    elif found != claimed:
+        raise AudioUnsupported(f"the recording is not of the format {claimed!r}")
+
+
+def recognise(data: bytes) -> AudioFormat | None:
+    """The format that the first bytes speak of."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return "wav"
+    if data[:4] == b"OggS":
+        return "ogg"
+    if data[:4] == _EBML:
+        return "webm" if _DOCTYPE.search(data[:_DOCTYPE_WITHIN_BYTES]) else None
+    if data[:3] == b"ID3" or _is_mp3_frame(data):
+        return "mp3"
+    return None
+
+
+def _is_mp3_frame(data: bytes) -> bool:
+    """Eleven bits of synchronisation, a version, Layer III, and a rate that exists."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+        return False
+    version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
+    bitrate, rate = data[2] >> 4, data[2] >> 2 & 3
+    return version != 1 and layer == 1 and bitrate not in {0, 15} and rate != 3

@@ -1,0 +1,74 @@
+"""What was said in conversations, as the repositories return it: frozen values, never rows."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from persistence.records import ModelCall, Role
+
+_COPIED_TURNS = UUID("6f9c1d0e-6d3c-4f0b-9a57-2f6f7f0a4b11")
+"""A name space of our own (RFC 9562, 5.5)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn of one side of a conversation."""
+
+    id: int
+    role: Role
+    content: str
+    reasoning: str | None
+    sources: list[dict[str, Any]]
+    tool_events: list[dict[str, Any]]
+    model: str | None
+    tokens_in: int
+    tokens_out: int
+    run_id: UUID | None
+    status: str | None
+    """How the run that wrote it ended; None for what a user wrote."""
+    created_at: datetime
+    superseded_by: UUID | None = None
+    """The run that answers an edited message in place of this one or of one before it."""
+    images: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """What a user showed: each with `mime`, `width`, `height` and `data_b64`."""
+    audio: dict[str, Any] | None = None
+    """Of a recording, whose words are in the content: `format`, `seconds` and `language`."""
+
+    @property
+    def turn_id(self) -> UUID:
+        """By what the agent's memory knows the turn that this message of a user began."""
+        return turn_id(self.run_id, self.id)
+
+
+def turn_id(run_id: UUID | None, message_id: int) -> UUID:
+    """The name of a turn: its run's, or that of the message when it was copied without its run."""
+    return run_id or uuid5(_COPIED_TURNS, str(message_id))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Superseded:
+    """What an edit took out of a conversation."""
+
+    question: Message
+    """The message that was edited, or whose answer is asked for again."""
+    rewind_to: UUID
+    """The turn that the agent has to forget, with all that came after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiedTurn:
+    """A turn that was copied into another conversation."""
+
+    original: UUID
+    copy: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredModelCall(ModelCall):
+    """A call of a model that was counted."""
+
+    id: int
+    run_id: UUID | None
+    """None when its conversation was deleted."""
+    created_at: datetime

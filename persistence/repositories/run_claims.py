@@ -1,0 +1,300 @@
+"""Which process a run belongs to. The runs' rows are the queue: processes take them from there."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Float, Integer, Text, Uuid
+
+from persistence.access import Guard, ScopedStatement
+from persistence.errors import DecryptionError
+from persistence.identifiers import plain_uuid
+from persistence.models import approvals, chat_sessions, runs, users
+from persistence.notifications import Channel
+from persistence.records import ClaimedRun, HeldRun, Run, RunClaim, RunInput
+from persistence.repositories.base import Repository
+from persistence.repositories.runs import read_run
+from persistence.run_inputs import open_input
+from persistence.transaction import Row
+
+_NOBODY: ColumnElement[str] = literal_column("''")
+_RUNNING = runs.c.status == literal_column("'running'")
+_QUEUED = runs.c.status == literal_column("'queued'")
+_AWAITING = runs.c.status == literal_column("'awaiting_approval'")
+_LEASE: ColumnElement[Any] = func.now() + literal_column("interval '1 second'") * bindparam(
+    "lease_seconds", type_=Float
+)
+_PAST: ColumnElement[Any] = literal_column("now() - interval '1 second'")
+_OWNER_LOCKED_OUT = exists().where(
+    users.c.id == runs.c.user_id, ~users.c.is_active | users.c.closing_at.is_not(None)
+)
+_NOTHING_PENDING = ~exists().where(
+    approvals.c.run_id == runs.c.id, approvals.c.status == literal_column("'pending'")
+)
+
+
+def _first_in_line() -> ColumnElement[bool]:
+    """Nothing of its session is at work, and nothing waits there longer."""
+    other = runs.alias("other")
+    return ~exists().where(
+        other.c.chat_session_id == runs.c.chat_session_id,
+        other.c.id != runs.c.id,
+        other.c.status.in_([literal_column("'running'"), literal_column("'awaiting_approval'")])
+        | (
+            (other.c.status == literal_column("'queued'"))
+            & (other.c.started_at < runs.c.started_at)
+        ),
+    )
+
+
+def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
+    """Take some runs that nobody else is taking at this moment."""
+
+    def build(guard: Guard) -> Any:
+        found = (
+            select(runs.c.id)
+            .where(*conditions, guard.owned(runs.c.user_id))
+            .order_by(runs.c.started_at)
+            .limit(bindparam("limit", type_=Integer))
+            .with_for_update(skip_locked=True, key_share=True)
+            .correlate(None)
+        )
+        taken = {
+            "status": literal_column("'running'"),
+            "attempt": runs.c.attempt + 1,
+            "lease_owner": bindparam("owner", type_=Text),
+            "lease_until": _LEASE,
+            **values,
+        }
+        return update(runs).where(runs.c.id.in_(found)).values(taken).returning(runs)
+
+    return ScopedStatement(build)
+
+
+# Whoever gave its run up in good order has left it without an owner.
+_CRASH = case((runs.c.lease_owner == _NOBODY, 0), else_=1)
+_CLAIM_LAPSED = _claim(
+    _RUNNING,
+    runs.c.lease_until < func.now(),
+    ~(runs.c.id == bindparam("mine", type_=ARRAY(Uuid)).any_()),
+    crashes=runs.c.crashes + _CRASH,
+)
+# With their sessions, in which the messages are written then: who deletes one has both as well.
+_CLAIM_QUEUED = _claim(
+    _QUEUED, _first_in_line(), runs.c.chat_session_id == chat_sessions.c.id, started_at=func.now()
+)
+_CLAIM_ANSWERED = _claim(_AWAITING, _NOTHING_PENDING | _OWNER_LOCKED_OUT)
+_SEIZE = ScopedStatement(
+    lambda guard: (
+        update(runs)
+        .where(
+            runs.c.id == bindparam("run"),
+            _RUNNING | _AWAITING,
+            guard.owned(runs.c.user_id),
+        )
+        .values(
+            status=literal_column("'running'"),
+            attempt=runs.c.attempt + 1,
+            lease_owner=bindparam("owner", type_=Text),
+            lease_until=_LEASE,
+        )
+        .returning(runs)
+    )
+)
+_RENEW = ScopedStatement(
+    lambda guard: (
+        update(runs)
+        .where(
+            runs.c.id.in_(
+                select(runs.c.id)
+                .where(
+                    runs.c.lease_owner == bindparam("owner"),
+                    runs.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_(),
+                    _RUNNING,
+                    guard.owned(runs.c.user_id),
+                )
+                .order_by(runs.c.id)  # as everybody does who locks several
+                .with_for_update(key_share=True)
+            )
+        )
+        .values(lease_until=_LEASE)
+        .returning(runs.c.id, runs.c.attempt, runs.c.cancel_at)
+    )
+)
+_HAND_OVER = ScopedStatement(
+    lambda guard: (
+        update(runs)
+        .where(
+            runs.c.id == bindparam("run"),
+            runs.c.attempt == bindparam("fence_attempt"),
+            runs.c.lease_owner == bindparam("owner"),
+            _RUNNING,
+            guard.owned(runs.c.user_id),
+        )
+        .values(lease_owner=_NOBODY, lease_until=_PAST)
+    )
+)
+_LAPSE_ALL = ScopedStatement(
+    lambda guard: (
+        update(runs).where(_RUNNING, guard.owned(runs.c.user_id)).values(lease_until=_PAST)
+    )
+)
+_ASK_CANCEL = ScopedStatement(
+    lambda guard: (
+        update(runs)
+        .where(
+            runs.c.id == bindparam("run"),
+            _RUNNING | _AWAITING | _QUEUED,
+            guard.owned(runs.c.user_id),
+        )
+        .values(cancel_at=func.coalesce(runs.c.cancel_at, func.now()))
+        .returning(runs)
+    )
+)
+_DISCARD_QUEUED = ScopedStatement(
+    lambda guard: (
+        update(runs)
+        .where(runs.c.id == bindparam("run"), _QUEUED, guard.owned(runs.c.user_id))
+        .values(
+            status=literal_column("'cancelled'"),
+            input=null(),
+            finished_at=func.now(),
+            cancel_at=func.coalesce(runs.c.cancel_at, func.now()),
+        )
+        .returning(runs)
+    )
+)
+
+
+class RunClaimRepository(Repository):
+    """Takes runs, keeps them and gives them up, for a process or for who wants their end."""
+
+    async def claim_lapsed(
+        self, owner: str, lease_seconds: float, *, mine: Collection[UUID], limit: int
+    ) -> list[ClaimedRun]:
+        """Take runs whose process has died or has handed them over.
+
+        Args:
+            owner: Who takes them.
+            lease_seconds: For how long, if nothing more is heard.
+            mine: Runs that live in this process, whatever their lease says.
+            limit: How many at most.
+        """
+        values = {"mine": list(mine)}
+        return await self._claim(_CLAIM_LAPSED, owner, lease_seconds, limit, values)
+
+    async def claim_queued(
+        self, owner: str, lease_seconds: float, *, limit: int
+    ) -> list[ClaimedRun]:
+        """Take runs that wait and are the next of their sessions; they have begun by that.
+
+        Raises:
+            Conflict: A run has begun in one of the sessions at the same moment; try again.
+        """
+        return await self._claim(_CLAIM_QUEUED, owner, lease_seconds, limit, {})
+
+    async def claim_answered(
+        self, owner: str, lease_seconds: float, *, limit: int
+    ) -> list[ClaimedRun]:
+        """Take runs that waited for approvals of which none is pending any more.
+
+        Those of users who were locked out as well: nobody will answer them.
+        """
+        return await self._claim(_CLAIM_ANSWERED, owner, lease_seconds, limit, {})
+
+    async def seize(self, run_id: UUID, owner: str, lease_seconds: float) -> ClaimedRun | None:
+        """Take a run that has begun, whoever holds it; None if it has ended or not begun."""
+        parameters = {"run": run_id, "owner": owner, "lease_seconds": lease_seconds}
+        row = await self._first(_SEIZE.under(self._scope), parameters)
+        return self._read(row) if row is not None else None
+
+    async def renew(
+        self, owner: str, lease_seconds: float, run_ids: Collection[UUID]
+    ) -> list[HeldRun]:
+        """Prolong a process's leases on these runs; those that are missing belong to others now."""
+        if not run_ids:
+            return []
+        parameters = {"owner": owner, "lease_seconds": lease_seconds, "ids": list(run_ids)}
+        return [
+            HeldRun(
+                run_id=plain_uuid(row["id"]),
+                attempt=row["attempt"],
+                cancel_asked=row["cancel_at"] is not None,
+            )
+            for row in await self._all(_RENEW.under(self._scope), parameters)
+        ]
+
+    async def hand_over(self, claim: RunClaim) -> bool:
+        """Leave a run to whoever takes it first; False if the claim does not hold any more."""
+        parameters = {
+            "run": claim.run_id,
+            "fence_attempt": claim.attempt,
+            "owner": claim.owner,
+        }
+        if not await self._change(_HAND_OVER.under(self._scope), parameters):
+            return False
+        await self._notify(Channel.RUN_WAITING, str(claim.run_id))
+        return True
+
+    async def lapse_all(self) -> int:
+        """End every lease, because no other process can be at work on this database."""
+        return await self._change(_LAPSE_ALL.under(self._scope), {})
+
+    async def ask_cancel(self, run_id: UUID) -> Run | None:
+        """Ask whoever has a run to end it; None if it has ended, or is out of sight."""
+        row = await self._first(_ASK_CANCEL.under(self._scope), {"run": run_id})
+        if row is None:
+            return None
+        await self._notify(Channel.RUN_CANCELLED, str(run_id))
+        return read_run(row)
+
+    async def discard_queued(self, run_id: UUID) -> Run | None:
+        """End a run that has not begun; None if it has, or is out of sight."""
+        row = await self._first(_DISCARD_QUEUED.under(self._scope), {"run": run_id})
+        if row is None:
+            return None
+        # What waits behind it may be the next now.
+        await self._notify(Channel.RUN_WAITING, str(run_id))
+        return read_run(row)
+
+    async def _claim(
+        self,
+        statement: ScopedStatement,
+        owner: str,
+        lease_seconds: float,
+        limit: int,
+        values: dict[str, Any],
+    ) -> list[ClaimedRun]:
+        parameters = {"owner": owner, "lease_seconds": lease_seconds, "limit": limit, **values}
+        return [
+            self._read(row) for row in await self._all(statement.under(self._scope), parameters)
+        ]
+
+    def _read(self, row: Row) -> ClaimedRun:
+        run = read_run(row)
+        return ClaimedRun(
+            run=run,
+            owner=row["lease_owner"],
+            input=self._open_input(run.id, row["input"]),
+            crashes=row["crashes"],
+            cancel_asked=row["cancel_at"] is not None,
+        )
+
+    def _open_input(self, run_id: UUID, token: bytes | None) -> RunInput | None:
+        # One run whose row was tampered with must not keep the others from being claimed.
+        try:
+            return open_input(self._key_ring, run_id, token) if token is not None else None
+        except DecryptionError:
+            return None

@@ -1,0 +1,78 @@
+"""Where the database keeps encrypted values: all of it, said once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column
+
+from persistence.models import (
+    api_keys,
+    approvals,
+    audit_log,
+    audit_seals,
+    chat_sessions,
+    documents,
+    groups,
+    messages,
+    run_events,
+    runs,
+    tool_policies,
+    tool_runs,
+    wrapped_keys,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenColumn:
+    """A column of tokens, and what names a row."""
+
+    table: str
+    column: str
+    key: tuple[str, ...]
+    json_field: str | None = None
+    """The one field of the JSON that the column holds, when the token is in there."""
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
+
+
+def _of(column: Column[Any]) -> TokenColumn:
+    key = tuple(each.name for each in column.table.primary_key.columns)
+    return TokenColumn(table=column.table.name, column=column.name, key=key)
+
+
+_THREAD = ("thread_id", "checkpoint_ns")
+CHECKPOINT_COLUMNS = (
+    TokenColumn(
+        table="checkpoints",
+        column="metadata",
+        key=(*_THREAD, "checkpoint_id"),
+        json_field="fernet",
+    ),
+    TokenColumn(table="checkpoint_blobs", column="blob", key=(*_THREAD, "channel", "version")),
+    TokenColumn(
+        table="checkpoint_writes", column="blob", key=(*_THREAD, "checkpoint_id", "task_id", "idx")
+    ),
+)
+WRAPPED_KEYS = _of(wrapped_keys.c.token)
+"""Rotated last: until everything else is, the old key is still needed to start."""
+TOKEN_COLUMNS = (
+    _of(api_keys.c.name),
+    _of(groups.c.body),
+    _of(documents.c.body),
+    _of(chat_sessions.c.session_id),
+    _of(chat_sessions.c.title),
+    _of(chat_sessions.c.metadata),
+    _of(messages.c.body),
+    _of(runs.c.input),
+    _of(run_events.c.body),
+    _of(tool_runs.c.body),
+    _of(tool_policies.c.body),
+    _of(approvals.c.body),
+    _of(approvals.c.decision),
+    _of(audit_log.c.body),
+    *CHECKPOINT_COLUMNS,
+    WRAPPED_KEYS,
+)
+DIGEST_COLUMNS = (audit_seals.c.entry_digests, audit_seals.c.digest)
+"""Binary and not encrypted: digests that only the keys' owner can make."""

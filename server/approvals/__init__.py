@@ -1,0 +1,1 @@
+"""Approvals: what runs ask people, and what they answer."""

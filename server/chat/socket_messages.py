@@ -1,0 +1,47 @@
+"""Messages over a WebSocket: what clients say, read; and what is not an event of a run, written."""
+
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from server.chat.socket_schemas import SocketMessage
+from server.errors import BadRequest, ServerError, UnsupportedMessage
+
+_messages: TypeAdapter[SocketMessage] = TypeAdapter(SocketMessage)
+
+
+def read_message(text: str | None) -> SocketMessage:
+    """What the client says.
+
+    Raises:
+        UnsupportedMessage: It is binary, or of a type that is not taken.
+        BadRequest: It is no JSON, or a field is not as it should be.
+    """
+    if text is None:
+        raise UnsupportedMessage("Messages are JSON objects in text frames.")
+    try:
+        return _messages.validate_json(text)
+    except ValidationError as exc:
+        faults = exc.errors(include_input=False, include_url=False, include_context=False)
+    if faults[0]["type"] == "union_tag_invalid":
+        raise UnsupportedMessage(
+            "The types of message that are taken are "
+            "'text', 'audio', 'stop', 'approval' and 'resume'."
+        )
+    shown = [
+        {"field": ".".join(str(part) for part in fault["loc"][1:]), "problem": fault["msg"]}
+        for fault in faults
+    ]
+    raise BadRequest(details={"errors": shown})
+
+
+def note(kind: str, **fields: Any) -> str:
+    """Something that is said on this socket alone: it has no number and is in no transcript."""
+    return orjson.dumps({"type": kind, **fields}).decode()
+
+
+def error_note(error: ServerError) -> str:
+    """An error that is no event of a run."""
+    details = {"details": error.details} if error.details else {}
+    return note("error", code=error.code, message=str(error), **details)

@@ -1,0 +1,214 @@
+"""What can go wrong at the API, and the only place that knows HTTP status codes.
+
+ServerError
+├── BadRequest            400  VALIDATION_ERROR and kin
+│   ├── UnknownModel      400
+│   ├── InvalidArguments  400
+│   ├── NotConfirmed      400
+│   ├── UnsupportedMedia  400
+│   ├── AudioEmpty        400
+│   ├── AudioTooLong      400
+│   ├── ImageTooLarge     400
+│   ├── ImagesUnsupported 400
+│   └── UnsupportedMessage 400
+├── NotAuthenticated      401
+│   ├── InvalidApiKey     401
+│   ├── LoginFailed       401
+│   └── TokenExpired      401
+├── NotAuthorized         403
+│   ├── AccountClosed     403
+│   ├── CsrfRefused       403
+│   ├── IpNotAllowed      403
+│   ├── NotGroupAdmin     403
+│   └── UsernameUnusable  403
+├── ResourceNotFound      404  and one for each kind of thing
+├── Conflict              409
+│   ├── RunConflict       409
+│   ├── RunElsewhere      409
+│   ├── QueueIsFull       409
+│   ├── SessionExists     409
+│   ├── ApprovalDecided   409
+│   ├── ApprovalExpired   409
+│   ├── ToolPolicyLimit   409
+│   ├── RootAccount       409
+│   ├── GroupNeedsAdmin   409
+│   ├── IngestConflict    409
+│   ├── ApiKeyLimit       409
+│   ├── AccountExists     409
+│   ├── GroupNameExists   400
+│   ├── MemberExists      400
+│   └── UsernameExists    400
+├── UploadTooSlow         408
+├── EventsExpired         410
+├── TooLarge              413
+├── RateLimited           429
+├── InternalError         500
+├── RunGivenUp            500
+├── DatabaseFailed        500
+├── UpstreamFailed        502
+│   └── ModelFailed       502
+├── RunTimedOut           504
+│   └── StepTimedOut      504
+└── Unavailable           503
+    ├── RunGoesOn         503
+    └── SpeechUnavailable 503
+ConfigurationError        the settings do not make a server; ends the start with one sentence
+"""
+
+from collections.abc import Iterator
+
+from server.errors.entry import (
+    AccountClosed,
+    ApiKeyLimit,
+    CsrfRefused,
+    InvalidApiKey,
+    IpNotAllowed,
+    LoginFailed,
+    NotGroupAdmin,
+    OidcNotConfigured,
+    TokenExpired,
+    TooManySockets,
+    UploadTooSlow,
+    UsernameUnusable,
+)
+from server.errors.kinds import (
+    BadRequest,
+    ConfigurationError,
+    Conflict,
+    DatabaseFailed,
+    InternalError,
+    NotAuthenticated,
+    NotAuthorized,
+    RateLimited,
+    ResourceNotFound,
+    ServerError,
+    TooLarge,
+    Unavailable,
+    UpstreamFailed,
+)
+from server.errors.messages import (
+    AudioEmpty,
+    AudioTooLong,
+    ImageNotFound,
+    ImagesUnsupported,
+    ImageTooLarge,
+    MessageNotFound,
+    SessionExists,
+    SessionNotFound,
+    SpeechUnavailable,
+    UnknownModel,
+    UnsupportedMedia,
+    UnsupportedMessage,
+)
+from server.errors.possessions import (
+    AccountExists,
+    DocumentNotFound,
+    GroupNameExists,
+    GroupNeedsAdmin,
+    GroupNotFound,
+    IngestConflict,
+    MemberExists,
+    NotConfirmed,
+    RootAccount,
+    UsernameExists,
+    UserNotFound,
+)
+from server.errors.runs import (
+    ApprovalDecided,
+    ApprovalExpired,
+    ApprovalNotFound,
+    EventsExpired,
+    InvalidArguments,
+    ModelFailed,
+    QueueIsFull,
+    RunConflict,
+    RunElsewhere,
+    RunGivenUp,
+    RunGoesOn,
+    RunNotFound,
+    RunTimedOut,
+    StepTimedOut,
+    ToolPolicyLimit,
+    ToolPolicyNotFound,
+    TooManyFollowed,
+)
+
+__all__ = [
+    "AccountClosed",
+    "AccountExists",
+    "ApiKeyLimit",
+    "ApprovalDecided",
+    "ApprovalExpired",
+    "ApprovalNotFound",
+    "AudioEmpty",
+    "AudioTooLong",
+    "BadRequest",
+    "ConfigurationError",
+    "Conflict",
+    "CsrfRefused",
+    "DatabaseFailed",
+    "DocumentNotFound",
+    "EventsExpired",
+    "GroupNameExists",
+    "GroupNeedsAdmin",
+    "GroupNotFound",
+    "ImageNotFound",
+    "ImageTooLarge",
+    "ImagesUnsupported",
+    "IngestConflict",
+    "InternalError",
+    "InvalidApiKey",
+    "InvalidArguments",
+    "IpNotAllowed",
+    "LoginFailed",
+    "MemberExists",
+    "MessageNotFound",
+    "ModelFailed",
+    "NotAuthenticated",
+    "NotAuthorized",
+    "NotConfirmed",
+    "NotGroupAdmin",
+    "OidcNotConfigured",
+    "QueueIsFull",
+    "RateLimited",
+    "ResourceNotFound",
+    "RootAccount",
+    "RunConflict",
+    "RunElsewhere",
+    "RunGivenUp",
+    "RunGoesOn",
+    "RunNotFound",
+    "RunTimedOut",
+    "ServerError",
+    "SessionExists",
+    "SessionNotFound",
+    "SpeechUnavailable",
+    "StepTimedOut",
+    "TokenExpired",
+    "TooLarge",
+    "TooManyFollowed",
+    "TooManySockets",
+    "ToolPolicyLimit",
+    "ToolPolicyNotFound",
+    "Unavailable",
+    "UnknownModel",
+    "UnsupportedMedia",
+    "UnsupportedMessage",
+    "UploadTooSlow",
+    "UpstreamFailed",
+    "UserNotFound",
+    "UsernameExists",
+    "UsernameUnusable",
+    "find_kind",
+]
+
+
+def find_kind(code: str | None) -> type[ServerError]:
+    """The class of an error that is known by its code alone; InternalError if there is none."""
+    return next((kind for kind in _below(ServerError) if kind.code == code), InternalError)
+
+
+def _below(parent: type[ServerError]) -> Iterator[type[ServerError]]:
+    for kind in parent.__subclasses__():
+        yield kind
+        yield from _below(kind)

@@ -1,0 +1,83 @@
+"""What can be wrong with accounts, groups and documents."""
+
+from server.errors.kinds import BadRequest, Conflict, ResourceNotFound
+
+
+class NotConfirmed(BadRequest):
+    """The caller did not write down what is about to be destroyed."""
+
+    code = "CONFIRMATION_MISMATCH"
+    message = "Send your own username, letter for letter, as 'confirm'."
+
+
+class DocumentNotFound(ResourceNotFound):
+    """No such document."""
+
+    code = "DOCUMENT_NOT_FOUND"
+    message = "There is no such document."
+
+
+class GroupNotFound(ResourceNotFound):
+    """No such group, or none that the caller is in."""
+
+    code = "GROUP_NOT_FOUND"
+    message = "There is no such group."
+
+
+class UserNotFound(ResourceNotFound):
+    """No such user."""
+
+    code = "USER_NOT_FOUND"
+    message = "There is no such user."
+
+
+class UsernameExists(Conflict):
+    """The username is taken."""
+
+    status = 400
+    code = "USERNAME_EXISTS"
+    message = "This username is taken."
+
+
+class GroupNameExists(Conflict):
+    """The group name is taken."""
+
+    status = 400
+    code = "GROUP_NAME_EXISTS"
+    message = "This group name is taken."
+
+
+class MemberExists(Conflict):
+    """The user is in the group already."""
+
+    status = 400
+    code = "MEMBERSHIP_EXISTS"
+    message = "This user is a member already."
+
+
+class AccountExists(Conflict):
+    """The provider's user has the name of an account that is not theirs."""
+
+    code = "ACCOUNT_EXISTS"
+    message = "Another account has this username already; ask an administrator."
+
+
+class GroupNeedsAdmin(Conflict):
+    """Without this admin nobody could administer the group."""
+
+    code = "LAST_GROUP_ADMIN"
+    message = "A group that has members keeps an admin; make somebody else one first."
+
+
+class RootAccount(Conflict):
+    """The root account stays as long as the installation does."""
+
+    code = "ROOT_ACCOUNT"
+    message = "The root account cannot be deleted."
+
+
+class IngestConflict(Conflict):
+    """Another process is taking in the same file for the same user."""
+
+    code = "INGEST_IN_PROGRESS"
+    message = "The same file is being taken in already."

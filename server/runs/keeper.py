@@ -1,0 +1,231 @@
+"""Keeps this process's runs claimed, and takes those that wait for a process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from persistence.database import Database
+from persistence.errors import Conflict, PersistenceError
+from persistence.notifications import Channel, Notifications
+from persistence.records import ClaimedRun
+from persistence.unit_of_work import UnitOfWork
+from server.observability import describe
+from server.runs.asking import expire_approvals
+from server.runs.executor import RunExecutor
+from server.runs.live import LiveRun
+from server.runs.takeover import SYSTEM, RunTakeover
+
+LOOKS_PER_LEASE = 3
+"""How often, while a lease lasts, it is renewed and others are looked for that have lapsed."""
+BATCH = 20
+"""Runs that are claimed at a time, so that other processes get their share."""
+
+log = structlog.get_logger(__name__)
+
+Claim = Callable[[UnitOfWork], Coroutine[Any, Any, list[ClaimedRun]]]
+
+
+class RunKeeper:
+    """Renews leases; claims runs that have lapsed, that are next, or that people have answered."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        executor: RunExecutor,
+        takeover: RunTakeover,
+        owner: str,
+        lease_seconds: float,
+    ) -> None:
+        """Args: owner: names this process in the runs that it has."""
+        self._database = database
+        self._executor = executor
+        self._takeover = takeover
+        self._owner = owner
+        self._lease_seconds = lease_seconds
+        self._wanted = asyncio.Event()
+
+    def wake(self) -> None:
+        """Has the database asked, now, for runs to take."""
+        self._wanted.set()
+
+    def hear_cancel(self, payload: str) -> None:
+        """Ends a run that is executed here, because somebody has asked for that."""
+        with suppress(ValueError):
+            live = self._executor.live(UUID(payload))
+            if live is not None:
+                live.cancel()
+
+    async def resume(self, run_id: UUID) -> None:
+        """Goes on with runs for which nothing is pending any more, this one among them.
+
+        Raises:
+            PersistenceError: The database could not be asked; it is asked again soon.
+        """
+        log.debug("run_resumed", run_id=str(run_id))
+        await self._take(self._claim_answered)
+
+    async def end(self, run_id: UUID) -> LiveRun | None:
+        """Takes a run that has begun from whoever has it, and ends it as cancelled.
+
+        Returns:
+            The run, which is being written down; None if it has ended, or has not begun.
+
+        Raises:
+            PersistenceError: It could not be taken.
+        """
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            claimed = await uow.run_claims.seize(run_id, self._owner, self._lease_seconds)
+            if claimed is None:
+                return None
+            await uow.commit()
+        return await self._takeover.go_on(claimed, cancel=True)
+
+    async def lapse_all(self) -> None:
+        """Takes every run for lost: nobody else can be at work on an embedded database.
+
+        Raises:
+            PersistenceError: The database could not be reached.
+        """
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            await uow.run_claims.lapse_all()
+            await uow.commit()
+
+    async def look(self) -> None:
+        """Renews what is executed here, and takes what waits.
+
+        Raises:
+            PersistenceError: The database did not do all of it.
+        """
+        await self._renew()
+        await self._expire_approvals()
+        await self.take()
+
+    async def take(self) -> None:
+        """Takes what waits, of every kind.
+
+        Raises:
+            PersistenceError: The database did not do all of it.
+        """
+        await self._take(self._claim_lapsed)
+        await self._take(self._claim_answered)
+        await self._begin_queued()
+
+    async def keep(self) -> None:
+        """Looks whenever somebody says so and from time to time; goes on until it is cancelled."""
+        interval = self._lease_seconds / LOOKS_PER_LEASE
+        loop = asyncio.get_running_loop()
+        next_look = loop.time()
+        while True:
+            try:
+                if loop.time() >= next_look:
+                    next_look = loop.time() + interval
+                    await self.look()
+                else:
+                    await self.take()
+            except PersistenceError as exc:
+                log.warning("runs_not_looked_after", **describe(exc))
+            except Exception as exc:  # noqa: BLE001 - the entry point of a task that must go on
+                log.error("runs_not_looked_after", **describe(exc))
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_look):
+                    await self._wanted.wait()
+                    self._wanted.clear()
+
+    async def _renew(self) -> None:
+        live = {run_id: self._executor.live(run_id) for run_id in self._executor.live_ids()}
+        if not live:
+            return
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            held = await uow.run_claims.renew(self._owner, self._lease_seconds, live)
+            await uow.commit()
+        known = {(each.run_id, each.attempt): each for each in held}
+        for run_id, run in live.items():
+            if run is None or run.answering.done():
+                continue  # written down meanwhile, which ends its lease as well
+            lease = known.get((run_id, run.request.claim.attempt))
+            if lease is None:
+                log.info("run_taken_over", run_id=str(run_id))
+                run.stream.close()
+                run.stop("lost")
+            elif lease.cancel_asked:
+                run.cancel()
+
+    async def _expire_approvals(self) -> None:
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            await expire_approvals(uow, datetime.now(UTC))
+            await uow.commit()
+
+    async def _take(self, claim: Claim) -> None:
+        """Claims a batch at a time. One that cannot be gone on with does not hold up the others."""
+        while not self._executor.stopping:
+            async with self._database.unit_of_work(SYSTEM) as uow:
+                claimed = await claim(uow)
+                await uow.commit()
+            for each in claimed:
+                await self._go_on(each)
+            if len(claimed) < BATCH:
+                return
+
+    async def _go_on(self, claimed: ClaimedRun) -> None:
+        try:
+            await self._takeover.go_on(claimed)
+        except PersistenceError as exc:  # its lease will lapse
+            log.warning("run_not_gone_on_with", run_id=str(claimed.run.id), **describe(exc))
+        except Exception as exc:  # noqa: BLE001 - it would be the same at the next attempt
+            log.error("run_not_gone_on_with", run_id=str(claimed.run.id), **describe(exc))
+            await self._takeover.give_up(claimed)
+
+    async def _begin_queued(self) -> None:
+        while not self._executor.stopping:
+            async with self._database.unit_of_work(SYSTEM) as uow:
+                try:
+                    claimed = await uow.run_claims.claim_queued(
+                        self._owner, self._lease_seconds, limit=1
+                    )
+                except Conflict:  # a run has begun in that session at the same moment
+                    return
+                if not claimed:
+                    return
+                begun = await self._takeover.record_begin(uow, claimed[0])
+                await uow.commit()
+            if begun is not None:
+                await self._takeover.begin(begun, cancel=claimed[0].cancel_asked)
+
+    async def _claim_lapsed(self, uow: UnitOfWork) -> list[ClaimedRun]:
+        return await uow.run_claims.claim_lapsed(
+            self._owner, self._lease_seconds, mine=self._executor.live_ids(), limit=BATCH
+        )
+
+    async def _claim_answered(self, uow: UnitOfWork) -> list[ClaimedRun]:
+        return await uow.run_claims.claim_answered(self._owner, self._lease_seconds, limit=BATCH)
+
+
+@asynccontextmanager
+async def keep_runs(
+    keeper: RunKeeper, notifications: Notifications, *, alone: bool
+) -> AsyncIterator[None]:
+    """Looks after runs until the end.
+
+    Args:
+        keeper: Does it.
+        notifications: Say when there is something to do.
+        alone: Whether no other process can be at work on the same database.
+    """
+    notifications.subscribe(Channel.RUN_WAITING, lambda _: keeper.wake())
+    notifications.subscribe(Channel.RUN_CANCELLED, keeper.hear_cancel)
+    notifications.subscribe(Channel.USER_LOCKED_OUT, lambda _: keeper.wake())
+    notifications.on_gap(keeper.wake)
+    if alone:
+        await keeper.lapse_all()
+    keeping = asyncio.create_task(keeper.keep(), name="run-keeper")
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

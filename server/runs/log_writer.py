@@ -1,0 +1,237 @@
+"""Stores what the runs of this process have to show: all of them together, in few statements."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from persistence.errors import Conflict, DatabaseUnavailable, PersistenceError
+from persistence.event_batches import EventBatch
+from persistence.event_log import EventLog
+from persistence.notifications import Channel, Notifications
+from server.error_responses import translate
+from server.observability import describe
+from server.runs.stream import RunStream
+from server.runs.writing import Writing
+
+PACE_SECONDS = 0.01
+"""From one statement to the next; what comes meanwhile goes together. The first goes at once."""
+RETRY_PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, *[5.0] * 23)
+"""Pauses between attempts while the database is away, two minutes in all."""
+UNWRITABLE = (PersistenceError, ValueError, TypeError, RecursionError)
+"""What events that cannot be stored as they are may raise; encoding comes before writing."""
+_REMEMBERED_WATCHES = 1_024
+
+log = structlog.get_logger(__name__)
+
+
+class LogWriter:
+    """Takes what waits in the streams of runs to the log, and shows it then."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        *,
+        owner: str,
+        retry_pauses_seconds: Sequence[float] = RETRY_PAUSES_SECONDS,
+    ) -> None:
+        """Args: owner: under whose lease the runs are."""
+        self._log = event_log
+        self._owner = owner
+        self._retry_pauses_seconds = retry_pauses_seconds
+        self._writing: dict[UUID, Writing] = {}
+        self._dirty: dict[UUID, None] = {}
+        self._pokes: dict[UUID, None] = {}
+        # Of runs that are not here, or not yet: a run may be watched before it is attached.
+        self._watches: OrderedDict[UUID, None] = OrderedDict()
+        self._wanted = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._on_attached: Callable[[UUID], None] | None = None
+
+    def attach(
+        self, run_id: UUID, attempt: int, stream: RunStream, on_lost: Callable[[], object]
+    ) -> None:
+        """Stores what is appended to the stream from now on, until it is drained or closed.
+
+        Args:
+            run_id: The run.
+            attempt: The attempt at which this process holds it.
+            stream: Where its events come.
+            on_lost: Called once, after the stream was closed, when this process does not hold the
+                run any more or its events cannot be stored: it must not be worked on here.
+        """
+        writing = Writing(run_id, attempt, stream, on_lost, watched=run_id in self._watches)
+        self._writing[run_id] = writing
+
+        def forget() -> None:
+            if self._writing.get(run_id) is writing:
+                del self._writing[run_id]
+            writing.give_up()
+
+        stream.tell(waiting=lambda: self._note_waiting(writing), closed=forget)
+        if self._on_attached is not None:
+            self._on_attached(run_id)
+
+    def stream(self, run_id: UUID) -> RunStream | None:
+        """The stream of a run that is executed here, until it is closed."""
+        writing = self._writing.get(run_id)
+        return writing.stream if writing is not None else None
+
+    async def flush(self, run_id: UUID) -> bool:
+        """Waits until all that was appended is stored; False if it never will be from here."""
+        writing = self._writing.get(run_id)
+        if writing is None:
+            return False
+        self._urgent.set()
+        return await writing.flushed()
+
+    def drain(self, run_id: UUID, ending: Sequence[tuple[str, Any]] = ()) -> tuple[EventBatch, ...]:
+        """Hands over what is not known to be stored, and stores nothing more of the run.
+
+        Whoever takes it stores it in a transaction that has locked the run's row first, and then
+        calls `confirm` and `close` of the stream. Asked again, it gives the same with another
+        ending.
+
+        Args:
+            run_id: The run; of one that is not attached there is nothing.
+            ending: Events that come after all others, each by its name and data.
+        """
+        writing = self._writing.get(run_id)
+        return writing.drain(ending) if writing is not None else ()
+
+    def on_attached(self, callback: Callable[[UUID], None]) -> None:
+        """Says whom to call with the id of each run that is attached."""
+        self._on_attached = callback
+
+    def hear_watch(self, payload: str) -> None:
+        """Tells of a run's news from now on, for somebody elsewhere follows it."""
+        with suppress(ValueError):
+            run_id = UUID(payload)
+            self._watches[run_id] = None
+            self._watches.move_to_end(run_id)
+            if len(self._watches) > _REMEMBERED_WATCHES:
+                self._watches.popitem(last=False)
+            if run_id in self._writing:
+                self._watch(self._writing[run_id])
+
+    def doubt(self) -> None:
+        """Takes every run for watched, because word of it may have been missed."""
+        for writing in self._writing.values():
+            self._watch(writing)
+
+    async def keep_writing(self) -> None:
+        """Stores what waits, as soon as it does; goes on until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            not_before = loop.time() + PACE_SECONDS
+            await self._write()
+            # A statement that took long has left its time to the others that share the loop.
+            await self._rest(not_before - loop.time())
+
+    def _note_waiting(self, writing: Writing) -> None:
+        if self._writing.get(writing.run_id) is writing:
+            self._dirty[writing.run_id] = None
+            self._wanted.set()
+
+    def _watch(self, writing: Writing) -> None:
+        writing.watched = True
+        self._pokes[writing.run_id] = None  # what was stored before nobody was told of
+        self._wanted.set()
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds > 0 and not self._urgent.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._urgent.wait()
+
+    async def _write(self) -> None:
+        """Sends what waits, until its fate is known."""
+        self._urgent.clear()
+        batches = self._cut()
+        pokes, self._pokes = self._pokes, {}
+        error: PersistenceError | None = None
+        for pause in (0.0, *self._retry_pauses_seconds):
+            if error is not None:
+                log.warning("events_delayed", runs=len(batches), **describe(error))
+                await asyncio.sleep(pause)
+            batches = [batch for batch in batches if self._is_ours(batch)]
+            if not batches and not pokes:
+                return
+            try:
+                await self._send(batches, pokes)
+            except (DatabaseUnavailable, Conflict) as exc:
+                error = exc
+            except UNWRITABLE as exc:
+                await self._send_one_by_one(batches, exc)
+                return
+            else:
+                return
+        for batch in batches:
+            self._give_up(batch, error or DatabaseUnavailable())
+
+    def _cut(self) -> list[EventBatch]:
+        dirty, self._dirty = self._dirty, {}
+        found = (self._writing[run_id].cut() for run_id in dirty if run_id in self._writing)
+        return [batch for batch in found if batch is not None]
+
+    async def _send(self, batches: Sequence[EventBatch], pokes: dict[UUID, None]) -> None:
+        watched = [b.run_id for b in batches if self._writing[b.run_id].watched]
+        held = await self._log.append(
+            self._owner, batches, watched=dict.fromkeys((*watched, *pokes))
+        )
+        for batch in batches:
+            if self._is_ours(batch):  # nobody has drained it meanwhile
+                self._settle(self._writing[batch.run_id], batch, held=batch.run_id in held)
+
+    async def _send_one_by_one(self, batches: Sequence[EventBatch], error: Exception) -> None:
+        """One batch that is refused must not take the others with it."""
+        if len(batches) == 1:
+            self._give_up(batches[0], error)
+            return
+        for batch in filter(self._is_ours, batches):
+            try:
+                await self._send([batch], {})
+            except UNWRITABLE as exc:
+                self._give_up(batch, exc)
+
+    def _is_ours(self, batch: EventBatch) -> bool:
+        writing = self._writing.get(batch.run_id)
+        return writing is not None and writing.has_sent(batch)
+
+    def _settle(self, writing: Writing, batch: EventBatch, *, held: bool) -> None:
+        if held:
+            writing.confirm(batch)
+        else:
+            log.info("run_taken_over", run_id=str(writing.run_id))
+            writing.stream.close()
+            writing.on_lost()
+
+    def _give_up(self, batch: EventBatch, error: Exception) -> None:
+        if self._is_ours(batch):
+            writing = self._writing[batch.run_id]
+            shown = translate(error)
+            log.error("events_lost", run_id=str(writing.run_id), **describe(error))
+            writing.stream.break_off(code=shown.code, message=str(shown))
+            writing.on_lost()
+
+
+@asynccontextmanager
+async def open_log_writer(
+    event_log: EventLog, notifications: Notifications, *, owner: str
+) -> AsyncIterator[LogWriter]:
+    """Stores events until the end; runs should have ended or been handed over by then."""
+    writer = LogWriter(event_log, owner=owner)
+    notifications.subscribe(Channel.RUN_WATCHED, writer.hear_watch)
+    notifications.on_gap(writer.doubt)
+    writing = asyncio.create_task(writer.keep_writing(), name="event-log")
+    try:
+        yield writer
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)

@@ -1,0 +1,73 @@
+"""What earlier attempts at a run have left in the database, for the one that goes on with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from graph.approvals import Decision
+from persistence.records import Run, ToolRun
+from persistence.repositories.run_events import RunHistory
+from persistence.unit_of_work import UnitOfWork
+from server.runs.asking import decided
+
+PAUSES = "pauses"
+"""The fact with which an attempt begins: how often the run had waited for a person by then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPast:
+    """Everything that is known of the attempts before this one."""
+
+    run: Run
+    """Its figures are those of the last time that it began to wait for a person."""
+    history: RunHistory = field(repr=False)
+    tool_runs: tuple[ToolRun, ...] = field(default=(), repr=False)
+    decisions: Mapping[str, Decision] = field(default_factory=dict, repr=False)
+    """What people said, by the requests' ids."""
+
+    @property
+    def last_id(self) -> int:
+        """The number of the last event."""
+        return self.history.last_id
+
+    @property
+    def pauses(self) -> int:
+        """How often the run has waited for a person."""
+        return sum(name == "done" for _, name, _ in self.history.events)
+
+    @property
+    def latest_facts(self) -> list[dict[str, Any]]:
+        """What was noted beside the events since the figures of `run` were written."""
+        if not self.pauses:
+            return self.history.usage
+        for place, fact in enumerate(self.history.usage):
+            if fact.get(PAUSES) == self.pauses:
+                return self.history.usage[place:]
+        return []
+
+    @property
+    def tool_started(self) -> dict[str, datetime]:
+        """When tool calls began, as far as that is known."""
+        noted = {
+            fact["call_id"]: datetime.fromisoformat(fact["started_at"])
+            for fact in self.history.usage
+            if "call_id" in fact
+        }
+        return noted | {each.call_id: each.started_at for each in self.tool_runs}
+
+    def events(self) -> list[tuple[str, Any]]:
+        """The events, read from their JSON."""
+        return [(name, orjson.loads(data)) for _, name, data in self.history.events]
+
+
+async def read_past(uow: UnitOfWork, run: Run) -> RunPast:
+    """Reads what there is of a run that was begun before."""
+    return RunPast(
+        run=run,
+        history=await uow.run_events.history(run.id),
+        tool_runs=tuple(await uow.tool_runs.of_runs([run.id])),
+        decisions=await decided(uow, run.id),
+    )

@@ -1,0 +1,96 @@
+"""From a recorded run to one that can be executed, by whichever process has it."""
+
+from graph.context import AgentContext
+from graph.llm.chat_model import ChatModels
+from persistence.database import Database
+from persistence.records import Run, RunClaim, RunInput
+from server.errors import UnknownModel
+from server.runs.journal import RunJournal
+from server.runs.past import RunPast
+from server.runs.run import RunRequest
+from server.security.principal import Origin, Principal
+from server.security.tool_policies import ToolPolicies
+from tools.catalog import ToolCatalog
+from tools.client import McpTool
+from tools.scope import ScopeSigner
+
+
+class RunPreparation:
+    """Gives a run its model, its tools and what they are told of the caller."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        models: ChatModels,
+        default_model: str,
+        catalog: ToolCatalog,
+        signer: ScopeSigner,
+        policies: ToolPolicies,
+        owner: str,
+    ) -> None:
+        """Args: owner: under whose lease the runs are executed here."""
+        self._database = database
+        self._models = models
+        self._default_model = default_model
+        self._catalog = catalog
+        self._signer = signer
+        self._policies = policies
+        self._owner = owner
+
+    def choose_model(self, name: str | None) -> str:
+        """The name of the model that answers: the one asked for, or the default.
+
+        Raises:
+            UnknownModel: It is not on the allow-list.
+        """
+        chosen = name or self._default_model
+        if chosen not in self._models.by_spec:
+            raise UnknownModel(details={"available": sorted(self._models.by_spec)})
+        return chosen
+
+    def can_answer(self, run: Run) -> bool:
+        """Whether this process has the run's model."""
+        return run.model in self._models.by_spec
+
+    def prepare(
+        self,
+        run: Run,
+        asked: RunInput,
+        principal: Principal,
+        origin: Origin,
+        *,
+        past: RunPast | None = None,
+    ) -> RunRequest:
+        """Makes a run ready that this process has claimed."""
+        claim = RunClaim(run_id=run.id, attempt=run.attempt, owner=self._owner)
+        return RunRequest(
+            claim=claim,
+            session_row_id=run.session_row_id,
+            input=asked,
+            model=run.model,
+            context=self._context(run, asked, principal),
+            principal=principal,
+            origin=origin,
+            journal=RunJournal(
+                self._database,
+                claim,
+                principal=principal,
+                origin=origin,
+                earlier=past.tool_runs if past is not None else (),
+            ),
+            past=past,
+        )
+
+    def _context(self, run: Run, asked: RunInput, principal: Principal) -> AgentContext:
+        tools: tuple[McpTool, ...] = ()
+        if asked.enable_tools:
+            # No more than the caller's key could do without the model.
+            tools = self._catalog.tools(with_documents=principal.may("documents:read"))
+        return AgentContext(
+            model=self._models.by_spec.get(run.model),
+            tools=tools,
+            tools_enabled=asked.enable_tools,
+            caller=self._signer.sign(principal.scope, run_id=str(run.id), scopes=principal.scopes),
+            policy=self._policies.for_caller(principal.scope),
+        )

@@ -1,0 +1,199 @@
+"""Going on with runs that this process has claimed, or ending those that nobody can go on with."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from persistence.access import AccessScope
+from persistence.database import Database
+from persistence.errors import DecryptionError, EventsMissing
+from persistence.event_batches import EventBatch
+from persistence.records import ClaimedRun, Run, RunClaim, RunInput, User
+from persistence.unit_of_work import UnitOfWork
+from server.errors import MessageNotFound, RunGivenUp, ServerError, UnknownModel
+from server.observability import describe
+from server.runs.beginning import record_question
+from server.runs.executor import RunExecutor
+from server.runs.live import LiveRun
+from server.runs.past import RunPast, read_past
+from server.runs.preparation import RunPreparation
+from server.runs.run import RunOutcome, last_events
+from server.security.principal import Origin, Principal, scope_of
+from server.security.revocation import Revocation
+
+SYSTEM = AccessScope.system("runs that go on")
+UNREADABLE = (DecryptionError, EventsMissing)
+"""What is raised of a run whose rows were not written by this installation, or not all."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BegunRun:
+    """A run that waited for its turn, and whose message has been written now."""
+
+    run: Run
+    asked: RunInput
+    user: User
+    fault: ServerError | None
+    """Why it cannot be answered."""
+
+
+class RunTakeover:
+    """Makes live runs of claimed ones."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        executor: RunExecutor,
+        preparation: RunPreparation,
+        revocation: Revocation,
+        max_crashes: int,
+    ) -> None:
+        """Args: max_crashes: with so many processes a run may die."""
+        self._database = database
+        self._executor = executor
+        self._preparation = preparation
+        self._revocation = revocation
+        self._max_crashes = max_crashes
+
+    async def record_begin(self, uow: UnitOfWork, claimed: ClaimedRun) -> BegunRun | None:
+        """Writes the message of a run, in the unit of work in which its turn has come.
+
+        Returns:
+            The run; None if nobody can know what it was asked, and it has ended.
+        """
+        if claimed.input is None:
+            await self._give_up(uow, claimed)
+            return None
+        asked, fault = claimed.input, self._fault(claimed)
+        try:
+            asked = await record_question(uow, claimed.run, asked)
+        except MessageNotFound as exc:
+            fault = exc
+        user = await uow.users.get(claimed.run.user_id)
+        return BegunRun(run=claimed.run, asked=asked, user=user, fault=fault)
+
+    async def begin(self, begun: BegunRun, *, cancel: bool = False) -> LiveRun:
+        """Executes a run whose turn has come, or ends it.
+
+        Raises:
+            DatabaseUnavailable: Whether its user may come in could not be found out.
+        """
+        return await self._execute(
+            begun.run, begun.asked, begun.user, past=None, fault=begun.fault, cancel=cancel
+        )
+
+    async def go_on(self, claimed: ClaimedRun, *, cancel: bool = False) -> LiveRun | None:
+        """Executes a run from where it stands, or ends it.
+
+        Returns:
+            The run; None if what is stored of it cannot be read, and it has ended.
+
+        Raises:
+            DatabaseUnavailable: What there is of the run, or whether its user may come in, could
+                not be found out.
+        """
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            try:
+                past = await read_past(uow, claimed.run)
+            except UNREADABLE as exc:
+                log.error("run_unreadable", run_id=str(claimed.run.id), **describe(exc))
+                past = None
+            if past is None or claimed.input is None:
+                await self._give_up(uow, claimed)
+                await uow.commit()
+                return None
+            user = await uow.users.get(claimed.run.user_id)
+        return await self._execute(
+            claimed.run,
+            claimed.input,
+            user,
+            past=past,
+            fault=self._fault(claimed),
+            cancel=cancel or claimed.cancel_asked,
+        )
+
+    async def give_up(self, claimed: ClaimedRun) -> None:
+        """Ends a run that cannot be gone on with at all, without an answer.
+
+        Raises:
+            PersistenceError: The database did not do it.
+        """
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            await self._give_up(uow, claimed)
+            await uow.commit()
+
+    async def _execute(
+        self,
+        run: Run,
+        asked: RunInput,
+        user: User,
+        *,
+        past: RunPast | None,
+        fault: ServerError | None,
+        cancel: bool,
+    ) -> LiveRun:
+        with ExitStack() as stack:
+            watch = stack.enter_context(self._revocation.watch(user.id))
+            await self._revocation.confirm(watch)
+            stack.pop_all()  # the run closes it
+        principal = Principal(
+            user=user,
+            scope=scope_of(user),
+            api_key_id=asked.api_key_id,
+            scopes=frozenset(asked.scopes),
+        )
+        origin = Origin(
+            ip=asked.ip, user_agent=asked.user_agent, correlation_id=asked.correlation_id
+        )
+        request = self._preparation.prepare(run, asked, principal, origin, past=past)
+        log.info("run_goes_on", run_id=str(run.id), attempt=run.attempt)
+        if cancel or watch.ended:
+            return self._executor.conclude(request, watch, "cancelled")
+        if fault is not None:
+            return self._executor.conclude(
+                request, watch, "error", code=fault.code, message=str(fault)
+            )
+        return self._executor.start(request, watch)
+
+    def _fault(self, claimed: ClaimedRun) -> ServerError | None:
+        if claimed.crashes >= self._max_crashes:
+            return RunGivenUp()
+        return None if self._preparation.can_answer(claimed.run) else UnknownModel()
+
+    async def _give_up(self, uow: UnitOfWork, claimed: ClaimedRun) -> None:
+        """Ends a run of which not even so much can be read as to write an answer."""
+        run, error = claimed.run, RunGivenUp()
+        outcome = RunOutcome(
+            status="error",
+            content="",
+            model=run.model,
+            latency_ms=0,
+            error_code=error.code,
+            error_message=str(error),
+            iterations=run.iterations,
+            tool_calls=run.tool_calls,
+            tokens_in=run.tokens_in,
+            tokens_out=run.tokens_out,
+        )
+        await uow.runs.finish(
+            RunClaim(run_id=run.id, attempt=run.attempt, owner=claimed.owner),
+            "error",
+            error_code=error.code,
+            iterations=run.iterations,
+            tool_calls=run.tool_calls,
+            tokens_in=run.tokens_in,
+            tokens_out=run.tokens_out,
+        )
+        await uow.run_events.append(
+            EventBatch.of(
+                run.id,
+                run.attempt,
+                after=await uow.run_events.last_id(run.id),
+                events=last_events(outcome),
+            )
+        )
+        await uow.approvals.withdraw(run.id)

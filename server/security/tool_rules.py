@@ -1,0 +1,120 @@
+"""The rules about tool calls, in the form in which calls are held against them."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graph.approvals import ProposedCall, Verdict
+from persistence.approval_records import ToolPolicy
+from server.security.tool_patterns import Glob, as_text, texts_at
+
+KEPT_TOOLS = 1_000
+"""Tools whose rules are remembered; there are as many as servers bring."""
+FORBIDDEN = "A rule of this installation forbids this call."
+
+_STRICTNESS = {"deny": 0, "ask": 1, "allow": 2}
+_APPROVER_STRICTNESS = {"group_admin": 0, "user": 1, "either": 2}
+
+
+class Rule:
+    """One rule."""
+
+    def __init__(self, policy: ToolPolicy) -> None:
+        self.group_id = policy.group_id
+        self.verdict = policy.verdict
+        self.rank = (
+            _STRICTNESS[policy.verdict],
+            _APPROVER_STRICTNESS[policy.approver],
+            policy.id,
+        )
+        """The lower, the more it counts."""
+        self._policy = policy
+        self._tool = Glob.parse(policy.tool)
+        self._arguments = [
+            (path, Glob.parse(as_text(pattern))) for path, pattern in policy.arguments.items()
+        ]
+
+    def is_about(self, tool: str) -> bool:
+        """Whether it speaks of a tool at all."""
+        return self._tool.fits(tool)
+
+    def fits(self, args: Mapping[str, Any]) -> bool:
+        """Whether it speaks of a call with these arguments; all that it names must fit.
+
+        An argument that is not there fits nothing. Of several values at one path one is enough to
+        ask or to deny, but a rule that allows must fit them all: a list of recipients is not
+        harmless because one of them is.
+        """
+        enough = all if self.verdict == "allow" else any
+        for path, glob in self._arguments:
+            texts = list(texts_at(args, path))
+            if not texts or not enough(glob.fits(text) for text in texts):
+                return False
+        return True
+
+    def says(self) -> Verdict:
+        """The verdict."""
+        policy = self._policy
+        if policy.verdict == "deny":
+            return Verdict(decision="deny", reason=policy.reason or FORBIDDEN)
+        return Verdict(
+            decision=policy.verdict,
+            reason=policy.reason,
+            approver=policy.approver,
+            group_id=None if policy.approver == "user" else policy.group_id,
+        )
+
+
+@dataclass(frozen=True)
+class ToolRules:
+    """The rules that are about one tool."""
+
+    everybodys: tuple[Rule, ...]
+    of_groups: Mapping[int, tuple[Rule, ...]]
+
+    def denies(self, call: ProposedCall) -> bool:
+        """Whether a rule for everybody forbids the call."""
+        strictest = strictest_of(self.everybodys, call)
+        return strictest is not None and strictest.verdict == "deny"
+
+    def binding(self, groups: Collection[int]) -> Iterator[Rule]:
+        """Those that bind somebody who is in these groups."""
+        yield from self.everybodys
+        for group_id in groups:
+            yield from self.of_groups.get(group_id, ())
+
+
+class RuleBook:
+    """All the rules of an installation, as they were at one moment."""
+
+    def __init__(self, policies: Iterable[ToolPolicy]) -> None:
+        self._rules = tuple(Rule(policy) for policy in policies)
+        self._by_tool: dict[str, ToolRules] = {}
+
+    def about(self, tool: str) -> ToolRules:
+        """The rules that are about a tool."""
+        known = self._by_tool.get(tool)
+        if known is None:
+            if len(self._by_tool) >= KEPT_TOOLS:
+                self._by_tool.clear()
+            known = self._by_tool[tool] = self._find(tool)
+        return known
+
+    def _find(self, tool: str) -> ToolRules:
+        everybodys: list[Rule] = []
+        of_groups: dict[int, tuple[Rule, ...]] = {}
+        for rule in self._rules:
+            if not rule.is_about(tool):
+                continue
+            if rule.group_id is None:
+                everybodys.append(rule)
+            else:
+                of_groups[rule.group_id] = (*of_groups.get(rule.group_id, ()), rule)
+        return ToolRules(tuple(everybodys), of_groups)
+
+
+def strictest_of(rules: Iterable[Rule], call: ProposedCall) -> Rule | None:
+    """The rule that counts among those that fit a call; None if none does."""
+    return min(
+        (rule for rule in rules if rule.fits(call.args)), key=lambda rule: rule.rank, default=None
+    )

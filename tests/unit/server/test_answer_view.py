@@ -1,0 +1,36 @@
+"""What of a run is seen in a terminal."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from server.cli.answer_view import AnswerView, plain
+from server.cli.events import ServerSentEvent
+
+
+def test_an_answer_that_goes_on_elsewhere_says_so_and_what_stands():
+    out = io.StringIO()
+    view = AnswerView(Console(file=out, width=100))
+    view.show(ServerSentEvent(event="token", data={"text": "It is"}))
+    again = {"run_id": "r", "session_id": "s", "attempt": 2, "content": "It [was]"}
+    view.show(ServerSentEvent(event="run", data=again))
+    view.show(ServerSentEvent(event="token", data={"text": " noon."}))
+    view.show(ServerSentEvent(event="done", data={}))
+    assert out.getvalue().splitlines() == [
+        "It is",
+        "The server was interrupted; the answer goes on from here:",
+        "It [was] noon.",
+    ]
+
+
+@pytest.mark.parametrize("hidden", ["\x1b[2K", "\u202e", "\x9b", "\u200b", "\r", "\U000e0041"])
+def test_what_does_not_show_is_written_out(hidden: str):
+    shown = plain({"path": f"a{hidden}b"})
+    assert shown.isprintable()
+    assert json.loads(shown) == {"path": f"a{hidden}b"}
+
+
+def test_what_shows_stays_as_it_is():
+    assert plain({"città": "日本 😀"}) == '{"città": "日本 😀"}'
