@@ -5,29 +5,37 @@ each with one JSON line, so that nothing it does lands on the clock of what it m
 """
 
 import asyncio
+import base64
 import json
+import os
 import sys
 import time
 import uuid
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import uvloop
 
-from bench.stream_reader import LAST_CHUNK, Answer, read_answer
+from bench.connections import Connection, SocketConnection, StreamConnection
+from bench.stream_reader import Answer, read_answer
 
-ANSWER_TIMEOUT_SECONDS = 90
 CONNECT_TIMEOUT_SECONDS = 5
+
+C = TypeVar("C", bound=Connection)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
     """One command: `streams` at once, each asking `turns` times, one question after the other."""
 
-    port: int
+    ports: list[int]
+    """Those that the streams go to by turns."""
     path: str
     headers: dict[str, str]
     body: str
-    """The request's JSON; `$SESSION` in it becomes a name of its own for each request."""
+    """The request's JSON; `$SESSION` in it and in the path becomes a name of its own each time."""
+    socket: bool = False
+    """Whether the body is a message over a WebSocket, of which each question has one of its own."""
     streams: int
     turns: int = 1
     gap_seconds: float = 0.0
@@ -46,82 +54,90 @@ class WaveResult:
     errors: list[str]
 
 
-class StreamConnection(asyncio.Protocol):
-    """One keep-alive connection that notes what it receives and leaves the reading for later."""
-
-    def __init__(self) -> None:
-        self.reads: list[tuple[float, bytes]] = []
-        self._tail = b""
-        self._ended: asyncio.Future[None] | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.reads.append((time.monotonic(), data))
-        self._tail = (self._tail + data)[-len(LAST_CHUNK) :]
-        # An answer of a known length is a refusal here: it fits one or two reads and no more comes.
-        plain = b"\r\ncontent-length:" in self.reads[0][1].lower()
-        if self._tail == LAST_CHUNK or plain:
-            self._end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
-
-    async def ask(self, request: bytes) -> tuple[float, list[tuple[float, bytes]]]:
-        """Sends one request; gives the time it left at and all that came back."""
-        self.reads, self._tail = [], b""
-        self._ended = asyncio.get_running_loop().create_future()
-        sent_at = time.monotonic()
-        if self.transport.is_closing():
-            return sent_at, []
-        self.transport.write(request)
-        await asyncio.wait_for(self._ended, ANSWER_TIMEOUT_SECONDS)
-        return sent_at, self.reads
-
-
 async def run_wave(wave: Wave) -> WaveResult:
     """Runs one wave over connections that stand before the clock starts."""
-    loop = asyncio.get_running_loop()
-    connections = []
-    for _ in range(wave.streams):
-        opening = loop.create_connection(StreamConnection, "127.0.0.1", wave.port)
-        connections.append((await asyncio.wait_for(opening, CONNECT_TIMEOUT_SECONDS))[1])
+    ask = _ask_over_sockets if wave.socket else _ask_in_turn
+    open_one = _open_socket if wave.socket else _open_stream
+    places = [wave.ports[number % len(wave.ports)] for number in range(wave.streams)]
+    connections = [await open_one(wave, port) for port in places]
     started = time.monotonic()
-    asked = await asyncio.gather(*(_ask_in_turn(wave, one) for one in connections))
+    asked = await asyncio.gather(
+        *(ask(wave, port, one) for port, one in zip(places, connections, strict=True))
+    )
     wall = time.monotonic() - started
     for connection in connections:
         connection.transport.abort()
     return _sum_up([answer for answers in asked for answer in answers], wall)
 
 
-async def _ask_in_turn(wave: Wave, connection: StreamConnection) -> list[Answer]:
-    raw = []
+async def _ask_in_turn(wave: Wave, port: int, connection: StreamConnection) -> list[Answer]:
+    answers = []
     for turn in range(wave.turns):
         if turn and wave.gap_seconds:
             await asyncio.sleep(wave.gap_seconds)
-        try:
-            raw.append(await connection.ask(_request(wave)))
-        except TimeoutError:
-            connection.transport.abort()
-            raw.append((0.0, []))
-    return [Answer(sent_at=sent_at, reads=reads) for sent_at, reads in raw]
+        answers.append(await _ask(connection, _request(wave, port)))
+    return answers
 
 
-def _request(wave: Wave) -> bytes:
+async def _ask_over_sockets(wave: Wave, port: int, connection: SocketConnection) -> list[Answer]:
+    # A socket is one session's: asked again there, the answers would have a history to read.
+    answers = []
+    for turn in range(wave.turns):
+        if turn:
+            await asyncio.sleep(wave.gap_seconds)
+            connection = await _open_socket(wave, port)
+        answers.append(await _ask(connection, wave.body.encode()))
+        connection.leave()
+    return answers
+
+
+async def _ask(connection: StreamConnection | SocketConnection, asked: bytes) -> Answer:
+    try:
+        sent_at, reads = await connection.ask(asked)
+    except TimeoutError:
+        connection.transport.abort()
+        sent_at, reads = 0.0, []
+    return Answer(sent_at=sent_at, reads=reads)
+
+
+async def _open_stream(_: Wave, port: int) -> StreamConnection:
+    return await _connect(StreamConnection, port)
+
+
+async def _open_socket(wave: Wave, port: int) -> SocketConnection:
+    connection = await _connect(SocketConnection, port)
+    headers = {
+        "Host": f"127.0.0.1:{port}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+        **wave.headers,
+    }
+    path = wave.path.replace("$SESSION", uuid.uuid4().hex)
+    await connection.shake_hands(_head(f"GET {path}", headers))
+    return connection
+
+
+async def _connect(kind: type[C], port: int) -> C:
+    opening = asyncio.get_running_loop().create_connection(kind, "127.0.0.1", port)
+    return (await asyncio.wait_for(opening, CONNECT_TIMEOUT_SECONDS))[1]
+
+
+def _request(wave: Wave, port: int) -> bytes:
     body = wave.body.replace("$SESSION", uuid.uuid4().hex).encode()
     headers = {
-        "Host": f"127.0.0.1:{wave.port}",
+        "Host": f"127.0.0.1:{port}",
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         **wave.headers,
     }
-    lines = [f"POST {wave.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return _head(f"POST {wave.path}", headers) + body
+
+
+def _head(asked: str, headers: dict[str, str]) -> bytes:
+    lines = [f"{asked} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def _sum_up(answers: list[Answer], wall_seconds: float) -> WaveResult:

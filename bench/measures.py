@@ -88,7 +88,7 @@ def measure(arrangement: Arrangement, scenario: Scenario, generator: LoadGenerat
         BenchmarkError: Some answer was an error, or not all of its tokens came.
     """
     wave = arrangement.wave(
-        f"Count for me, please: [[{scenario.tokens}@{scenario.pace}]]",
+        f"Count for me, please: {arrangement.script(scenario.tokens, scenario.pace)}",
         streams=scenario.streams,
         turns=scenario.turns,
         gap_seconds=scenario.gap_seconds,

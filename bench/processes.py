@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +40,11 @@ class Served:
     port: int
     seconds_to_ready: float
 
+    @property
+    def ports(self) -> list[int]:
+        """Where streams go to."""
+        return [self.port]
+
     def cpu_seconds(self) -> float:
         """User and system time of the process and of what it started, to the nanosecond."""
         children = psutil.Process(self.process.pid).children(recursive=True)
@@ -51,13 +56,27 @@ class Served:
 
     def settle(self) -> None:
         """Waits until the work that goes on behind an answer is done."""
-        deadline = time.monotonic() + SETTLE_TIMEOUT_SECONDS
-        used = self.cpu_seconds()
-        while time.monotonic() < deadline:
-            time.sleep(QUIET_SECONDS)
-            before, used = used, self.cpu_seconds()
-            if used - before < QUIET_SECONDS * QUIET_SHARE:
-                return
+        _settle(self.cpu_seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """Processes that share a load, and whose CPU is counted as one."""
+
+    members: tuple[Served, ...]
+
+    @property
+    def ports(self) -> list[int]:
+        """Where streams go to, by turns."""
+        return [member.port for member in self.members]
+
+    def cpu_seconds(self) -> float:
+        """That of all members."""
+        return sum(member.cpu_seconds() for member in self.members)
+
+    def settle(self) -> None:
+        """Waits until all are quiet."""
+        _settle(self.cpu_seconds)
 
 
 class LoadGenerator:
@@ -85,6 +104,16 @@ class LoadGenerator:
     def close(self) -> None:
         """Ends the process by ending its input."""
         self._process.communicate(timeout=STOP_TIMEOUT_SECONDS)
+
+
+def _settle(cpu_seconds: Callable[[], float]) -> None:
+    deadline = time.monotonic() + SETTLE_TIMEOUT_SECONDS
+    used = cpu_seconds()
+    while time.monotonic() < deadline:
+        time.sleep(QUIET_SECONDS)
+        before, used = used, cpu_seconds()
+        if used - before < QUIET_SECONDS * QUIET_SHARE:
+            return
 
 
 def cpu_seconds_of(pid: int) -> float:

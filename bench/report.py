@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from bench.measures import Round
 
@@ -119,8 +120,7 @@ def goals(
     """The goals that this benchmark can judge; ratios are taken within each round."""
 
     def ratio(value: Callable[[Summary], float]) -> float:
-        pairs = zip(product, bare, strict=True)
-        return statistics.median(value(ours) / value(theirs) for ours, theirs in pairs)
+        return _ratio(product, bare, value)
 
     for streams in BURSTS:
         name = f"tokens/s per core over bare, {streams} at once"
@@ -141,3 +141,27 @@ def goals(
         yield Goal(name=name, value=value, unit=unit, must=must, aim=aim, in_time=True)
     name = "idle memory of the server process"
     yield Goal(name=name, value=idle_mib, unit="MiB", must=200, aim=160)
+
+
+def ratios(ours: Sequence[Summary], theirs: Sequence[Summary], names: str) -> Iterator[str]:
+    """What no goal is set for: the numbers over the other's, taken within each round."""
+    for name, field in (
+        ("tokens/s per core, 1 at once", "tokens_per_core_1"),
+        ("tokens/s per core, 16 at once", "tokens_per_core_16"),
+        ("tokens/s per core, 64 at once", "tokens_per_core_64"),
+        ("CPU of a small answer", "request_ms"),
+        ("first token over reading directly, alone", "alone_ms"),
+        ("first token over reading directly, 64 paced", "paced_ms"),
+        ("first token over reading directly, 64 in a burst", "burst_ms"),
+        ("token lag p95, 64 paced", "lag_p95_ms"),
+    ):
+        value = _ratio(ours, theirs, attrgetter(field))
+        yield f"{f'{name}, {names}':<72}{value:>7.2f} ×"
+
+
+def _ratio(
+    ours: Sequence[Summary], theirs: Sequence[Summary], value: Callable[[Summary], float]
+) -> float:
+    return statistics.median(
+        value(one) / value(other) for one, other in zip(ours, theirs, strict=True)
+    )

@@ -1,7 +1,8 @@
 """A scripted Ollama server that costs next to nothing, so that what is measured is its reader.
 
 The last `[[TOKENS@PACE]]` in a request says what comes back: so many tokens at so many a second, or
-as fast as the streams take turns when the pace is 0. Each token leaves in a write of its own, as
+as fast as the streams take turns when the pace is 0. `[[TOKENS@PACE TOOL]]` asks for one call of
+that tool first, and has the tokens for its result. Each token leaves in a write of its own, as
 Ollama flushes them, and its five characters carry the time it left at (see `bench.stamp`).
 """
 
@@ -10,12 +11,15 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import uvloop
 
 from bench.stamp import stamp
 
-SCRIPT = re.compile(rb"\[\[(\d+)@(\d+)\]\]")
+SCRIPT = re.compile(rb"\[\[(\d+)@(\d+)(?: (\w+))?\]\]")
+TOOL_RESULT = re.compile(rb'"role": *"tool"')
+TOOL_ARGUMENTS = {"timezone": "Europe/Rome"}
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 STREAM_OFF = re.compile(rb'"stream": *false')
 MODEL = re.compile(rb'"model": *"([^"]+)"')
@@ -27,6 +31,16 @@ NDJSON_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What one request is answered with."""
+
+    tokens: int
+    pace: int
+    tool: str
+    """Which one is to be called instead; none when empty."""
 
 
 class ModelConnection(asyncio.Protocol):
@@ -58,14 +72,17 @@ class ModelConnection(asyncio.Protocol):
         if path != "/api/chat":
             self._send_json(answer_for(path, body))
             return
-        scripts = SCRIPT.findall(body)
-        tokens, pace = (int(scripts[-1][0]), int(scripts[-1][1])) if scripts else (1, 0)
+        script = script_in(body)
         if STREAM_OFF.search(body):
-            text = "".join(stamp() for _ in range(tokens))
-            self._send_json(json.loads(message_line(model_in(body), text)) | done_record(tokens))
+            text = "".join(stamp() for _ in range(script.tokens))
+            record = json.loads(message_line(model_in(body), text)) | done_record(script.tokens)
+            self._send_json(record)
             return
-        self._lines = chat_lines(model_in(body), tokens)
-        self._interval = 1 / pace if pace else 0.0
+        model = model_in(body)
+        self._lines = (
+            call_lines(model, script.tool) if script.tool else chat_lines(model, script.tokens)
+        )
+        self._interval = 1 / script.pace if script.pace else 0.0
         self._due = self._loop.time()
         self._transport.write(NDJSON_HEAD)
         self._send_next()
@@ -91,13 +108,40 @@ class ModelConnection(asyncio.Protocol):
         self._transport.write(head % (status, len(body)) + body)
 
 
+def script_in(body: bytes) -> Script:
+    """The last script of a request, without its tool when that has answered."""
+    found = None
+    for found in SCRIPT.finditer(body):  # noqa: B007 - the last is wanted
+        pass
+    if found is None:
+        return Script(tokens=1, pace=0, tool="")
+    tool = (found[3] or b"").decode()
+    if TOOL_RESULT.search(body, found.end()):
+        tool = ""
+    return Script(tokens=int(found[1]), pace=int(found[2]), tool=tool)
+
+
 def chat_lines(model: str, tokens: int) -> Iterator[bytes]:
     """The NDJSON of one streamed answer, each token stamped when it is asked for."""
     before, after = message_line(model, "\0").split(json.dumps("\0")[1:-1], 1)
     head, tail = before.encode(), after.encode() + b"\n"
     for _ in range(tokens):
         yield head + stamp().encode() + tail
-    yield json.dumps(json.loads(message_line(model, "")) | done_record(tokens)).encode() + b"\n"
+    yield done_line(model, tokens)
+
+
+def call_lines(model: str, tool: str) -> Iterator[bytes]:
+    """The NDJSON of an answer that is nothing but a call."""
+    record = json.loads(message_line(model, ""))
+    function = {"name": tool, "arguments": TOOL_ARGUMENTS}
+    record["message"]["tool_calls"] = [{"function": function}]
+    yield json.dumps(record).encode() + b"\n"
+    yield done_line(model, 1)
+
+
+def done_line(model: str, tokens: int) -> bytes:
+    record = json.loads(message_line(model, "")) | done_record(tokens)
+    return json.dumps(record).encode() + b"\n"
 
 
 def message_line(model: str, content: str) -> str:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from bench.stamp import lags_ms
 
 LAST_CHUNK = b"0\r\n\r\n"
+SOCKET_ENDS = (b'{"type":"done"', b'{"type":"error"')
+"""With which the last message over a WebSocket begins."""
+LENGTH_IN_TWO_BYTES, LENGTH_IN_EIGHT_BYTES = 126, 127
 SHOWN_CHARS = 200
 
 
@@ -30,20 +33,28 @@ class Reading:
 
 
 def read_answer(answer: Answer) -> Reading:
-    """Reads Ollama's NDJSON and server-sent events alike."""
+    """Reads Ollama's NDJSON, server-sent events and the messages of a WebSocket alike."""
     raw = b"".join(data for _, data in answer.reads)
     head, _, body = raw.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
+    over_socket = head.startswith(b"HTTP/1.1 101")
+    if not over_socket and not head.startswith(b"HTTP/1.1 200"):
         shown = (head.split(b"\r\n", 1)[0] + b" " + body)[:SHOWN_CHARS]
         return Reading(error=shown.decode(errors="replace") or "no answer")
-    if not raw.endswith(LAST_CHUNK):
+    if not (any(end in body for end in SOCKET_ENDS) if over_socket else raw.endswith(LAST_CHUNK)):
         return Reading(error="the answer was cut off")
     reading = Reading()
-    for received_at, line in _lines(body, _moments(answer, len(head) + 4)):
+    read_lines = _messages if over_socket else _lines
+    for received_at, line in read_lines(body, _moments(answer, len(head) + 4)):
         _take_line(line, received_at, answer.sent_at, reading)
     if not reading.lags_ms and reading.error is None:
         reading.error = f"no token in {body[:SHOWN_CHARS]!r}"
     return reading
+
+
+def are_frames_whole(reads: list[tuple[float, bytes]]) -> bool:
+    """Whether what came over a WebSocket, its handshake first, ends with the end of a frame."""
+    body = b"".join(data for _, data in reads).partition(b"\r\n\r\n")[2]
+    return max((end for end, _ in _frames(body)), default=0) == len(body)
 
 
 def _take_line(line: bytes, received_at: float, sent_at: float, reading: Reading) -> None:
@@ -96,3 +107,23 @@ def _lines(body: bytes, moments: _Moments) -> Iterator[tuple[float, bytes]]:
         received_at = moments.at(position - 2)
         for line in lines:
             yield received_at, line.rstrip(b"\r")
+
+
+def _messages(body: bytes, moments: _Moments) -> Iterator[tuple[float, bytes]]:
+    """What the frames of a WebSocket hold, each with the moment it was whole."""
+    for end, payload in _frames(body):
+        yield moments.at(end), payload
+
+
+def _frames(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """The whole frames of a server, which masks none (RFC 6455, 5.2), and where each ends."""
+    position = 0
+    while position + 2 <= len(body):
+        size, begin = body[position + 1], position + 2
+        if size >= LENGTH_IN_TWO_BYTES:
+            width = 8 if size == LENGTH_IN_EIGHT_BYTES else 2
+            size, begin = int.from_bytes(body[begin : begin + width], "big"), begin + width
+        position = begin + size
+        if position > len(body):
+            return
+        yield position, body[begin:position]

@@ -24,6 +24,8 @@ class ProposedCall:
     read_only: bool
     repeatable: bool
     """Whether calling twice does no more than calling once."""
+    schema: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The JSON schema of the arguments; empty when the tool does not tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,6 +38,8 @@ class AgentContext:
         default_factory=dict, repr=False
     )
     """What people said to this run's approval requests, by the requests' ids."""
+    taken_up: Annotated[frozenset[str | None], SkipJsonSchema()] = frozenset()
+    """The ids of calls that an earlier attempt left behind: they are judged again."""
     emit: Annotated[Callable[[Any], None] | None, SkipJsonSchema()] = field(
         default=None, repr=False
     )

@@ -122,18 +122,29 @@ async def read_memory(
 
 
 async def write_memory(
-    agent: CompiledStateGraph[Any, AgentContext, Any, Any], thread_id: str, memory: Memory
+    agent: CompiledStateGraph[Any, AgentContext, Any, Any],
+    thread_id: str,
+    memory: Memory,
+    *,
+    fence: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make this all that the agent remembers in a thread, whatever was there before."""
+    """Make this all that the agent remembers in a thread, whatever was there before.
+
+    Args:
+        agent: Whose memory it is.
+        thread_id: The thread.
+        memory: What is to be remembered.
+        fence: By what the checkpointer knows that whoever writes may do so.
+    """
     await agent.aupdate_state(
-        _config(thread_id),
+        _config(thread_id, fence),
         {"messages": Overwrite(list(memory.messages)), "summary": memory.summary},
         as_node=_LAST_NODE,
     )
 
 
-def _config(thread_id: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": thread_id}}
+def _config(thread_id: str, fence: Mapping[str, Any] | None = None) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread_id, **(fence or {})}}
 
 
 def _name(call: ToldCall) -> str:

@@ -67,6 +67,8 @@ class Resumed:
 
     content: str = field(repr=False)
     """The answer so far: what else was told as tokens is void."""
+    reasoning: str = field(default="", repr=False)
+    """The thoughts so far: what else was told of them is void."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

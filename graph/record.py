@@ -44,7 +44,7 @@ class RunRecord:
             self._reasoning.append(turn.reasoning)
             self._model = turn.model
             self._add_sources(turn.sources)
-        self._tell(Resumed(content="".join(self._content)))
+        self._tell(Resumed(content="".join(self._content), reasoning="".join(self._reasoning)))
 
     def take(self, event: Any) -> None:
         """Take what a step of the agent emits."""

@@ -52,6 +52,7 @@ async def run_agent(
     run_id: str,
     context: AgentContext,
     tell: Callable[[AgentEvent], None],
+    fence: Mapping[str, Any] | None = None,
 ) -> Finished:
     """Answer one message of the user and tell everything that happens on the way.
 
@@ -67,6 +68,8 @@ async def run_agent(
         context: What this run carries.
         tell: Takes the events in their order; must return soon and not raise. The last one is
             `Finished`, also when the run fails or stops for an approval.
+        fence: By what the checkpointer knows that the run may still be saved; when it may not, the
+            checkpointer's own error ends the run.
 
     Returns:
         The last event.
@@ -76,13 +79,16 @@ async def run_agent(
             before.
     """
     record = RunRecord(tell)
-    config: RunnableConfig = {"configurable": {"thread_id": thread_id, "run_id": run_id}}
+    config: RunnableConfig = {
+        "configurable": {"thread_id": thread_id, "run_id": run_id, **(fence or {})}
+    }
     context = replace(context, emit=record.take)
     if isinstance(start, Question):
         asked: dict[str, Any] | None = _as_input(start)
     else:
-        context = replace(context, decisions=start.decisions)
         place = await _find_place(agent, start, config)
+        left = place.turn.call_ids if place.turn is not None else frozenset()
+        context = replace(context, decisions=start.decisions, taken_up=left)
         record.take_up(place.turn)
         if place.is_final:
             record.take(ApprovalNeeded(requests=place.waiting))

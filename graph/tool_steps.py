@@ -8,13 +8,14 @@ from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 from pydantic import SecretStr
 
 from graph.approvals import ProposedCall
-from graph.clearance import clear_calls, clear_interrupted, edit_calls
+from graph.clearance import clear_calls, edit_calls
 from graph.equipment import AgentRuntime, Equipment, context_of, emitter_of
 from graph.events import Log
+from graph.left_calls import clear_left_calls
 from graph.loops import repeated_calls
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_calls import ToolRunner
-from graph.tool_outcome import Outcome, report_invalid
+from graph.tool_outcome import REPEATED, Outcome, report_invalid
 
 StateUpdate = dict[str, Any]
 
@@ -31,38 +32,42 @@ class ToolSteps:
         if context.policy is None:
             return {}
         message = last_answer(messages)
-        repeated = repeated_calls(messages)
+        repeated = {call["id"] for call in repeated_calls(messages)}
+        proposed = self._proposed(message.tool_calls, runtime)
         clearance = await clear_calls(
-            self._proposed([call for call in message.tool_calls if call not in repeated], runtime),
+            [call for call in proposed if call.call_id not in repeated],
             policy=context.policy,
             decisions=context.decisions,
             emit=emitter_of(runtime),
         )
-        refused = [
-            Outcome.failed(call, clearance.refused[call["id"] or ""]).as_message()
-            for call in message.tool_calls
-            if call["id"] in clearance.refused
-        ]
+        # Answered here: an edit could make one look as if it were repeated no more, and nobody
+        # has judged these.
+        stopped = {
+            call.call_id: REPEATED.format(name=call.tool)
+            for call in proposed
+            if call.call_id in repeated
+        }
+        answers = _answer_unmade(message.tool_calls, stopped | dict(clearance.refused))
         if not clearance.edited:
-            return {"messages": refused}
-        return {"messages": [edit_calls(message, clearance.edited), *refused]}
+            return {"messages": answers}
+        return {"messages": [edit_calls(message, clearance.edited), *answers]}
 
     async def run_tools(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Carry out the calls that the model asked for and nobody has refused."""
         messages, context, emit = state["messages"], context_of(runtime), emitter_of(runtime)
-        toolbox, calls = self.equipment.toolbox(runtime), _unanswered_calls(messages)
-        lost: Mapping[str, str] = {}
-        if context.journal is not None and context.journal.earlier:
-            lost = clear_interrupted(
-                calls,
-                toolbox=toolbox,
-                journal=context.journal,
-                decisions=context.decisions,
-                emit=emit,
-            )
         repeated = {call["id"] for call in repeated_calls(messages)}
+        unanswered, toolbox = _unanswered_calls(messages), self.equipment.toolbox(runtime)
+        left = await clear_left_calls(
+            [call for call in unanswered if call["id"] not in repeated],
+            toolbox=toolbox,
+            context=context,
+            emit=emit,
+        )
         if repeated:
             emit(Log(level="warning", message="The model repeats its calls."))
+        message = edit_calls(last_answer(messages), left.edited)
+        unmade = _answer_unmade(unanswered, left.refused)
+        passed = {call["id"] for call in unanswered} - left.refused.keys()
         runner = ToolRunner(
             toolbox=toolbox,
             # A secret type: LangChain copies plain strings from here into what tracers see.
@@ -71,10 +76,11 @@ class ToolSteps:
             emit=emit,
             journal=context.journal,
             repeated=repeated,
-            lost=lost,
+            lost=left.lost,
         )
-        invalid = last_answer(messages).invalid_tool_calls
-        return {"messages": [*await runner.run(calls), *map(report_invalid, invalid)]}
+        made = await runner.run([call for call in message.tool_calls if call["id"] in passed])
+        answers = [*unmade, *made, *map(report_invalid, message.invalid_tool_calls)]
+        return {"messages": [message, *answers] if left.edited else answers}
 
     async def may_all_run(self, message: AIMessage, runtime: AgentRuntime) -> bool:
         """Whether the policy allows all calls of a message, so that no approval is needed."""
@@ -94,3 +100,12 @@ def _unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:
     """The newest calls without those that were refused."""
     answered = {m.tool_call_id for m in current_turn(messages) if isinstance(m, ToolMessage)}
     return [call for call in last_answer(messages).tool_calls if call["id"] not in answered]
+
+
+def _answer_unmade(calls: Sequence[ToolCall], texts: Mapping[str, str]) -> list[ToolMessage]:
+    """What the model hears of the calls that are not made."""
+    return [
+        Outcome.failed(call, texts[call["id"] or ""]).as_message()
+        for call in calls
+        if call["id"] in texts
+    ]

@@ -59,6 +59,7 @@ class Toolbox:
             args=call["args"],
             read_only=bool(getattr(tool, "read_only", False)),
             repeatable=is_repeatable(tool),
+            schema=tool.args_schema if isinstance(tool.args_schema, dict) else {},
         )
 
     def knows(self, name: str) -> bool:

@@ -25,8 +25,10 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from persistence.checkpoint_fence import fence_of
 from persistence.checkpoint_pruning import CheckpointPruner, stands_alone
-from persistence.checkpoint_rows import Blob, CheckpointRows, Save, SavedCheckpoint, Write
+from persistence.checkpoint_rows import CheckpointRows
+from persistence.checkpoint_saves import Blob, Save, SavedCheckpoint, Write
 from persistence.checkpoint_serializer import ThreadSerializer
 from persistence.encryption import KeyRing
 from persistence.errors import DatabaseError, DatabaseUnavailable, DecryptionError
@@ -99,7 +101,11 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Save a checkpoint."""
+        """Save a checkpoint.
+
+        Raises:
+            RunLost: The run belongs to somebody else by now; nothing was saved.
+        """
         configurable = config["configurable"]
         thread_id, namespace = configurable["thread_id"], configurable["checkpoint_ns"]
         values = checkpoint["channel_values"]
@@ -107,7 +113,7 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
         blobs = []
         for channel, version in new_versions.items():
             if channel in values:
-                kind, token = serializer.dumps_typed(values[channel])
+                kind, token = await serializer.dump(values[channel])
                 blobs.append(
                     Blob(
                         thread_id=thread_id,
@@ -128,7 +134,7 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
             checkpoint={**checkpoint, "channel_values": marks},
             metadata=self._seal(thread_id, get_serializable_checkpoint_metadata(config, metadata)),
         )
-        await self._rows.save(Save(checkpoint=saved, blobs=blobs))
+        await self._rows.save(Save(checkpoint=saved, blobs=blobs, fence=fence_of(config)))
         if marks or (stands_alone(metadata) and _is_due(metadata.get("step", 0))):
             self._pruner.schedule(thread_id)
         return _config(thread_id, namespace, checkpoint["id"])
@@ -140,12 +146,16 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Save what a task wrote on the way to the next checkpoint."""
+        """Save what a task wrote on the way to the next checkpoint.
+
+        Raises:
+            RunLost: The run belongs to somebody else by now; nothing was saved.
+        """
         configurable = config["configurable"]
         serializer = self._serializer(configurable["thread_id"])
         sealed = []
         for position, (channel, value) in enumerate(writes):
-            kind, token = serializer.dumps_typed(value)
+            kind, token = await serializer.dump(value)
             sealed.append(
                 Write(
                     thread_id=configurable["thread_id"],
@@ -159,10 +169,11 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
                     token=token,
                 )
             )
+        save = Save(writes=sealed, fence=fence_of(config))
         if all(channel in WRITES_IDX_MAP for channel, _ in writes):
-            await self._rows.replace_writes(sealed)
+            await self._rows.replace_writes(save)
         else:
-            await self._rows.save(Save(writes=sealed))
+            await self._rows.save(save)
 
     async def alist(
         self,
@@ -235,7 +246,7 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
         serializer = self._serializer(thread_id)
         checkpoint = value["checkpoint"]
         blobs = {
-            name.decode(): serializer.loads_typed((kind.decode(), token))
+            name.decode(): await serializer.load((kind.decode(), token))
             for name, kind, token in value["channel_values"] or ()
         }
         if not checkpoint.get("channel_values", {}).keys() <= blobs.keys():
@@ -249,7 +260,7 @@ class EncryptedPostgresSaver(AsyncPostgresSaver):
                 if value["parent_checkpoint_id"]
                 else None
             ),
-            pending_writes=_load_writes(serializer, value["pending_writes"]),
+            pending_writes=await _load_writes(serializer, value["pending_writes"]),
         )
 
     def _serializer(self, thread_id: str) -> ThreadSerializer:
@@ -287,13 +298,13 @@ def _config(thread_id: str, namespace: str, checkpoint_id: str) -> RunnableConfi
     }
 
 
-def _load_writes(
+async def _load_writes(
     serializer: ThreadSerializer, rows: Sequence[Sequence[bytes]] | None
 ) -> list[tuple[str, str, Any]]:
     ordered = sorted(
         rows or (), key=lambda row: writes_sort_key(row[4].decode(), row[0].decode(), int(row[5]))
     )
     return [
-        (task.decode(), channel.decode(), serializer.loads_typed((kind.decode(), token)))
+        (task.decode(), channel.decode(), await serializer.load((kind.decode(), token)))
         for task, channel, kind, token, _path, _index in ordered
     ]

@@ -7,6 +7,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from persistence.encryption import KeyRing
 from persistence.errors import DecryptionError
+from persistence.large_values import apart_if_large
 
 _ENCRYPTED = "+fernet"
 _COMPRESSED = "+zlib"
@@ -29,7 +30,22 @@ class ThreadSerializer(SerializerProtocol):
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return the type, marked as encrypted, and the token."""
+        return self._seal(*self._plain.dumps_typed(obj))
+
+    async def dump(self, obj: Any) -> tuple[str, bytes]:
+        """Do the same as `dumps_typed`, apart from the event loop when there is much of it."""
         kind, data = self._plain.dumps_typed(obj)
+        return await apart_if_large(len(data), lambda: self._seal(kind, data))
+
+    async def load(self, data: tuple[str, bytes]) -> Any:
+        """Do the same as `loads_typed`, apart from the event loop when there is much of it.
+
+        Raises:
+            DecryptionError: The value is not encrypted, or not for this thread.
+        """
+        return await apart_if_large(len(data[1]), lambda: self.loads_typed(data))
+
+    def _seal(self, kind: str, data: bytes) -> tuple[str, bytes]:
         if len(data) >= _COMPRESS_FROM_BYTES:
             # messages repeat the same names over and over, and tokens cannot be compressed later
             kind, data = kind + _COMPRESSED, zlib.compress(data, _FASTEST)

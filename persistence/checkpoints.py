@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from persistence.checkpoint_rows import CheckpointRows
 from persistence.checkpoint_saver import AllowedTypes, EncryptedPostgresSaver
+from persistence.checkpoint_saves import HELD_RUNS
 from persistence.encryption import KeyRing
 from persistence.pool import AGENT_ROLE, open_pool
 from persistence.schema import LOCK_TIMEOUT_SECONDS, MIGRATION_LOCK
@@ -41,14 +42,20 @@ DO $$ BEGIN
     GRANT USAGE ON SCHEMA public TO {AGENT_ROLE};
     GRANT SELECT, INSERT, UPDATE, DELETE ON checkpoints, checkpoint_blobs, checkpoint_writes
         TO {AGENT_ROLE};
+    IF to_regprocedure('{HELD_RUNS}') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION {HELD_RUNS} TO {AGENT_ROLE};
+    END IF;
 END $$
 """
-_AGENT_IS_ADMITTED = """
+# Of a database without the product's own tables, as a graph alone has it, there is no function.
+_AGENT_IS_ADMITTED = f"""
 SELECT coalesce((
-    SELECT has_table_privilege(oid, 'checkpoint_writes', 'DELETE')
+    SELECT has_table_privilege(oid, 'checkpoint_writes', 'DELETE') AND coalesce(
+        has_function_privilege(oid, to_regprocedure('{HELD_RUNS}')::oid, 'EXECUTE'), true
+    )
     FROM pg_roles WHERE rolname = $1
 ), false)
-"""
+"""  # noqa: S608 - our own words
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The log of events, as the process writes it that executes the runs."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Text, bindparam, func, select, text
@@ -21,6 +22,15 @@ _APPEND = Statement(
 _WATCH = Statement(select(func.pg_notify(Channel.RUN_WATCHED.value, bindparam("run", type_=Text))))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Appended:
+    """What became of batches, by their runs; the runs that are in neither are others' now."""
+
+    stored: frozenset[UUID]
+    locked: frozenset[UUID]
+    """Of these nothing was stored, for a moment: somebody is about to change them."""
+
+
 class EventLog:
     """Stores the events of all runs of a process in one statement, without a transaction."""
 
@@ -30,11 +40,11 @@ class EventLog:
 
     async def append(
         self, owner: str, batches: Sequence[EventBatch], *, watched: Collection[UUID] = ()
-    ) -> set[UUID]:
-        """Store batches; return the runs that `owner` still holds, at the attempt that it says.
+    ) -> Appended:
+        """Store batches of runs that `owner` still holds, at the attempt that it says.
 
-        Of the others nothing is stored. A batch that is there already is left as it is, so the
-        same ones can be sent again when the answer was lost.
+        A batch that is there already is left as it is, so the same ones can be sent again when the
+        answer was lost.
 
         Args:
             owner: Whose lease the runs must be under.
@@ -55,7 +65,10 @@ class EventLog:
             "watched": list(watched),
         }
         rows = await self._database.fetch(_APPEND, values)
-        return {plain_uuid(row[0]) for row in rows}
+        return Appended(
+            stored=frozenset(plain_uuid(run_id) for run_id, stored in rows if stored),
+            locked=frozenset(plain_uuid(run_id) for run_id, stored in rows if not stored),
+        )
 
     async def watch(self, run_id: UUID) -> None:
         """Ask the process that executes a run to tell of its events from now on.

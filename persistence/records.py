@@ -204,6 +204,8 @@ class ClaimedRun:
     """None if it cannot be read: it was not written by this installation."""
     crashes: int
     """With how many processes it has died."""
+    vain_crashes: int
+    """After how many of these there was nothing new of it."""
     cancel_asked: bool
 
 
@@ -218,11 +220,13 @@ class RunClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldRun:
-    """A run whose lease was prolonged."""
+    """A run that a process has."""
 
     run_id: UUID
     attempt: int
     cancel_asked: bool
+    renewed: bool
+    """Whether its lease was prolonged; if not, its row was locked at that moment."""
 
 
 @dataclass(frozen=True, kw_only=True)

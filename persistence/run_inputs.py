@@ -4,12 +4,16 @@ from dataclasses import asdict
 from uuid import UUID
 
 from persistence.encryption import KeyRing
+from persistence.large_values import apart_if_large
 from persistence.records import RunInput
 
 
-def seal_input(key_ring: KeyRing, run_id: UUID, run_input: RunInput) -> bytes:
+async def seal_input(key_ring: KeyRing, run_id: UUID, run_input: RunInput) -> bytes:
     """Protect what is in `runs.input`."""
-    return key_ring.encrypt_json(asdict(run_input), context=_context(run_id))
+    size = len(run_input.text) + sum(len(image["data_b64"]) for image in run_input.images)
+    return await apart_if_large(
+        size, lambda: key_ring.encrypt_json(asdict(run_input), context=_context(run_id))
+    )
 
 
 def open_input(key_ring: KeyRing, run_id: UUID, token: bytes) -> RunInput:

@@ -57,6 +57,7 @@ from server.runs.event_retention import keep_expiring
 from server.runs.executor import RunExecutor
 from server.runs.feed import RunFeed
 from server.runs.keeper import RunKeeper, keep_runs
+from server.runs.leases import RunLeases, keep_leases
 from server.runs.log_writer import open_log_writer
 from server.runs.memory import SessionMemory
 from server.runs.preparation import RunPreparation
@@ -196,6 +197,13 @@ async def open_resources(
             ),
             owner=owner,
             lease_seconds=settings.runs.lease_seconds,
+            max_live=settings.runs.max_live,
+        )
+        leases = RunLeases(
+            database=database,
+            executor=executor,
+            owner=owner,
+            lease_seconds=settings.runs.lease_seconds,
         )
         canceller = RunCanceller(
             database=database, executor=executor, keeper=keeper, notifications=notifications
@@ -224,6 +232,7 @@ async def open_resources(
         await enter(keep_resuming(account_eraser))
         await enter(keep_expiring(database, hours=settings.runs.event_retention_hours))
         # When everything is there that runs need.
+        await enter(keep_leases(leases))
         await enter(keep_runs(keeper, notifications, alone=database.embedded))
         yield Resources(
             settings=settings,
@@ -241,7 +250,13 @@ async def open_resources(
                 settings=settings.runs,
                 owner=owner,
             ),
-            answers=AnswerService(database=database, executor=executor, feed=feed),
+            answers=AnswerService(
+                database=database,
+                executor=executor,
+                feed=feed,
+                revocation=revocation,
+                patience_seconds=settings.runs.timeout_seconds,
+            ),
             sessions=SessionService(database=database, eraser=session_eraser, memory=memory),
             feed=feed,
             runs=RunService(

@@ -13,7 +13,12 @@ class RunSettings(BaseModel):
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86_400)] = 1800.0
     """How long a run may be at work without a break; waiting for a person does not count."""
     max_crashes: Annotated[int, Field(ge=1, le=100)] = 3
-    """With so many processes a run may die; then it is given up."""
+    """So often a run's process may die with nothing new of the run; then it is given up.
+
+    Ten times as often if there was something new each time.
+    """
+    max_live: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """With so many runs at work a server takes none that wait, or that others have left."""
     approval_seconds: Annotated[int, Field(ge=1, le=365 * 86_400)] = 86_400
     """How long an approval is waited for; then it counts as refused."""
     max_queued: Annotated[int, Field(ge=0, le=1000)] = 10

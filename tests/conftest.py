@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
+# All at once, before the plugins are loaded one by one: they import each other.
+pytest.register_assert_rewrite("tests.fixtures")
 _FIXTURES = Path(__file__).parent / "fixtures"
 
 pytest_plugins = [

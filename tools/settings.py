@@ -18,6 +18,6 @@ class McpSettings(BaseModel):
     start_wait_seconds: float = Field(default=3, ge=0, le=60)
     """How long the product's start waits for servers from the file; slower ones join when ready."""
     unmarked_tools: Literal["allow", "ask", "deny"] = "allow"
-    """What becomes of a call that no rule is about, of a tool that does not say that it only reads."""
+    """What becomes of calls that no rule is about, of tools that do not say that they only read."""
     result_max_chars: int = Field(default=20_000, ge=200)
     """A longer result is cut, with a note that says so."""

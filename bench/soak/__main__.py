@@ -48,7 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="settles questions and kills")
     parser.add_argument("--streams", type=int, default=12, help="clients that ask at once")
     parser.add_argument("--minutes", type=float, default=60, help="start no kill after so long")
-    parser.add_argument("--pause", type=float, default=6, help="mean seconds between two kills")
+    parser.add_argument("--pause", type=float, default=6, help="mean seconds to the next kill")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--keep", action="store_true", help="keep the database and the logs")
     return parser.parse_args()

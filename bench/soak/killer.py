@@ -55,7 +55,7 @@ class Killer:
     mean_pause_seconds: float
 
     async def run(self, signals: Sequence[signal.Signals], done: list[Kill], until: float) -> None:
-        """Sends these signals, each to a random replica after a random pause.
+        """Sends these signals, each to a random replica after a random pause in which one lives.
 
         Args:
             signals: How the processes end, one after the other.
@@ -64,6 +64,8 @@ class Killer:
         """
         loop = asyncio.get_running_loop()
         for number in signals:
+            # Where starting takes longer than the pauses, nothing would ever get anywhere.
+            await self.replicas.pick(self.chance)
             longest = 2 * self.mean_pause_seconds - SHORTEST_PAUSE_SECONDS
             await asyncio.sleep(self.chance.uniform(SHORTEST_PAUSE_SECONDS, longest))
             if loop.time() > until:

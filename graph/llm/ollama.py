@@ -59,9 +59,7 @@ class OllamaChat(ChatOllama):
             for line in lines:
                 yield _as_chunk(line)
 
-    def _convert_messages_to_ollama_messages(
-        self, messages: list[BaseMessage]
-    ) -> Sequence[Any]:
+    def _convert_messages_to_ollama_messages(self, messages: list[BaseMessage]) -> Sequence[Any]:
         """What the parent makes of them; images become base64 beside the text.
 
         It begins the text of a message in blocks with a line of its own.

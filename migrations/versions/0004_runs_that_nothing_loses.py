@@ -26,35 +26,66 @@ _GRANTS = (
 
 # Takes the events of any number of runs in one statement. A run that another process has taken
 # meanwhile gets nothing more from this one: the lock keeps it from being taken until the commit.
-# Runs are locked in the order of their ids, as by everybody who locks several. What is there
-# already was sent before and its answer was lost on the way.
+# It waits for nobody: a run that is locked at this moment is reported as not stored, and the others
+# are not held up by it. What is there already was sent before and its answer was lost on the way.
 _APPEND_EVENTS = """
 CREATE FUNCTION youworker_append_events(
     owner text, runs uuid[], attempts integer[], first_ids integer[], counts integer[],
     bodies bytea[], watched uuid[]
-) RETURNS SETOF uuid
+) RETURNS TABLE (held uuid, stored boolean)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 $$
     SELECT pg_notify('youworker_run_changed', run::text) FROM unnest(watched) AS w (run);
     WITH given AS (
         SELECT * FROM unnest(runs, attempts, first_ids, counts, bodies)
             AS g (run_id, attempt, first_id, count, body)
-    ), held AS (
+    ), ours AS (
         SELECT r.id FROM public.runs r
         WHERE r.id = ANY (runs) AND r.lease_owner = owner AND r.status = 'running'
             AND EXISTS (SELECT FROM given g WHERE g.run_id = r.id AND g.attempt = r.attempt)
-        ORDER BY r.id FOR SHARE
+    ), locked AS (
+        SELECT r.id FROM public.runs r
+        WHERE r.id = ANY (runs) AND r.lease_owner = owner AND r.status = 'running'
+            AND EXISTS (SELECT FROM given g WHERE g.run_id = r.id AND g.attempt = r.attempt)
+        FOR SHARE SKIP LOCKED
     ), added AS (
         INSERT INTO public.run_events (run_id, first_id, count, body)
-        SELECT g.run_id, g.first_id, g.count, g.body FROM given g JOIN held h ON h.id = g.run_id
+        SELECT g.run_id, g.first_id, g.count, g.body FROM given g JOIN locked l ON l.id = g.run_id
         ON CONFLICT (run_id, first_id) DO NOTHING
     )
-    SELECT id FROM held
+    SELECT o.id, EXISTS (SELECT FROM locked l WHERE l.id = o.id) FROM ours o
 $$
 """
 _APPEND_SIGNATURE = (
     "youworker_append_events(text, uuid[], integer[], integer[], integer[], bytea[], uuid[])"
 )
+# Tells of each claim that still holds, and whether the run's row could be locked until the commit:
+# then nobody takes the run before what is written under the claim is there. Rows that somebody
+# changes are not waited for, since many runs are asked about at once. PL/pgSQL keeps its plan, SQL
+# would make it anew each time. Granted to the agent's role, which sees no row of runs, where that
+# gets its tables (persistence/checkpoints.py).
+_HELD_RUNS = """
+CREATE FUNCTION youworker_held_runs(runs uuid[], attempts integer[], owners text[])
+RETURNS TABLE (fence integer, is_free boolean)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$ BEGIN
+    RETURN QUERY WITH given AS (
+        SELECT g.place::integer AS place, r.id AS run_id, g.attempt, g.owner
+        FROM unnest(runs, attempts, owners) WITH ORDINALITY AS g (run_id, attempt, owner, place)
+        JOIN public.runs r ON r.id = g.run_id AND r.attempt = g.attempt
+            AND r.lease_owner = g.owner AND r.status = 'running'
+    ), locked AS (
+        SELECT r.id FROM public.runs r
+        WHERE r.id = ANY (runs) AND r.status = 'running' AND EXISTS (
+            SELECT FROM given g
+            WHERE g.run_id = r.id AND g.attempt = r.attempt AND g.owner = r.lease_owner
+        )
+        FOR SHARE SKIP LOCKED
+    )
+    SELECT place, run_id IN (SELECT id FROM locked) FROM given;
+END $$
+"""
+_HELD_SIGNATURE = "youworker_held_runs(uuid[], integer[], text[])"
 # Whoever follows a run elsewhere hears of every change that decides what to wait for.
 _TELL_OF_RUN = """
 CREATE FUNCTION youworker_tell_of_run() RETURNS trigger
@@ -84,7 +115,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(f"DROP FUNCTION {_APPEND_SIGNATURE}")
+    for function in (_HELD_SIGNATURE, _APPEND_SIGNATURE):
+        op.execute(f"DROP FUNCTION {function}")
     op.execute("DROP TRIGGER runs_tell ON runs")
     op.execute("DROP FUNCTION youworker_tell_of_run()")
     for table in ("model_calls", "run_events"):
@@ -101,7 +133,9 @@ def downgrade() -> None:
         "UPDATE runs SET status = 'error', error_code = 'RUN_LOST', finished_at = now() "
         "WHERE status IN ('queued', 'awaiting_approval')"
     )
-    for column in ("events_expired_at", "cancel_at", "crashes", "attempt", "input"):
+    for column in ("events_expired_at", "cancel_at", "taken_at_event", "vain_crashes"):
+        op.drop_column("runs", column)
+    for column in ("crashes", "attempt", "input"):
         op.drop_column("runs", column)
     op.create_check_constraint(
         op.f("ck_runs_status"), "runs", "status IN ('running', 'success', 'cancelled', 'error')"
@@ -147,7 +181,12 @@ def _extend_sessions_and_messages() -> None:
 
 def _extend_runs() -> None:
     op.add_column("runs", sa.Column("input", sa.LargeBinary(), nullable=True))
-    for name, default in (("attempt", "1"), ("crashes", "0")):
+    for name, default in (
+        ("attempt", "1"),
+        ("crashes", "0"),
+        ("vain_crashes", "0"),
+        ("taken_at_event", "1"),
+    ):
         op.add_column(
             "runs",
             sa.Column(name, sa.Integer(), server_default=sa.text(default), nullable=False),
@@ -259,6 +298,8 @@ def _secure() -> None:
     op.execute(_APPEND_EVENTS)
     op.execute(f"REVOKE ALL ON FUNCTION {_APPEND_SIGNATURE} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION {_APPEND_SIGNATURE} TO {APP}")
+    op.execute(_HELD_RUNS)
+    op.execute(f"REVOKE ALL ON FUNCTION {_HELD_SIGNATURE} FROM PUBLIC")
     for statement in _GRANTS:
         op.execute(statement)
     for table in dict.fromkeys(table for table, _, _ in _POLICIES):

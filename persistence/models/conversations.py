@@ -55,6 +55,10 @@ runs = Table(
     # goes up whenever a process takes the run; what an earlier one still writes is refused by it
     Column("attempt", Integer, nullable=False, server_default=text("1")),
     Column("crashes", Integer, nullable=False, server_default=text("0")),
+    # those after which there was nothing new of it: it may be what its processes die of
+    Column("vain_crashes", Integer, nullable=False, server_default=text("0")),
+    # where the last batch of its events began when it was taken
+    Column("taken_at_event", Integer, nullable=False, server_default=text("1")),
     Column("iterations", Integer, nullable=False, server_default=text("0")),
     Column("tool_calls", Integer, nullable=False, server_default=text("0")),
     Column("tokens_in", Integer, nullable=False, server_default=text("0")),

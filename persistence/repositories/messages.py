@@ -20,11 +20,17 @@ from sqlalchemy.types import Boolean, Integer, LargeBinary, Text, TypeEngine, Uu
 from persistence.access import Guard, ScopedStatement
 from persistence.conversation_records import Message
 from persistence.errors import NotFound
+from persistence.large_values import apart_if_large
 from persistence.models import chat_sessions, messages
 from persistence.records import Page, Role
 from persistence.repositories.base import Repository
-from persistence.repositories.message_rows import STANDS, body_context, of_session, read_message
-from persistence.transaction import Row
+from persistence.repositories.message_rows import (
+    STANDS,
+    body_context,
+    list_messages,
+    of_session,
+    read_messages,
+)
 
 _AFTER_ALL = 2**63 - 1
 
@@ -144,7 +150,10 @@ class MessageRepository(Repository):
             "tokens_out": tokens_out,
             "status": status,
         }
-        sealed = self._key_ring.encrypt_json(body, context=body_context(session_row_id, role))
+        sealed = await apart_if_large(
+            len(content) + sum(len(image.get("data_b64", "")) for image in images),
+            lambda: self._key_ring.encrypt_json(body, context=body_context(session_row_id, role)),
+        )
         parameters = {"session": session_row_id, "body": sealed, **columns}
         row = await self._first(_INSERT.under(self._scope), parameters)
         if row is None:
@@ -163,6 +172,8 @@ class MessageRepository(Repository):
     ) -> Page[Message]:
         """Return a session's messages; none when the session is not in scope.
 
+        Of their images there is only what says how large they are.
+
         Args:
             session_row_id: The session.
             limit: How many at most.
@@ -179,13 +190,19 @@ class MessageRepository(Repository):
             "before": _AFTER_ALL if before is None else before,
         }
         if before is None:
-            return await self._page(
-                statement, count, values, limit=limit, offset=offset, read=self._read
+            page = await self._page(
+                statement, count, values, limit=limit, offset=offset, read=lambda row: row
+            )
+            return Page(
+                items=await list_messages(self._key_ring, page.items),
+                total=page.total,
+                limit=limit,
+                offset=offset,
             )
         rows = await self._all(statement, {**values, "limit": limit, "offset": offset})
         counted = await self._first(count, values)
         return Page(
-            items=[self._read(row) for row in rows],
+            items=await list_messages(self._key_ring, rows),
             total=counted[0] if counted is not None else 0,
             limit=limit,
             offset=offset,
@@ -197,7 +214,8 @@ class MessageRepository(Repository):
         Those that an edit has taken out of the conversation are among them.
         """
         parameters = {"session": session_row_id, "after": message_id, "limit": limit}
-        return [self._read(row) for row in await self._all(_AFTER.under(self._scope), parameters)]
+        rows = await self._all(_AFTER.under(self._scope), parameters)
+        return await read_messages(self._key_ring, rows)
 
     async def get(self, session_row_id: int, message_id: int) -> Message:
         """Return a message, also one that an edit has taken out of the conversation.
@@ -227,7 +245,5 @@ class MessageRepository(Repository):
         row = await self._first(statement.under(self._scope), values)
         if row is None:
             raise NotFound("no such message")
-        return self._read(row)
-
-    def _read(self, row: Row) -> Message:
-        return read_message(self._key_ring, row)
+        [message] = await read_messages(self._key_ring, [row])
+        return message

@@ -1,6 +1,6 @@
 """Which process a run belongs to. The runs' rows are the queue: processes take them from there."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +21,13 @@ from sqlalchemy.types import Float, Integer, Text, Uuid
 from persistence.access import Guard, ScopedStatement
 from persistence.errors import DecryptionError
 from persistence.identifiers import plain_uuid
-from persistence.models import approvals, chat_sessions, runs, users
+from persistence.large_values import apart_if_large
+from persistence.models import approvals, chat_sessions, run_events, runs, users
 from persistence.notifications import Channel
-from persistence.records import ClaimedRun, HeldRun, Run, RunClaim, RunInput
+from persistence.records import ClaimedRun, HeldRun, ModelCall, Run, RunClaim, RunInput
 from persistence.repositories.base import Repository
-from persistence.repositories.runs import read_run
+from persistence.repositories.run_statements import RUN_COLUMNS, with_model_calls
+from persistence.repositories.runs import call_columns, read_run
 from persistence.run_inputs import open_input
 from persistence.transaction import Row
 
@@ -42,6 +44,15 @@ _OWNER_LOCKED_OUT = exists().where(
 )
 _NOTHING_PENDING = ~exists().where(
     approvals.c.run_id == runs.c.id, approvals.c.status == literal_column("'pending'")
+)
+
+
+# By the batches' keys alone: what is in them does not matter.
+_LAST_BATCH = (
+    select(func.coalesce(func.max(run_events.c.first_id), 1))
+    .where(run_events.c.run_id == runs.c.id)
+    .correlate(runs)
+    .scalar_subquery()
 )
 
 
@@ -76,6 +87,7 @@ def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
             "attempt": runs.c.attempt + 1,
             "lease_owner": bindparam("owner", type_=Text),
             "lease_until": _LEASE,
+            "taken_at_event": _LAST_BATCH,
             **values,
         }
         return update(runs).where(runs.c.id.in_(found)).values(taken).returning(runs)
@@ -85,11 +97,16 @@ def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
 
 # Whoever gave its run up in good order has left it without an owner.
 _CRASH = case((runs.c.lease_owner == _NOBODY, 0), else_=1)
+# A process takes all its runs with it, and most are not what it has died of.
+_VAIN_CRASH = case(
+    ((runs.c.lease_owner == _NOBODY) | (runs.c.taken_at_event < _LAST_BATCH), 0), else_=1
+)
 _CLAIM_LAPSED = _claim(
     _RUNNING,
     runs.c.lease_until < func.now(),
     ~(runs.c.id == bindparam("mine", type_=ARRAY(Uuid)).any_()),
     crashes=runs.c.crashes + _CRASH,
+    vain_crashes=runs.c.vain_crashes + _VAIN_CRASH,
 )
 # With their sessions, in which the messages are written then: who deletes one has both as well.
 _CLAIM_QUEUED = _claim(
@@ -109,32 +126,36 @@ _SEIZE = ScopedStatement(
             attempt=runs.c.attempt + 1,
             lease_owner=bindparam("owner", type_=Text),
             lease_until=_LEASE,
+            taken_at_event=_LAST_BATCH,
         )
         .returning(runs)
     )
 )
-_RENEW = ScopedStatement(
-    lambda guard: (
-        update(runs)
-        .where(
-            runs.c.id.in_(
-                select(runs.c.id)
-                .where(
-                    runs.c.lease_owner == bindparam("owner"),
-                    runs.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_(),
-                    _RUNNING,
-                    guard.owned(runs.c.user_id),
-                )
-                .order_by(runs.c.id)  # as everybody does who locks several
-                .with_for_update(key_share=True)
-            )
-        )
-        .values(lease_until=_LEASE)
-        .returning(runs.c.id, runs.c.attempt, runs.c.cancel_at)
+
+
+def _build_renewal(guard: Guard) -> Any:
+    """Prolong those leases whose rows nobody has locked, and select all that are held."""
+    held = (
+        runs.c.lease_owner == bindparam("owner", type_=Text),
+        runs.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_(),
+        _RUNNING,
+        guard.owned(runs.c.user_id),
     )
-)
-_HAND_OVER = ScopedStatement(
-    lambda guard: (
+    free = select(runs.c.id).where(*held).with_for_update(skip_locked=True, key_share=True)
+    renewed = (
+        update(runs)
+        .where(runs.c.id.in_(free.correlate(None)))
+        .values(lease_until=_LEASE)
+        .returning(runs.c.id)
+        .cte("renewed")
+    )
+    is_renewed = runs.c.id.in_(select(renewed.c.id)).label("renewed")
+    return select(runs.c.id, runs.c.attempt, runs.c.cancel_at, is_renewed).where(*held)
+
+
+def _build_hand_over(guard: Guard) -> Any:
+    """Leave a run to others, with what its model calls have cost that they will not know of."""
+    left = (
         update(runs)
         .where(
             runs.c.id == bindparam("run"),
@@ -143,9 +164,21 @@ _HAND_OVER = ScopedStatement(
             _RUNNING,
             guard.owned(runs.c.user_id),
         )
-        .values(lease_owner=_NOBODY, lease_until=_PAST)
+        .values(
+            lease_owner=_NOBODY,
+            lease_until=_PAST,
+            iterations=runs.c.iterations + bindparam("more_iterations", type_=Integer),
+            tokens_in=runs.c.tokens_in + bindparam("more_tokens_in", type_=Integer),
+            tokens_out=runs.c.tokens_out + bindparam("more_tokens_out", type_=Integer),
+        )
+        .returning(runs.c.id, runs.c.user_id, runs.c.chat_session_id)
+        .cte("left_over")
     )
-)
+    return with_model_calls(left)
+
+
+_RENEW = ScopedStatement(_build_renewal)
+_HAND_OVER = ScopedStatement(_build_hand_over)
 _LAPSE_ALL = ScopedStatement(
     lambda guard: (
         update(runs).where(_RUNNING, guard.owned(runs.c.user_id)).values(lease_until=_PAST)
@@ -160,7 +193,7 @@ _ASK_CANCEL = ScopedStatement(
             guard.owned(runs.c.user_id),
         )
         .values(cancel_at=func.coalesce(runs.c.cancel_at, func.now()))
-        .returning(runs)
+        .returning(*RUN_COLUMNS)
     )
 )
 _DISCARD_QUEUED = ScopedStatement(
@@ -173,7 +206,7 @@ _DISCARD_QUEUED = ScopedStatement(
             finished_at=func.now(),
             cancel_at=func.coalesce(runs.c.cancel_at, func.now()),
         )
-        .returning(runs)
+        .returning(*RUN_COLUMNS)
     )
 )
 
@@ -218,12 +251,15 @@ class RunClaimRepository(Repository):
         """Take a run that has begun, whoever holds it; None if it has ended or not begun."""
         parameters = {"run": run_id, "owner": owner, "lease_seconds": lease_seconds}
         row = await self._first(_SEIZE.under(self._scope), parameters)
-        return self._read(row) if row is not None else None
+        return await self._read(row) if row is not None else None
 
     async def renew(
         self, owner: str, lease_seconds: float, run_ids: Collection[UUID]
     ) -> list[HeldRun]:
-        """Prolong a process's leases on these runs; those that are missing belong to others now."""
+        """Prolong a process's leases on these runs; those that are missing belong to others now.
+
+        It waits for nobody: where a row is locked, the lease is left as it is.
+        """
         if not run_ids:
             return []
         parameters = {"owner": owner, "lease_seconds": lease_seconds, "ids": list(run_ids)}
@@ -232,18 +268,28 @@ class RunClaimRepository(Repository):
                 run_id=plain_uuid(row["id"]),
                 attempt=row["attempt"],
                 cancel_asked=row["cancel_at"] is not None,
+                renewed=row["renewed"],
             )
             for row in await self._all(_RENEW.under(self._scope), parameters)
         ]
 
-    async def hand_over(self, claim: RunClaim) -> bool:
-        """Leave a run to whoever takes it first; False if the claim does not hold any more."""
+    async def hand_over(self, claim: RunClaim, *, model_calls: Sequence[ModelCall] = ()) -> bool:
+        """Leave a run to whoever takes it first; False if the claim does not hold any more.
+
+        Args:
+            claim: The run.
+            model_calls: Those that are not in the log of its events.
+        """
         parameters = {
             "run": claim.run_id,
             "fence_attempt": claim.attempt,
             "owner": claim.owner,
+            "more_iterations": len(model_calls),
+            "more_tokens_in": sum(call.tokens_in for call in model_calls),
+            "more_tokens_out": sum(call.tokens_out for call in model_calls),
+            **call_columns(model_calls),
         }
-        if not await self._change(_HAND_OVER.under(self._scope), parameters):
+        if await self._first(_HAND_OVER.under(self._scope), parameters) is None:
             return False
         await self._notify(Channel.RUN_WAITING, str(claim.run_id))
         return True
@@ -279,22 +325,28 @@ class RunClaimRepository(Repository):
     ) -> list[ClaimedRun]:
         parameters = {"owner": owner, "lease_seconds": lease_seconds, "limit": limit, **values}
         return [
-            self._read(row) for row in await self._all(statement.under(self._scope), parameters)
+            await self._read(row)
+            for row in await self._all(statement.under(self._scope), parameters)
         ]
 
-    def _read(self, row: Row) -> ClaimedRun:
+    async def _read(self, row: Row) -> ClaimedRun:
         run = read_run(row)
         return ClaimedRun(
             run=run,
             owner=row["lease_owner"],
-            input=self._open_input(run.id, row["input"]),
+            input=await self._open_input(run.id, row["input"]),
             crashes=row["crashes"],
+            vain_crashes=row["vain_crashes"],
             cancel_asked=row["cancel_at"] is not None,
         )
 
-    def _open_input(self, run_id: UUID, token: bytes | None) -> RunInput | None:
+    async def _open_input(self, run_id: UUID, token: bytes | None) -> RunInput | None:
+        if token is None:
+            return None
         # One run whose row was tampered with must not keep the others from being claimed.
         try:
-            return open_input(self._key_ring, run_id, token) if token is not None else None
+            return await apart_if_large(
+                len(token), lambda: open_input(self._key_ring, run_id, token)
+            )
         except DecryptionError:
             return None

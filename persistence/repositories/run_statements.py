@@ -30,6 +30,8 @@ from sqlalchemy.types import (
 from persistence.access import Guard, ScopedStatement
 from persistence.models import chat_sessions, model_calls, runs, users
 
+RUN_COLUMNS = tuple(column for column in runs.c if column.name != "input")
+"""What is read of runs, unless somebody goes on with them: what they were asked may be large."""
 _NOBODY: ColumnElement[str] = literal_column("''")
 # Literals, not parameters: only then can the database tell that its partial indexes apply.
 _RUNNING = runs.c.status == literal_column("'running'")
@@ -88,7 +90,7 @@ def _build_start(guard: Guard) -> Any:
         upsert(runs)
         .from_select(["chat_session_id", "user_id", *columns, "lease_until"], session)
         .on_conflict_do_nothing(index_elements=["chat_session_id"], index_where=_LIVE)
-        .returning(runs)
+        .returning(*RUN_COLUMNS)
     )
 
 
@@ -122,7 +124,7 @@ def _build_enqueue(guard: Guard) -> Any:
     return (
         insert(runs)
         .from_select(["chat_session_id", "user_id", *columns, *names], session)
-        .returning(runs)
+        .returning(*RUN_COLUMNS)
     )
 
 
@@ -141,7 +143,7 @@ def _build_finish(guard: Guard) -> Any:
         .returning(runs.c.id, runs.c.user_id, runs.c.chat_session_id)
         .cte("ended")
     )
-    return _with_model_calls(ended)
+    return with_model_calls(ended)
 
 
 def _build_pause(guard: Guard) -> Any:
@@ -157,10 +159,11 @@ def _build_pause(guard: Guard) -> Any:
         .returning(runs.c.id, runs.c.user_id, runs.c.chat_session_id)
         .cte("paused")
     )
-    return _with_model_calls(paused)
+    return with_model_calls(paused)
 
 
-def _with_model_calls(changed: Any) -> Any:
+def with_model_calls(changed: Any) -> Any:
+    """Insert model calls for a run that the statement changes."""
     columns: dict[str, TypeEngine[Any]] = {
         "model": Text(),
         "purpose": Text(),
@@ -189,6 +192,32 @@ def _with_model_calls(changed: Any) -> Any:
     return select(queued.label("has_queued")).select_from(changed).add_cte(calls)
 
 
+def _build_answering(guard: Guard) -> Any:
+    """Lock what waits in sessions, and select the sessions of which there is more.
+
+    What is at work is not locked: its process must not be kept from prolonging its lease.
+    """
+    sessions = bindparam("sessions", type_=ARRAY(BigInteger))
+    waiting = (
+        select(runs.c.id)
+        .where(
+            runs.c.chat_session_id == sessions.any_(),
+            runs.c.status.in_([literal_column("'queued'"), literal_column("'awaiting_approval'")]),
+            guard.owned(runs.c.user_id),
+        )
+        .order_by(runs.c.id)  # as everybody does who locks several
+        .with_for_update()
+        .cte("waiting")
+    )
+    # What has begun while its lock was waited for still counts as it was before: as not ended.
+    return select(runs.c.chat_session_id).where(
+        runs.c.chat_session_id == sessions.any_(),
+        _LIVE | _QUEUED,
+        runs.c.id.not_in(select(waiting.c.id)),
+        guard.owned(runs.c.user_id),
+    )
+
+
 START = ScopedStatement(_build_start)
 ENQUEUE = ScopedStatement(_build_enqueue)
 FINISH = ScopedStatement(_build_finish)
@@ -213,23 +242,14 @@ SESSION_LOCKED = ScopedStatement(
     )
 )
 GET = ScopedStatement(
-    lambda guard: select(runs).where(runs.c.id == bindparam("run"), guard.owned(runs.c.user_id))
-)
-LIVE_LOCKED = ScopedStatement(
-    lambda guard: (
-        select(runs.c.chat_session_id, runs.c.status)
-        .where(
-            runs.c.chat_session_id == bindparam("sessions", type_=ARRAY(BigInteger)).any_(),
-            _LIVE | _QUEUED,
-            guard.owned(runs.c.user_id),
-        )
-        .order_by(runs.c.id)  # as everybody does who locks several
-        .with_for_update()
+    lambda guard: select(*RUN_COLUMNS).where(
+        runs.c.id == bindparam("run"), guard.owned(runs.c.user_id)
     )
 )
+ANSWERING = ScopedStatement(_build_answering)
 LIVE_ONES = ScopedStatement(
     lambda guard: (
-        select(runs)
+        select(*RUN_COLUMNS)
         .where(
             _LIVE | _QUEUED,
             guard.mine(runs.c.user_id),
@@ -239,7 +259,7 @@ LIVE_ONES = ScopedStatement(
 )
 AFTER = ScopedStatement(
     lambda guard: (
-        select(runs)
+        select(*RUN_COLUMNS)
         .where(
             runs.c.chat_session_id == bindparam("session"),
             runs.c.id > bindparam("after"),

@@ -11,10 +11,10 @@ from persistence.records import ModelCall, Run, RunClaim, RunInput, RunStatus
 from persistence.repositories.base import Repository
 from persistence.repositories.run_statements import (
     AFTER,
+    ANSWERING,
     ENQUEUE,
     FINISH,
     GET,
-    LIVE_LOCKED,
     LIVE_ONES,
     PAUSE,
     PUT_INPUT,
@@ -52,7 +52,7 @@ class RunRepository(Repository):
             "id": run_id,
             "session": session_row_id,
             "model": model,
-            "input": seal_input(self._key_ring, run_id, run_input),
+            "input": await seal_input(self._key_ring, run_id, run_input),
             "lease_owner": lease_owner,
             "lease_seconds": lease_seconds,
         }
@@ -87,7 +87,7 @@ class RunRepository(Repository):
             "id": run_id,
             "session": session_row_id,
             "model": model,
-            "input": seal_input(self._key_ring, run_id, run_input),
+            "input": await seal_input(self._key_ring, run_id, run_input),
             "max_queued": max_queued,
         }
         row = await self._first(ENQUEUE.under(self._scope), parameters)
@@ -102,7 +102,7 @@ class RunRepository(Repository):
         Raises:
             NotFound: The scope sees no such run.
         """
-        sealed = seal_input(self._key_ring, run_id, run_input)
+        sealed = await seal_input(self._key_ring, run_id, run_input)
         if not await self._change(
             PUT_INPUT.under(self._scope), {"run": run_id, "new_input": sealed}
         ):
@@ -130,7 +130,7 @@ class RunRepository(Repository):
         parameters = {
             **_fence(claim),
             **_figures(iterations, tool_calls, tokens_in, tokens_out),
-            **_calls(model_calls),
+            **call_columns(model_calls),
             "new_status": status,
             "new_error_code": error_code,
         }
@@ -158,7 +158,7 @@ class RunRepository(Repository):
         parameters = {
             **_fence(claim),
             **_figures(iterations, tool_calls, tokens_in, tokens_out),
-            **_calls(model_calls),
+            **call_columns(model_calls),
         }
         if await self._first(PAUSE.under(self._scope), parameters) is None:
             raise RunLost(f"the run {str(claim.run_id)!r} belongs to somebody else")
@@ -166,10 +166,11 @@ class RunRepository(Repository):
     async def answering(self, session_row_ids: Collection[int]) -> set[int]:
         """Return those of the sessions in which a run is at work, or was until its process died.
 
-        Until the unit of work ends nobody begins or takes a run there.
+        Until the unit of work ends, which has locked the sessions, nobody begins a run in the
+        others.
         """
-        rows = await self._all(LIVE_LOCKED.under(self._scope), {"sessions": session_row_ids})
-        return {row["chat_session_id"] for row in rows if row["status"] == "running"}
+        rows = await self._all(ANSWERING.under(self._scope), {"sessions": session_row_ids})
+        return {row["chat_session_id"] for row in rows}
 
     async def live(self) -> list[Run]:
         """Return the user's runs that have not ended, the newest first."""
@@ -238,7 +239,8 @@ def _figures(iterations: int, tool_calls: int, tokens_in: int, tokens_out: int) 
     }
 
 
-def _calls(calls: Sequence[ModelCall]) -> dict[str, Any]:
+def call_columns(calls: Sequence[ModelCall]) -> dict[str, Any]:
+    """Model calls, as the statements take them that change a run."""
     return {
         "call_model": [call.model for call in calls],
         "call_purpose": [call.purpose for call in calls],

@@ -66,6 +66,20 @@ _OF_RUNS = ScopedStatement(
 )
 
 
+_ENDED = ScopedStatement(
+    lambda guard: (
+        select(tool_runs.c.id)
+        .join(runs, runs.c.id == tool_runs.c.run_id)
+        .where(
+            tool_runs.c.run_id == bindparam("run"),
+            tool_runs.c.call_id == bindparam("call"),
+            tool_runs.c.status != literal_column("'begun'"),
+            guard.owned(runs.c.user_id),
+        )
+    )
+)
+
+
 class ToolRunRepository(Repository):
     """What tools were asked and what they answered, for runs in scope."""
 
@@ -93,6 +107,11 @@ class ToolRunRepository(Repository):
         }
         if not await self._change(_PUT_FENCED.under(self._scope), parameters):
             raise RunLost(f"the run {str(claim.run_id)!r} belongs to somebody else")
+
+    async def has_ended(self, run_id: UUID, call_id: str) -> bool:
+        """Whether the end of a call is kept."""
+        parameters = {"run": run_id, "call": call_id}
+        return await self._first(_ENDED.under(self._scope), parameters) is not None
 
     async def of_runs(self, run_ids: Collection[UUID]) -> list[ToolRun]:
         """Return the tool calls of these runs, in the order in which they were kept."""

@@ -25,7 +25,7 @@ from persistence.identifiers import plain_uuid
 from persistence.models import chat_sessions, messages
 from persistence.repositories.base import Repository
 from persistence.repositories.message_copies import INSERT_COPIES, copy_columns, move_bodies
-from persistence.repositories.message_rows import STANDS, of_session, read_message
+from persistence.repositories.message_rows import STANDS, of_session, read_messages
 from persistence.transaction import Row
 
 COPIED_AT_ONCE = 20
@@ -131,7 +131,7 @@ class TurnRepository(Repository):
         """
         parameters = {"session": session_row_id, "until": until, "limit": limit}
         rows = await self._all(_LINE.under(self._scope), parameters)
-        return [read_message(self._key_ring, row) for row in reversed(rows)]
+        return await read_messages(self._key_ring, rows[::-1])
 
     async def copy_line(self, session_row_id: int, *, until: int, to: int) -> Sequence[CopiedTurn]:
         """Copy the conversation that led to a message, this one included, into another session.
@@ -185,7 +185,7 @@ class TurnRepository(Repository):
         row = await self._first(_QUESTION_FOR.under(self._scope), asked)
         if row is None:
             raise NotFound("no such message")
-        question = read_message(self._key_ring, row)
+        [question] = await read_messages(self._key_ring, [row])
         await self._change(
             _SUPERSEDE.under(self._scope), {**session, "question": question.id, "run": run_id}
         )

@@ -1,5 +1,7 @@
 """The whole answer of a run, waited for wherever the run is executed."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -14,22 +16,84 @@ from server.runs.asking import approval_event
 from server.runs.executor import RunExecutor
 from server.runs.feed import RunFeed
 from server.runs.run import RunOutcome, tool_events
+from server.runs.wire import frames
 from server.security.principal import Principal
+from server.security.revocation import Revocation, Watch
+from server.security.streams import end_with
+
+_NOT_YET = "The run has not ended yet: GET /v1/runs/{run_id}/events follows it."
 
 
 class AnswerService:
-    """Waits for answers, for one principal at a time."""
+    """Gives answers, whole or as they come, for one principal at a time."""
 
-    def __init__(self, *, database: Database, executor: RunExecutor, feed: RunFeed) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        executor: RunExecutor,
+        feed: RunFeed,
+        revocation: Revocation,
+        patience_seconds: float,
+    ) -> None:
+        """Args: patience_seconds: how long the end of a run is waited for that is not at work here.
+
+        A run that is has a time limit of its own.
+        """
         self._database = database
         self._executor = executor
         self._feed = feed
+        self._revocation = revocation
+        self._patience_seconds = patience_seconds
 
-    async def wait(self, principal: Principal, accepted: AcceptedRun) -> dict[str, Any]:
+    def watch(self, principal: Principal) -> Watch:
+        """Hears of what ends the principal's stream; to be taken before the run is begun."""
+        # Not the user: who is locked out has the run cancelled, and is shown its end.
+        return self._revocation.watch(
+            None, login_id=principal.login_id, api_key_id=principal.api_key_id
+        )
+
+    def stream(
+        self, principal: Principal, accepted: AcceptedRun, watch: Watch, *, heartbeat_seconds: float
+    ) -> AsyncGenerator[bytes, None]:
+        """The run's events as server-sent events; they break off when the watch ends."""
+        events = self._feed.follow(
+            principal.scope, accepted.run.id, heartbeat_seconds=heartbeat_seconds
+        )
+        return end_with(watch, frames(events))
+
+    async def wait(
+        self, principal: Principal, accepted: AcceptedRun, *, left: Awaitable[object]
+    ) -> dict[str, Any]:
         """The answer, when the run has ended or waits for a person.
 
+        Args:
+            principal: Who asks.
+            accepted: The run.
+            left: Comes when nobody waits for the answer any more.
+
         Raises:
-            RunGoesOn: This server stops before that.
+            RunGoesOn: This server stops before that, it takes too long, or nobody waits.
+            RunNotFound: The run was deleted with its session.
+            ServerError: The run ended with that error.
+        """
+        waiting = asyncio.ensure_future(self._wait(principal, accepted))
+        leaving = asyncio.ensure_future(left)
+        try:
+            await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                raise _goes_on(accepted.run, _NOT_YET)
+            return waiting.result()
+        finally:
+            waiting.cancel()
+            leaving.cancel()
+            await asyncio.gather(waiting, leaving, return_exceptions=True)
+
+    async def _wait(self, principal: Principal, accepted: AcceptedRun) -> dict[str, Any]:
+        """The answer, however long it takes.
+
+        Raises:
+            RunGoesOn: This server stops before that, or it takes too long.
             RunNotFound: The run was deleted with its session.
             ServerError: The run ended with that error.
         """
@@ -38,7 +102,11 @@ class AnswerService:
             if outcome.status == "error":
                 raise _failure(outcome.error_code, outcome.error_message)
             return _from_outcome(accepted, outcome)
-        await self._follow(principal, accepted.run)
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                await self._follow(principal, accepted.run)
+        except TimeoutError as exc:
+            raise _goes_on(accepted.run, _NOT_YET) from exc
         return await self._from_store(principal, accepted)
 
     async def _follow(self, principal: Principal, run: Run) -> None:
@@ -47,7 +115,7 @@ class AnswerService:
             async for _ in events:
                 pass
         if self._executor.stopping:
-            raise RunGoesOn(details={"run_id": str(run.id)})
+            raise _goes_on(run)
 
     async def _from_store(self, principal: Principal, accepted: AcceptedRun) -> dict[str, Any]:
         async with self._database.unit_of_work(principal.scope) as uow:
@@ -64,6 +132,10 @@ class AnswerService:
             except NotFound as exc:
                 raise RunNotFound from exc
         return _from_message(accepted, run, message)
+
+
+def _goes_on(run: Run, message: str | None = None) -> RunGoesOn:
+    return RunGoesOn(message, details={"run_id": str(run.id)})
 
 
 def _failure(code: str | None, message: str | None) -> ServerError:

@@ -5,8 +5,8 @@ messages of megabytes and answers of minutes that adds up.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from typing import Any
 
 from fastapi import Request, Response
@@ -43,14 +43,33 @@ class MessageReader:
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) <= self._small_bytes:
             return _parse(await _collect(request))
-        slot = self._slots.held_by(current_principal(request).user.id)
+        async with self._slot(current_principal(request).user.id):
+            return _parse(await _collect(request))
+
+    def is_large(self, text: str) -> bool:
+        """Whether a message that did not come as a request needs a place."""
+        return len(text) > self._small_bytes
+
+    @asynccontextmanager
+    async def place_for(self, text: str, user_id: int) -> AsyncIterator[None]:
+        """Holds the place in which a message is read that did not come as a request.
+
+        Raises:
+            Unavailable: Too many large ones are being read.
+        """
+        async with self._slot(user_id) if self.is_large(text) else nullcontext():
+            yield
+
+    @asynccontextmanager
+    async def _slot(self, user_id: int) -> AsyncIterator[None]:
+        slot = self._slots.held_by(user_id)
         try:
             async with asyncio.timeout(SLOT_SECONDS):
                 await slot.__aenter__()
         except TimeoutError as exc:
             raise Unavailable("Too many large messages are being read; try again.") from exc
         try:
-            return _parse(await _collect(request))
+            yield
         finally:
             await slot.__aexit__(None, None, None)
 

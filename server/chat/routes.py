@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from server.chat.answers import AnswerService
 from server.chat.message_body import MessageRoute
@@ -26,9 +26,7 @@ from server.errors import (
     UnsupportedMedia,
     UploadTooSlow,
 )
-from server.runs.event_stream import EVENTS_DOC, EventStream
-from server.runs.feed import RunFeed
-from server.runs.wire import frames
+from server.runs.event_stream import EVENTS_DOC, EventStream, disconnected
 
 router = APIRouter(prefix="/v1", tags=["chat"], route_class=MessageRoute)
 Chat = Annotated[ChatService, Depends(provided(ChatService))]
@@ -43,7 +41,6 @@ MEDIA_ERRORS = (
     UploadTooSlow,
 )
 Answers = Annotated[AnswerService, Depends(provided(AnswerService))]
-Feed = Annotated[RunFeed, Depends(provided(RunFeed))]
 
 
 @router.post(
@@ -52,11 +49,17 @@ Feed = Annotated[RunFeed, Depends(provided(RunFeed))]
     responses=responses(*SEND_ERRORS, ModelFailed, RunTimedOut, RunGoesOn, *MEDIA_ERRORS),
 )
 async def send_message(
-    body: ChatRequest, caller: Caller, origin: RequestOrigin, chat: Chat, answers: Answers
+    request: Request,
+    body: ChatRequest,
+    caller: Caller,
+    origin: RequestOrigin,
+    chat: Chat,
+    answers: Answers,
 ) -> ChatAnswer:
     """The run goes on if the connection is lost; its answer is then found in the session."""
     accepted = await chat.send(caller, origin, _message(body))
-    return ChatAnswer.model_validate(await answers.wait(caller, accepted))
+    left = disconnected(request.receive)
+    return ChatAnswer.model_validate(await answers.wait(caller, accepted, left=left))
 
 
 @router.post(
@@ -70,20 +73,19 @@ async def stream_message(
     caller: Caller,
     origin: RequestOrigin,
     chat: Chat,
-    feed: Feed,
+    answers: Answers,
     config: ApiConfig,
 ) -> EventStream:
     """`id` is the run's sequence number; a comment line comes every 15 s of silence."""
+    watch = answers.watch(caller)
     accepted = await chat.send(caller, origin, _message(body))
 
     def left() -> None:
         if body.on_disconnect == "cancel":
             chat.cancel_soon(caller, accepted)
 
-    events = feed.follow(
-        caller.scope, accepted.run.id, heartbeat_seconds=config.heartbeat_seconds
-    )
-    return EventStream(frames(events), on_disconnect=left)
+    frames = answers.stream(caller, accepted, watch, heartbeat_seconds=config.heartbeat_seconds)
+    return EventStream(frames, on_disconnect=left)
 
 
 def _message(body: ChatRequest) -> NewMessage:

@@ -1,13 +1,15 @@
 """One open WebSocket: messages in, events out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
+from starlette.types import Message
 from starlette.websockets import WebSocketDisconnected
 
 from graph.approvals import Decision
@@ -15,17 +17,19 @@ from graph.errors import AgentError
 from persistence.errors import PersistenceError
 from server.chat.followed_runs import FollowedRuns
 from server.chat.media_schemas import sent_audio, sent_images
+from server.chat.message_body import MessageReader
 from server.chat.service import AcceptedRun, ChatService, NewMessage
 from server.chat.socket_messages import error_note, note, read_message
 from server.chat.socket_schemas import (
     ApprovalMessage,
     AudioMessage,
     ResumeMessage,
+    SocketMessage,
     StopMessage,
     TextMessage,
 )
 from server.error_responses import translate
-from server.errors import NotAuthenticated, RunNotFound, ServerError
+from server.errors import NotAuthenticated, RunNotFound, ServerError, Unavailable
 from server.observability import describe
 from server.runs.approvals import ApprovalService
 from server.runs.service import RunService
@@ -39,6 +43,10 @@ LOCKED_OUT = 4401
 FAULT = 1011
 SERVICE_RESTART = 1012
 """With which a server that stops closes its sockets: nobody has left then."""
+ASKED_MAX = 16
+"""Messages that may wait to be asked; then the client has to wait."""
+LARGE_ASKED_MAX = 2
+"""While so many wait, none that is large is taken: each is held in memory as a whole."""
 CLOSE_SECONDS = 5.0
 """How long a reader who takes nothing may keep the end waiting."""
 
@@ -53,6 +61,7 @@ class SocketServices:
     runs: RunService
     approvals: ApprovalService
     authenticator: Authenticator
+    reader: MessageReader
 
 
 class ChatSocket:
@@ -78,6 +87,11 @@ class ChatSocket:
         self._followed = FollowedRuns(services.runs, self._send)
         self._tied: dict[UUID, AcceptedRun] = {}
         """Runs that end when the client leaves."""
+        self._asked: asyncio.Queue[TextMessage | AudioMessage | None] = asyncio.Queue(ASKED_MAX)
+        """What is still to be asked, in its order: reading a recording takes its time."""
+        self._is_asking = False
+        self._stops_next = False
+        """Whether what is being asked is to be stopped as soon as it is a run."""
 
     async def serve(self, watch: Watch) -> None:
         """Serves until either side closes or the caller is locked out."""
@@ -101,31 +115,43 @@ class ChatSocket:
             await self._followed.stop()
 
     async def _receive(self) -> None:
-        while (message := await self._websocket.receive())["type"] == "websocket.receive":
-            try:
+        asking = asyncio.create_task(self._keep_asking())
+        try:
+            while (message := await self._websocket.receive())["type"] == "websocket.receive":
                 # Taken out of what is held until the next message comes: it may be large.
-                await self._take(message.pop("text", None))
-            except (ServerError, AgentError, PersistenceError) as exc:
-                error = translate(exc)
-                if isinstance(error, NotAuthenticated):
-                    return await self._close(LOCKED_OUT)
-                if error.status >= 500:
-                    log.warning("message_failed", code=error.code, **describe(exc))
-                await self._send(error_note(error))
-        if message.get("code") != SERVICE_RESTART:
-            self._leave()
-        return None
+                await self._attempt(self._take(message.pop("text", None)))
+            self._leave(message)
+            await self._asked.put(None)
+            await asking
+            self._leave(message)  # what had been sent and was not a run yet
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+    async def _keep_asking(self) -> None:
+        while (message := await self._asked.get()) is not None:
+            self._is_asking = True
+            await self._attempt(self._ask(message))
+            self._is_asking = self._stops_next = False
+
+    async def _attempt(self, act: Coroutine[Any, Any, None]) -> None:
+        try:
+            await act
+        except (ServerError, AgentError, PersistenceError) as exc:
+            error = translate(exc)
+            if isinstance(error, NotAuthenticated):
+                return await self._close(LOCKED_OUT)
+            if error.status >= 500:
+                log.warning("message_failed", code=error.code, **describe(exc))
+            await self._send(error_note(error))
 
     async def _take(self, text: str | None) -> None:
         await self._count()
-        message = read_message(text)
+        message = await self._read(text)
         self._caller = await self._services.authenticator.recheck(self._caller)
         match message:
-            case TextMessage():
-                await self._ask(message, NewMessage(text=message.content or ""))
-            case AudioMessage():
-                audio = sent_audio(message.content, message.format, message.rate)
-                await self._ask(message, NewMessage(audio=audio))
+            case TextMessage() | AudioMessage():
+                await self._asked.put(message)
             case StopMessage():
                 await self._stop(message)
             case ApprovalMessage():
@@ -133,7 +159,21 @@ class ChatSocket:
             case ResumeMessage():
                 await self._resume(message)
 
-    async def _ask(self, message: TextMessage | AudioMessage, content: NewMessage) -> None:
+    async def _read(self, text: str | None) -> SocketMessage:
+        if text is None:
+            return read_message(text)
+        reader = self._services.reader
+        if reader.is_large(text) and self._asked.qsize() >= LARGE_ASKED_MAX:
+            raise Unavailable("Too many messages wait here for a large one; try again.")
+        async with reader.place_for(text, self._caller.user.id):
+            return read_message(text)
+
+    async def _ask(self, message: TextMessage | AudioMessage) -> None:
+        if isinstance(message, AudioMessage):
+            audio = sent_audio(message.content, message.format, message.rate)
+            content = NewMessage(audio=audio)
+        else:
+            content = NewMessage(text=message.content or "")
         self._followed.require_room()
         accepted = await self._services.chat.send(
             self._caller,
@@ -151,13 +191,22 @@ class ChatSocket:
         run = accepted.run
         if message.on_disconnect == "cancel":
             self._tie(accepted)
-        # Now, while its first events are at hand.
-        await self._followed.follow_new(self._caller, run)
+        try:  # now, while its first events are at hand
+            await self._followed.follow_new(self._caller, run)
+        except (ServerError, PersistenceError) as exc:
+            error = translate(exc)
+            error.details["run_id"] = str(run.id)  # it goes on, and can be followed later
+            raise error from exc
         if run.status == "queued":
             await self._send(note("queued", run_id=run.id, session_id=self._session_id))
+        if self._stops_next:
+            await self._services.runs.cancel(self._caller, self._origin, run.id)
 
     async def _stop(self, message: StopMessage) -> None:
         run_id = message.run_id or self._followed.current
+        if run_id is None and self._is_asking:
+            self._stops_next = True
+            return
         if run_id is None:
             raise RunNotFound("Nothing is being answered here.")
         await self._services.runs.cancel(self._caller, self._origin, run_id)
@@ -186,7 +235,9 @@ class ChatSocket:
         self._tied = {each: run for each, run in self._tied.items() if each in self._followed}
         self._tied[accepted.run.id] = accepted
 
-    def _leave(self) -> None:
+    def _leave(self, goodbye: Message) -> None:
+        if goodbye.get("code") in {SERVICE_RESTART, LOCKED_OUT}:
+            return
         for run_id, accepted in self._tied.items():
             if run_id in self._followed:
                 self._services.chat.cancel_soon(self._caller, accepted)

@@ -29,11 +29,14 @@ def read_message(text: str | None) -> SocketMessage:
             "The types of message that are taken are "
             "'text', 'audio', 'stop', 'approval' and 'resume'."
         )
-    shown = [
-        {"field": ".".join(str(part) for part in fault["loc"][1:]), "problem": fault["msg"]}
-        for fault in faults
-    ]
+    shown = [{"field": _field(fault["loc"][1:]), "problem": fault["msg"]} for fault in faults]
     raise BadRequest(details={"errors": shown})
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """Where a fault is; a key that is no id is not quoted."""
+    known = location[:-2] if location[-1:] == ("[key]",) else location
+    return ".".join(map(str, known))
 
 
 def note(kind: str, **fields: Any) -> str:

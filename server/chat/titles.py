@@ -101,9 +101,11 @@ class SessionTitles:
             for call in made.calls
         ]
         async with self._database.unit_of_work(request.principal.scope) as uow:
-            await uow.model_calls.add_many(request.principal.user.id, request.run_id, calls)
+            # The session first, as whoever deletes it: in the other order the two could lock each
+            # other out.
             if made.title is not None:
                 await uow.sessions.improve_title(request.session_row_id, made.title)
+            await uow.model_calls.add_many(request.principal.user.id, request.run_id, calls)
             await uow.commit()
 
 

@@ -1,7 +1,9 @@
 """Chat over a WebSocket: messages in, and the events of the runs that answer them as they come.
 
 The client sends `text`, `audio`, `stop`, `approval` and `resume`, as `socket_schemas` has them, and
-may send the next one at any time: they are taken one after the other. The server sends
+may send the next one at any time: texts and recordings are asked one after the other, the others
+are taken at once, and a `stop` while a recording is being read stops what comes of it. The server
+sends
 
 - the events of runs: what `POST /v1/chat/stream` sends as data, with `type` and the event's `id`
   (`sources`, whose data is a list, has it as `sources`);
@@ -28,6 +30,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, WebSocket
 
+from server.chat.message_body import MessageReader
 from server.chat.open_sockets import OpenSockets
 from server.chat.schemas import SESSION_ID_PATTERN
 from server.chat.service import ChatService
@@ -58,8 +61,11 @@ async def _services(
     runs: Annotated[RunService, Depends(provided(RunService))],
     approvals: Annotated[ApprovalService, Depends(provided(ApprovalService))],
     authenticator: Annotated[Authenticator, Depends(provided(Authenticator))],
+    reader: Annotated[MessageReader, Depends(provided(MessageReader))],
 ) -> SocketServices:
-    return SocketServices(chat=chat, runs=runs, approvals=approvals, authenticator=authenticator)
+    return SocketServices(
+        chat=chat, runs=runs, approvals=approvals, authenticator=authenticator, reader=reader
+    )
 
 
 @router.websocket(PATH)

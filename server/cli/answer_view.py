@@ -24,6 +24,8 @@ class AnswerView:
         match event.event:
             case "run" if "content" in data:
                 self.note("The server was interrupted; the answer goes on from here:")
+                if thoughts := data.get("reasoning"):
+                    self._write(f"[dim italic]{escape(thoughts)}[/]")
                 self._write(escape(data["content"]))
             case "token":
                 self._write(escape(data["text"]))

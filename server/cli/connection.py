@@ -162,6 +162,7 @@ def _require_success(answer: httpx.Response) -> None:
     except (ValueError, KeyError, TypeError) as exc:
         raise kind(f"the server answered with status {answer.status_code}.") from exc
     faults = "; ".join(
-        f"{fault['field']}: {fault['problem']}" for fault in error["details"].get("errors", [])
+        f"{fault.get('field', fault.get('argument', ''))}: {fault['problem']}"
+        for fault in error["details"].get("errors", [])
     )
     raise kind(f"{message} {faults}".strip() + f" [{code}]", code=code)

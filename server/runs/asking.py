@@ -44,6 +44,14 @@ async def ask_people(
     return asked
 
 
+async def asked_before(
+    uow: UnitOfWork, run_id: UUID, requests: Sequence[ApprovalRequest]
+) -> list[Approval]:
+    """The approvals that `ask_people` has written for these requests, in the same order."""
+    written = {approval.request_id: approval for approval in await uow.approvals.of_run(run_id)}
+    return [written[request.id] for request in requests]
+
+
 async def decided(uow: UnitOfWork, run_id: UUID) -> dict[str, Decision]:
     """What people have said to a run's requests so far, by the requests' ids."""
     answers = await uow.approvals.decisions(run_id)

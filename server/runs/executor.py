@@ -11,6 +11,7 @@ import structlog
 from graph.agent import Agent
 from graph.errors import AgentError
 from graph.running import Continuation, Question, run_agent
+from persistence.checkpoint_fence import fenced_by
 from persistence.errors import DatabaseUnavailable, PersistenceError, RunLost
 from server.error_responses import translate
 from server.errors import RunTimedOut
@@ -190,6 +191,7 @@ class RunExecutor:
                 run_id=str(request.run_id),
                 context=replace(request.context, journal=request.journal),
                 tell=progress.take,
+                fence=fenced_by(request.claim),
             )
         except RunLost:
             raise
@@ -213,6 +215,7 @@ class RunExecutor:
 
     async def _settle(self, live: LiveRun, outcome: RunOutcome) -> RunOutcome | None:
         request = live.request
+        await self._rewind_at_last(request, outcome)
         try:
             outcome = await self._recorder.record(request, outcome)
         except RunLost:
@@ -227,6 +230,18 @@ class RunExecutor:
         for callback in self._settled:
             callback(request, outcome)
         return outcome
+
+    async def _rewind_at_last(self, request: RunRequest, outcome: RunOutcome) -> None:
+        """Has the agent forget the turn in whose place a run came that was not executed so far.
+
+        The next run would otherwise follow on a conversation that is not there any more.
+        """
+        if request.input.rewind_to is None or outcome.status not in {"cancelled", "error"}:
+            return
+        try:
+            await self._rewind(request)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the run has to be written down
+            log.warning("rewind_failed", run_id=str(request.run_id), **describe(exc))
 
     async def _let_go(self, live: LiveRun) -> None:
         """Leaves the run to others, who may have it already."""

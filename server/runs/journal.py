@@ -114,9 +114,13 @@ class RunJournal:
             self._idle.set()
 
     async def _put(self, entry: NewToolRun, pauses: Sequence[float]) -> None:
+        is_repeated = False
         for pause in chain(pauses, (None,)):
             try:
                 async with self._database.unit_of_work(self._principal.scope) as uow:
+                    # It may have been committed although the answer was lost on the way.
+                    if is_repeated and await uow.tool_runs.has_ended(entry.run_id, entry.call_id):
+                        return
                     await uow.tool_runs.put(self._claim, entry)
                     if entry.status != "begun":
                         await uow.audit.record(
@@ -127,6 +131,7 @@ class RunJournal:
             except DatabaseUnavailable:
                 if pause is None:
                     raise
+                is_repeated = True
                 await asyncio.sleep(pause)
 
 

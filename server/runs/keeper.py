@@ -1,4 +1,4 @@
-"""Keeps this process's runs claimed, and takes those that wait for a process."""
+"""Takes runs that wait for a process, as many as this one has room for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -18,20 +18,22 @@ from server.observability import describe
 from server.runs.asking import expire_approvals
 from server.runs.executor import RunExecutor
 from server.runs.live import LiveRun
+from server.runs.run import RunOutcome, RunRequest
 from server.runs.takeover import SYSTEM, RunTakeover
 
 LOOKS_PER_LEASE = 3
-"""How often, while a lease lasts, it is renewed and others are looked for that have lapsed."""
+"""How often, in the time of a lease, runs are looked for whose lease has lapsed."""
 BATCH = 20
 """Runs that are claimed at a time, so that other processes get their share."""
 
 log = structlog.get_logger(__name__)
 
-Claim = Callable[[UnitOfWork], Coroutine[Any, Any, list[ClaimedRun]]]
+Claim = Callable[[UnitOfWork, int], Coroutine[Any, Any, list[ClaimedRun]]]
+"""Takes so many runs at most."""
 
 
 class RunKeeper:
-    """Renews leases; claims runs that have lapsed, that are next, or that people have answered."""
+    """Claims runs that have lapsed, that are next, or that people have answered."""
 
     def __init__(
         self,
@@ -41,14 +43,28 @@ class RunKeeper:
         takeover: RunTakeover,
         owner: str,
         lease_seconds: float,
+        max_live: int,
     ) -> None:
-        """Args: owner: names this process in the runs that it has."""
+        """Prepare to look after runs.
+
+        Args:
+            database: Has the runs.
+            executor: Executes those that are taken.
+            takeover: Makes them ready for that.
+            owner: Names this process in the runs that it has.
+            lease_seconds: For how long a run is taken, if nothing more is heard.
+            max_live: With so many runs at work here none is taken; what users ask here directly
+                is begun all the same.
+        """
         self._database = database
         self._executor = executor
         self._takeover = takeover
         self._owner = owner
         self._lease_seconds = lease_seconds
+        self._max_live = max_live
         self._wanted = asyncio.Event()
+        self._is_full = False
+        executor.on_settled(self._note_settled)
 
     def wake(self) -> None:
         """Has the database asked, now, for runs to take."""
@@ -97,12 +113,11 @@ class RunKeeper:
             await uow.commit()
 
     async def look(self) -> None:
-        """Renews what is executed here, and takes what waits.
+        """Closes approvals whose time is over, and takes what waits.
 
         Raises:
             PersistenceError: The database did not do all of it.
         """
-        await self._renew()
         await self._expire_approvals()
         await self.take()
 
@@ -137,39 +152,34 @@ class RunKeeper:
                     await self._wanted.wait()
                     self._wanted.clear()
 
-    async def _renew(self) -> None:
-        live = {run_id: self._executor.live(run_id) for run_id in self._executor.live_ids()}
-        if not live:
-            return
-        async with self._database.unit_of_work(SYSTEM) as uow:
-            held = await uow.run_claims.renew(self._owner, self._lease_seconds, live)
-            await uow.commit()
-        known = {(each.run_id, each.attempt): each for each in held}
-        for run_id, run in live.items():
-            if run is None or run.answering.done():
-                continue  # written down meanwhile, which ends its lease as well
-            lease = known.get((run_id, run.request.claim.attempt))
-            if lease is None:
-                log.info("run_taken_over", run_id=str(run_id))
-                run.stream.close()
-                run.stop("lost")
-            elif lease.cancel_asked:
-                run.cancel()
-
     async def _expire_approvals(self) -> None:
         async with self._database.unit_of_work(SYSTEM) as uow:
             await expire_approvals(uow, datetime.now(UTC))
             await uow.commit()
 
+    def _room(self) -> int:
+        """How many more runs may be taken."""
+        if self._executor.stopping:
+            return 0
+        room = max(0, self._max_live - len(self._executor.live_ids()))
+        self._is_full = room == 0
+        return room
+
+    def _note_settled(self, _: RunRequest, __: RunOutcome) -> None:
+        if self._is_full:
+            self._is_full = False
+            # The run that was settled is counted until the callbacks of its task have been called.
+            asyncio.get_running_loop().call_soon(self.wake)
+
     async def _take(self, claim: Claim) -> None:
         """Claims a batch at a time. One that cannot be gone on with does not hold up the others."""
-        while not self._executor.stopping:
+        while limit := min(BATCH, self._room()):
             async with self._database.unit_of_work(SYSTEM) as uow:
-                claimed = await claim(uow)
+                claimed = await claim(uow, limit)
                 await uow.commit()
             for each in claimed:
                 await self._go_on(each)
-            if len(claimed) < BATCH:
+            if len(claimed) < limit:
                 return
 
     async def _go_on(self, claimed: ClaimedRun) -> None:
@@ -182,7 +192,7 @@ class RunKeeper:
             await self._takeover.give_up(claimed)
 
     async def _begin_queued(self) -> None:
-        while not self._executor.stopping:
+        while self._room():
             async with self._database.unit_of_work(SYSTEM) as uow:
                 try:
                     claimed = await uow.run_claims.claim_queued(
@@ -197,13 +207,13 @@ class RunKeeper:
             if begun is not None:
                 await self._takeover.begin(begun, cancel=claimed[0].cancel_asked)
 
-    async def _claim_lapsed(self, uow: UnitOfWork) -> list[ClaimedRun]:
+    async def _claim_lapsed(self, uow: UnitOfWork, limit: int) -> list[ClaimedRun]:
         return await uow.run_claims.claim_lapsed(
-            self._owner, self._lease_seconds, mine=self._executor.live_ids(), limit=BATCH
+            self._owner, self._lease_seconds, mine=self._executor.live_ids(), limit=limit
         )
 
-    async def _claim_answered(self, uow: UnitOfWork) -> list[ClaimedRun]:
-        return await uow.run_claims.claim_answered(self._owner, self._lease_seconds, limit=BATCH)
+    async def _claim_answered(self, uow: UnitOfWork, limit: int) -> list[ClaimedRun]:
+        return await uow.run_claims.claim_answered(self._owner, self._lease_seconds, limit=limit)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import structlog
 
 from persistence.errors import Conflict, DatabaseUnavailable, PersistenceError
 from persistence.event_batches import EventBatch
-from persistence.event_log import EventLog
+from persistence.event_log import Appended, EventLog
 from persistence.notifications import Channel, Notifications
 from server.error_responses import translate
 from server.observability import describe
@@ -20,6 +20,8 @@ from server.runs.writing import Writing
 
 PACE_SECONDS = 0.01
 """From one statement to the next; what comes meanwhile goes together. The first goes at once."""
+LOCKED_SECONDS = 0.05
+"""After so long the events of a run are sent again whose row was locked."""
 RETRY_PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, *[5.0] * 23)
 """Pauses between attempts while the database is away, two minutes in all."""
 UNWRITABLE = (PersistenceError, ValueError, TypeError, RecursionError)
@@ -182,12 +184,12 @@ class LogWriter:
 
     async def _send(self, batches: Sequence[EventBatch], pokes: dict[UUID, None]) -> None:
         watched = [b.run_id for b in batches if self._writing[b.run_id].watched]
-        held = await self._log.append(
+        appended = await self._log.append(
             self._owner, batches, watched=dict.fromkeys((*watched, *pokes))
         )
         for batch in batches:
             if self._is_ours(batch):  # nobody has drained it meanwhile
-                self._settle(self._writing[batch.run_id], batch, held=batch.run_id in held)
+                self._settle(self._writing[batch.run_id], batch, appended)
 
     async def _send_one_by_one(self, batches: Sequence[EventBatch], error: Exception) -> None:
         """One batch that is refused must not take the others with it."""
@@ -204,9 +206,14 @@ class LogWriter:
         writing = self._writing.get(batch.run_id)
         return writing is not None and writing.has_sent(batch)
 
-    def _settle(self, writing: Writing, batch: EventBatch, *, held: bool) -> None:
-        if held:
+    def _settle(self, writing: Writing, batch: EventBatch, appended: Appended) -> None:
+        if batch.run_id in appended.stored:
             writing.confirm(batch)
+            if writing.stream.has_waiting:
+                self._note_waiting(writing)
+        elif batch.run_id in appended.locked:
+            loop = asyncio.get_running_loop()
+            loop.call_later(LOCKED_SECONDS, self._note_waiting, writing)
         else:
             log.info("run_taken_over", run_id=str(writing.run_id))
             writing.stream.close()

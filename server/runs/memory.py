@@ -6,6 +6,7 @@ from uuid import UUID
 
 from graph.agent import Agent
 from graph.conversation import Memory, ToldCall, ToldTurn, read_memory, write_memory
+from persistence.checkpoint_fence import fenced_by
 from persistence.conversation_records import CopiedTurn, Message
 from persistence.database import Database
 from persistence.records import ChatSession, ToolRun
@@ -29,6 +30,9 @@ class SessionMemory:
         """Makes the agent forget the turn in whose place a run comes, and what came after it.
 
         The run's own message must be stored already. To do it again changes nothing.
+
+        Raises:
+            RunLost: The run belongs to somebody else by now.
         """
         if request.input.rewind_to is None:
             return
@@ -40,7 +44,7 @@ class SessionMemory:
             memory = memory.before(rewind_to)
         else:
             memory = await self._recall_before(request, memory)
-        await write_memory(self._agent, thread_id, memory)
+        await write_memory(self._agent, thread_id, memory, fence=fenced_by(request.claim))
 
     async def carry_over(
         self,

@@ -21,6 +21,9 @@ from server.runs.past import PAUSES, RunPast
 from server.runs.run import OutcomeStatus, RunOutcome, RunRequest, ToolTrace
 from server.runs.stream import RunStream
 
+INTERRUPTED = "interrupted"
+"""What is kept as the result of a call whose end nobody knows."""
+
 
 class RunProgress:
     """Follows one run, so that whatever ends it, what there is of the answer is kept.
@@ -38,6 +41,7 @@ class RunProgress:
         self._sources: dict[Any, Mapping[str, Any]] = {}
         self._tool_started: dict[str, tuple[dict[str, Any], datetime]] = {}
         self._tools: dict[str, ToolTrace] = {}
+        self._open_calls: dict[str, ToolTrace] = {}
         self._shown_tools: set[tuple[str, str]] = set()
         self._calls: list[ModelCall] = []
         self._earlier_calls: tuple[int, int, int] = (0, 0, 0)
@@ -62,8 +66,8 @@ class RunProgress:
                 self._take_sources(sources)
             case Log(level=level, message=message):
                 self._stream.append("log", {"level": level, "message": message})
-            case Resumed(content=content):
-                self._go_on_from(content)
+            case Resumed():
+                self._go_on_from(event)
             case Finished():
                 self._finished = event
 
@@ -82,7 +86,7 @@ class RunProgress:
             sources=tuple(self._sources.values()),
             model=self._request.model,
             latency_ms=self._latency_ms(),
-            tools=tuple(self._tools.values()),
+            tools=tuple(self._tools.values()) + self._cut_off(status),
             error_code=code,
             error_message=message,
             iterations=iterations + len(self._calls),
@@ -116,6 +120,7 @@ class RunProgress:
         if call.status == "start":
             now = datetime.now(UTC)
             self._tool_started[call.call_id] = (dict(call.args), now)
+            self._open(call.call_id, call.tool, dict(call.args), now)
             self._stream.note_usage({"call_id": call.call_id, "started_at": now.isoformat()})
             shown["args"] = call.args
         else:
@@ -125,6 +130,25 @@ class RunProgress:
         if (call.call_id, call.status) not in self._shown_tools:
             self._shown_tools.add((call.call_id, call.status))
             self._stream.append("tool", shown)
+
+    def _open(self, call_id: str, tool: str, args: dict[str, Any], started_at: datetime) -> None:
+        self._open_calls[call_id] = ToolTrace(
+            call_id=call_id,
+            tool=tool,
+            args=args,
+            result=INTERRUPTED,
+            status="error",
+            latency_ms=0,
+            started_at=started_at,
+        )
+
+    def _cut_off(self, status: OutcomeStatus) -> tuple[ToolTrace, ...]:
+        """The calls whose end nobody will know, once the run has ended; what they did is done."""
+        if status == "awaiting_approval":
+            return ()
+        return tuple(
+            call for call_id, call in self._open_calls.items() if call_id not in self._tools
+        )
 
     def _end_tool(self, call: ToolCall) -> None:
         if call.recalled and call.call_id in self._tools:
@@ -147,20 +171,19 @@ class RunProgress:
         journal = self._request.journal
         return journal is not None and call_id in journal.recorded
 
-    def _go_on_from(self, content: str) -> None:
-        """Takes back what was told and is not part of the answer any more."""
-        if "".join(self._text) == content:
+    def _go_on_from(self, resumed: Resumed) -> None:
+        """Takes back what was told and is part neither of the answer nor of the thoughts now."""
+        content, reasoning = resumed.content, resumed.reasoning
+        if ("".join(self._text), "".join(self._reasoning)) == (content, reasoning):
             return
-        self._text = [content]
-        self._stream.append(
-            "run",
-            {
-                "run_id": str(self._request.run_id),
-                "session_id": self._request.session_id,
-                "attempt": self._request.claim.attempt,
-                "content": content,
-            },
-        )
+        self._text, self._reasoning = [content], [reasoning]
+        stands: dict[str, Any] = {
+            "run_id": str(self._request.run_id),
+            "session_id": self._request.session_id,
+            "attempt": self._request.claim.attempt,
+            "content": content,
+        }
+        self._stream.append("run", stands | ({"reasoning": reasoning} if reasoning else {}))
 
     def _latency_ms(self) -> int:
         past = self._request.past
@@ -177,8 +200,12 @@ class RunProgress:
                     self._reasoning.append(data["text"])
                 case "run" if "content" in data:
                     self._text = [data["content"]]
+                    self._reasoning = [data.get("reasoning", "")]
                 case "tool":
                     self._restore_tool(data, past)
+        for each in past.tool_runs:
+            if each.status == "begun":  # it may have died before it could tell
+                self._open(each.call_id, each.tool, each.args, each.started_at)
         for fact in past.history.usage:
             self._sources |= {source["id"]: source for source in fact.get("sources", ())}
         figures = past.run
@@ -192,6 +219,7 @@ class RunProgress:
         started_at = past.tool_started.get(call_id, past.run.started_at)
         if status == "start":
             self._tool_started[call_id] = (data["args"] or {}, started_at)
+            self._open(call_id, data["tool"], data["args"] or {}, started_at)
             return
         args, started_at = self._tool_started.pop(call_id, ({}, started_at))
         recorded = next((each for each in past.tool_runs if each.call_id == call_id), None)

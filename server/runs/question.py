@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def question_content(
-    text: str, images: Sequence[Mapping[str, Any]]
-) -> str | list[dict[str, Any]]:
+def question_content(text: str, images: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
     """The text alone, or the text and the images as content blocks that all models' clients read.
 
     Args:

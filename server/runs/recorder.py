@@ -13,11 +13,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable, NotFound, PersistenceError, RunLost
 from persistence.event_batches import EventBatch
-from persistence.records import NewToolRun, Run
+from persistence.records import ModelCall, NewToolRun, Run
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
 from server.observability import describe
-from server.runs.asking import approval_event, ask_people
+from server.runs.asking import approval_event, ask_people, asked_before
 from server.runs.journal import tool_audit_entry
 from server.runs.log_writer import LogWriter
 from server.runs.run import RunOutcome, RunRequest, last_events, tool_events
@@ -80,8 +80,11 @@ class RunRecorder:
             PersistenceError: It could not be stored; the run's lease will lapse.
         """
         batches = self._log_writer.drain(request.run_id)
+        stream = self._log_writer.stream(request.run_id)
+        facts = stream.usage_left if stream is not None else ()
+        calls = [ModelCall(**fact["call"]) for fact in facts if "call" in fact]
         async with self._database.unit_of_work(request.principal.scope) as uow:
-            if await uow.run_claims.hand_over(request.claim):
+            if await uow.run_claims.hand_over(request.claim, model_calls=calls):
                 await uow.run_events.append(*batches)
                 await uow.commit()
                 self._show(request, batches)
@@ -136,6 +139,7 @@ class RunRecorder:
                 or stored.attempt != request.claim.attempt
             ):
                 raise
+            outcome = await self._with_approvals(request, outcome)
             self._show(request, self._log_writer.drain(request.run_id, last_events(outcome)))
             return outcome
 
@@ -164,6 +168,14 @@ class RunRecorder:
             outcome.requests,
             expires_at=datetime.now(UTC) + self._approval_time,
         )
+        return replace(outcome, approvals=tuple(map(approval_event, asked)))
+
+    async def _with_approvals(self, request: RunRequest, outcome: RunOutcome) -> RunOutcome:
+        """Adds the approvals that were written by an attempt whose answer was lost."""
+        if outcome.status != "awaiting_approval":
+            return outcome
+        async with self._database.unit_of_work(request.principal.scope) as uow:
+            asked = await asked_before(uow, request.run_id, outcome.requests)
         return replace(outcome, approvals=tuple(map(approval_event, asked)))
 
     async def _read(self, request: RunRequest) -> Run | None:

@@ -50,6 +50,16 @@ class RunStream:
         """The number that the last appended event has or will have."""
         return self._next_id + len(self._waiting) - 1
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something was appended that is not on its way yet."""
+        return bool(self._waiting)
+
+    @property
+    def usage_left(self) -> Sequence[Mapping[str, Any]]:
+        """What was noted after the last event, so that it goes with none."""
+        return self._usage
+
     def show(self, event: str, data: Any) -> None:
         """Shows an event at once that need not be stored, for the run's row says the same.
 

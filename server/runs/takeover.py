@@ -23,6 +23,8 @@ from server.security.principal import Origin, Principal, scope_of
 from server.security.revocation import Revocation
 
 SYSTEM = AccessScope.system("runs that go on")
+CRASHES_PER_VAIN_ONE = 10
+"""A run that always comes a little further may die so many times as often; then it is given up."""
 UNREADABLE = (DecryptionError, EventsMissing)
 """What is raised of a run whose rows were not written by this installation, or not all."""
 
@@ -52,7 +54,7 @@ class RunTakeover:
         revocation: Revocation,
         max_crashes: int,
     ) -> None:
-        """Args: max_crashes: with so many processes a run may die."""
+        """Args: max_crashes: so often a run may die in vain, with nothing new of it to be seen."""
         self._database = database
         self._executor = executor
         self._preparation = preparation
@@ -160,7 +162,10 @@ class RunTakeover:
         return self._executor.start(request, watch)
 
     def _fault(self, claimed: ClaimedRun) -> ServerError | None:
-        if claimed.crashes >= self._max_crashes:
+        if (
+            claimed.vain_crashes >= self._max_crashes
+            or claimed.crashes >= self._max_crashes * CRASHES_PER_VAIN_ONE
+        ):
             return RunGivenUp()
         return None if self._preparation.can_answer(claimed.run) else UnknownModel()
 

@@ -35,7 +35,10 @@ class Writing:
 
     def cut(self) -> EventBatch | None:
         """Takes what waits, to be sent; the same is sent again until it is known to be there."""
-        self._sent = None if self.is_drained else self.stream.cut(self.run_id, self._attempt)
+        if self.is_drained:
+            return None
+        if self._sent is None:
+            self._sent = self.stream.cut(self.run_id, self._attempt)
         return self._sent
 
     def has_sent(self, batch: EventBatch) -> bool:

@@ -34,7 +34,7 @@ class Watch:
 
     def __init__(
         self,
-        user_id: int,
+        user_id: int | None,
         login_id: UUID | None,
         api_key_id: int | None,
         forget: Callable[["Watch"], None],
@@ -86,9 +86,9 @@ class Revocation:
         self._in_doubt = asyncio.Event()
 
     def watch(
-        self, user_id: int, *, login_id: UUID | None = None, api_key_id: int | None = None
+        self, user_id: int | None, *, login_id: UUID | None = None, api_key_id: int | None = None
     ) -> Watch:
-        """Begins to watch a user and, where given, a login and a key; close it in the end."""
+        """Begins to watch a user, a login and a key, as far as they are given; close it then."""
         watch = Watch(user_id, login_id, api_key_id, self._watches.discard)
         self._watches.add(watch)
         return watch
@@ -130,7 +130,7 @@ class Revocation:
                 self._in_doubt.set()
 
     async def _ask(self, watches: Collection[Watch]) -> None:
-        users = {watch.user_id for watch in watches}
+        users = {watch.user_id for watch in watches if watch.user_id is not None}
         logins = {watch.login_id for watch in watches if watch.login_id is not None}
         keys = {watch.api_key_id for watch in watches if watch.api_key_id is not None}
         async with self._database.unit_of_work(AccessScope.system("revocation")) as uow:

@@ -8,6 +8,7 @@ from graph.approvals import Policy, ProposedCall, Verdict
 from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.notifications import Channel, Notifications
+from server.security.tool_defaults import with_defaults
 from server.security.tool_rules import RuleBook, ToolRules, strictest_of
 
 UNMARKED = "The tool is not marked as one that only reads."
@@ -61,7 +62,7 @@ class ToolPolicies:
 
     async def _judge(self, scope: AccessScope, calls: Sequence[ProposedCall]) -> list[Verdict]:
         book = await self._rules()
-        found = [(call, book.about(call.tool)) for call in calls]
+        found = [(with_defaults(call), book.about(call.tool)) for call in calls]
         groups: frozenset[int] = frozenset()
         if any(rules.of_groups and not rules.denies(call) for call, rules in found):
             async with self._database.unit_of_work(scope) as uow:

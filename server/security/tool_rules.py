@@ -36,21 +36,27 @@ class Rule:
 
     def is_about(self, tool: str) -> bool:
         """Whether it speaks of a tool at all."""
-        return self._tool.fits(tool)
+        return self._holds(self._tool, tool)
 
     def fits(self, args: Mapping[str, Any]) -> bool:
         """Whether it speaks of a call with these arguments; all that it names must fit.
 
         An argument that is not there fits nothing. Of several values at one path one is enough to
         ask or to deny, but a rule that allows must fit them all: a list of recipients is not
-        harmless because one of them is.
+        harmless because one of them is. It must fit them as they are written, too: what only looks
+        like a harmless value is another one to the tool.
         """
         enough = all if self.verdict == "allow" else any
         for path, glob in self._arguments:
             texts = list(texts_at(args, path))
-            if not texts or not enough(glob.fits(text) for text in texts):
+            if not texts or not enough(self._holds(glob, text) for text in texts):
                 return False
         return True
+
+    def _holds(self, glob: Glob, text: str) -> bool:
+        if self.verdict == "allow":
+            return glob.fits(text) and glob.fits_as_written(text)
+        return glob.fits(text)
 
     def says(self) -> Verdict:
         """The verdict."""

@@ -18,7 +18,6 @@ from tests.fixtures.plaintext_scan import find_in_folder
 from tests.fixtures.ports import free_port
 from tests.fixtures.served import ANSWER_SECONDS, READY_SECONDS, Served
 
-
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model"), pytest.mark.timeout(400)]
 
 
@@ -88,27 +87,37 @@ def test_the_main_job_runs_on_a_real_model_with_a_tool_and_a_document(served):
         assert find_in_folder(served.folder, said) == []
 
 
-def test_a_killed_product_loses_no_session_and_goes_on(tmp_path):
+def test_a_killed_product_goes_on_with_its_run_where_the_reader_left_off(tmp_path):
     product = Served(tmp_path).start()
-    question = {"text_input": "Count slowly to 50.", "session_id": "s", "enable_tools": False}
+    question = {"text_input": "Count slowly to 30.", "session_id": "s", "enable_tools": False}
+    seen = []
     with (
         product.client() as client,
         client.stream("POST", "/v1/chat/stream", json=question) as answer,
     ):
-        for line in answer.iter_lines():
-            if line == "event: token":
+        for event in read_events(answer.iter_lines()):
+            seen.append(event)
+            if event.event == "token":
                 break
         product.stop(signal.SIGKILL)
     again = Served(tmp_path).start()
     try:
         with again.client() as client:
+            run = f"/v1/runs/{seen[0].data['run_id']}/events"
+            after = {"Last-Event-ID": str(len(seen))}
+            with client.stream("GET", run, headers=after) as rest:
+                seen += read_events(rest.iter_lines())
+            assert seen[-1].data["metadata"]["status"] == "success"
+            whole = list(read_events(client.get(run).text.split("\n")))
+            assert [(each.event, each.data) for each in seen] == [
+                (each.event, each.data) for each in whole
+            ]
             history = client.get("/v1/chat/sessions/s").json()
-            assert [m["content"] for m in history["messages"]] == ["Count slowly to 50."]
-            events = ask(client, "Say hello.", session_id="s", enable_tools=False)
-            assert events[-1].data["metadata"]["status"] == "success"
-            assert client.get("/v1/chat/sessions/s").json()["total"] == 3
-            report = client.get("/health/detailed").json()
-            assert report["status"] == "healthy"
+            assert [each["role"] for each in history["messages"]] == ["user", "assistant"]
+            resumed = max(i for i, each in enumerate(seen) if each.event == "run")
+            text = seen[resumed].data.get("content", "") + text_of(seen[resumed:])
+            assert history["messages"][1]["content"] == text
+            assert client.get("/health/detailed").json()["status"] == "healthy"
     finally:
         assert again.stop(signal.SIGINT) == 0
 

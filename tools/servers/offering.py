@@ -4,7 +4,9 @@ It stands on the SDK's low-level server: the high-level one reads environment va
 the logging of the whole process.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +63,12 @@ class Offer:
 
 
 class OfferingServer(Server[dict[str, Any], Any]):
-    """The SDK's server without its process-wide side effect.
+    """The SDK's server without two of its side effects.
 
     The SDK wraps each request in `warnings.catch_warnings`, which swaps state of the whole process:
     two calls that overlap leave each other's filters behind. In one process with the product that
-    is not harmless.
+    is not harmless. And a call that is cancelled when it is just about to answer fails in the SDK
+    in a way that ends the session, with all the other calls in it.
     """
 
     async def _handle_message(
@@ -79,7 +82,7 @@ class OfferingServer(Server[dict[str, Any], Any]):
     ) -> None:
         match message:
             case RequestResponder(request=types.ClientRequest(root=request)) as responder:
-                with responder:
+                with _kept_in(responder), responder:
                     await self._handle_request(
                         responder, request, session, lifespan_context, raise_exceptions
                     )
@@ -87,6 +90,17 @@ class OfferingServer(Server[dict[str, Any], Any]):
                 await self._handle_notification(notification)
             case _:
                 _log.warning("mcp_message_unreadable", server=self.name)
+
+
+@contextmanager
+def _kept_in(responder: RequestResponder[Any, Any]) -> Iterator[None]:
+    """Let a cancelled call end quietly: the SDK has answered it when it was cancelled."""
+    try:
+        yield
+    except (asyncio.CancelledError, AssertionError):
+        # The SDK asserts that a call is not answered twice. Any other failure is not the call's.
+        if not responder.cancelled:
+            raise
 
 
 def build_server(name: str, offers: Sequence[Offer]) -> Server[dict[str, Any], Any]:

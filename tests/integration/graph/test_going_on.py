@@ -14,6 +14,7 @@ from graph.running import Question, run_agent
 from graph.settings import ChatModelSettings
 from tests.fakes.conversation import Conversation, Told
 from tests.fakes.mortal_saver import MortalSaver
+from tests.fakes.ollama_server import Pause, ScriptedCall, Turn
 from tests.fakes.openai_server import ScriptedOpenAI
 
 WAIT_SECONDS = 10
@@ -82,7 +83,8 @@ async def test_a_run_that_had_ended_takes_no_step_and_tells_its_end_again(model,
     told = await conversation.taken_over().say(None)
 
     assert len(fake.requests) == 2
-    assert told.events[:-1] == [Resumed(content="Searching.\n\nCats.")]
+    stands = Resumed(content="Searching.\n\nCats.", reasoning="Cats, I think.")
+    assert told.events[:-1] == [stands]
     again, ended = told.finished, first.finished
     assert (again.content, again.reasoning) == (ended.content, ended.reasoning)
     assert (again.sources, again.model) == (ended.sources, ended.model)
@@ -127,7 +129,7 @@ async def test_what_was_told_is_what_is_kept(model, fake, text):
     told = await conversation.taken_over().say(None)
 
     assert first.text == first.finished.content
-    assert told.events[0] == Resumed(content=first.text)
+    assert told.events[0] == Resumed(content=first.text, reasoning=first.reasoning)
 
 
 async def test_a_question_has_the_id_that_it_was_given(model, fake):
@@ -242,3 +244,22 @@ async def test_no_two_calls_of_a_run_have_one_id():
     asked = [m for m in fake.requests[-1].messages if m.get("tool_calls")]
     results = [m["tool_call_id"] for m in fake.requests[-1].messages if m["role"] == "tool"]
     assert [c["id"] for m in asked for c in m["tool_calls"]] == results == started
+
+
+async def test_thoughts_that_were_cut_off_are_void_and_those_of_a_step_that_ended_are_not(
+    model, fake
+):
+    conversation = Conversation(model, [add])
+    calls = (ScriptedCall(tool="add", args={"a": 1, "b": 1}),)
+    fake.add(Turn(thinking="Add them. ", calls=calls))
+    pause = Pause()
+    fake.add(Turn(thinking="Half a ", ending="hang", pause=pause))
+    run = asyncio.create_task(conversation.say("1 + 1?"))
+    await asyncio.wait_for(pause.reached.wait(), WAIT_SECONDS)
+    await _cancel(run)
+    fake.reply("Two.", thinking="A whole thought.")
+
+    told = await conversation.taken_over().say(None)
+
+    assert told.events[0] == Resumed(content="", reasoning="Add them. ")
+    assert told.finished.reasoning == "Add them. A whole thought."

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from persistence.checkpoint_rows import Blob, CheckpointRows, Save, SavedCheckpoint, Write
+from persistence.checkpoint_rows import CheckpointRows
+from persistence.checkpoint_saves import Blob, Save, SavedCheckpoint, Write
 from persistence.errors import DatabaseUnavailable, InvalidValue
 from persistence.pool import AGENT_ROLE, open_pool
 
@@ -101,7 +102,7 @@ async def test_writes_stay_unless_they_are_to_be_replaced(
     await rows.save(Save(writes=[write(b"second")]))
     connection = await asyncpg.connect(database_url)
     assert await connection.fetchval("SELECT blob FROM checkpoint_writes") == b"first"
-    await rows.replace_writes([write(b"third"), write(b"fourth")])
+    await rows.replace_writes(Save(writes=[write(b"third"), write(b"fourth")]))
     assert await connection.fetchval("SELECT blob FROM checkpoint_writes") == b"fourth"
     await connection.close()
 

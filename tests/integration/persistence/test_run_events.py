@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -32,8 +33,10 @@ async def look(database: Database, scope: AccessScope, run: Run, after: int, lim
         return await uow.run_events.look(run.id, after=after, limit=limit)
 
 
-async def store(database: Database, *batches: EventBatch) -> set:
-    return await database.event_log.append(OWNER, batches)
+async def store(database: Database, *batches: EventBatch) -> frozenset[UUID]:
+    appended = await database.event_log.append(OWNER, batches)
+    assert not appended.locked
+    return appended.stored
 
 
 async def finish(database: Database, run: Run, *batches: EventBatch) -> None:
@@ -95,7 +98,8 @@ async def test_who_does_not_hold_a_run_stores_nothing(database, scope, run, faul
             await finish(database, run)
         case "unknown":
             written = EventBatch.of(new_uuid7(), 1, after=1, events=[("log", 1)])
-    assert await database.event_log.append(owner, [written]) == set()
+    appended = await database.event_log.append(owner, [written])
+    assert (appended.stored, appended.locked) == (set(), set())
     assert (await look(database, scope, run, 1)).events == []
 
 

@@ -12,6 +12,7 @@ from persistence.access import AccessScope
 from persistence.approval_records import ApprovalAnswer, NewApproval
 from persistence.database import Database
 from persistence.errors import NotFound, QueueFull, RunInProgress, RunLost
+from persistence.event_batches import EventBatch
 from persistence.identifiers import new_uuid7
 from persistence.records import (
     ChatSession,
@@ -184,7 +185,26 @@ async def test_a_run_that_was_handed_over_has_not_crashed(
         assert await uow.run_claims.hand_over(claim_of(run))
         await uow.commit()
     [taken] = await take_lapsed(database)
-    assert (taken.run.attempt, taken.crashes) == (2, 0)
+    assert (taken.run.attempt, taken.crashes, taken.vain_crashes) == (2, 0, 0)
+
+
+async def test_what_is_left_to_pay_is_handed_over_with_the_run(
+    database: Database, scope: AccessScope, chat_session: ChatSession, database_url: str
+) -> None:
+    run = await start_run(database, scope, chat_session)
+    call = ModelCall(
+        model="m", purpose="answer", tokens_in=7, tokens_out=3, estimated=True, latency_ms=1
+    )
+    async with database.unit_of_work(scope) as uow:
+        assert await uow.run_claims.hand_over(claim_of(run), model_calls=[call, call])
+        await uow.commit()
+    [taken] = await take_lapsed(database)
+    figures = (taken.run.iterations, taken.run.tokens_in, taken.run.tokens_out)
+    assert figures == (2, 14, 6)
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT run_id, user_id, tokens_in FROM model_calls")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [(run.id, run.user_id, 7)] * 2
 
 
 async def test_a_process_renews_its_own_leases_and_hears_of_cancels(
@@ -203,6 +223,54 @@ async def test_a_process_renews_its_own_leases_and_hears_of_cancels(
         await uow.commit()
     assert (held.run_id, held.attempt, held.cancel_asked) == (mine.id, 1, True)
     assert [each.run.id for each in await take_lapsed(database)] == [yours.id]
+
+
+async def test_a_lease_is_held_while_somebody_has_locked_its_row_and_the_others_are_renewed(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+) -> None:
+    locked = await start_run(database, scope, chat_session)
+    free = await start_run(database, scope, await create_session(database, scope, "another"))
+    async with database.unit_of_work(scope) as changing, database.unit_of_work(SYSTEM) as uow:
+        await changing.run_claims.ask_cancel(locked.id)
+        held = await uow.run_claims.renew(OWNER, LEASE_SECONDS, [locked.id, free.id])
+        assert {(each.run_id, each.renewed) for each in held} == {
+            (locked.id, False),
+            (free.id, True),
+        }
+        await uow.commit()
+
+
+async def test_a_crash_is_in_vain_when_there_was_nothing_new_of_the_run(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+) -> None:
+    run = await start_run(database, scope, chat_session, lease_seconds=-1)
+    counted = []
+    for last_id, tells in enumerate([True, False, False, True], 1):
+        if tells:
+            async with database.unit_of_work(SYSTEM) as uow:
+                batch = EventBatch.of(run.id, 1, after=last_id, events=[("log", "news")])
+                await uow.run_events.append(batch)
+                await uow.run_claims.lapse_all()
+                await uow.commit()
+        [taken] = await take_lapsed(database)
+        counted.append((taken.crashes, taken.vain_crashes))
+        async with database.unit_of_work(SYSTEM) as uow:
+            await uow.run_claims.lapse_all()
+            await uow.commit()
+    assert counted == [(1, 0), (2, 1), (3, 2), (4, 2)]
+
+
+async def test_what_is_at_work_is_not_locked_when_sessions_are_deleted(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+) -> None:
+    run = await start_run(database, scope, chat_session)
+    await enqueue(database, scope, chat_session)
+    quiet = await create_session(database, scope, "quiet")
+    async with database.unit_of_work(scope) as erasing, database.unit_of_work(SYSTEM) as uow:
+        sessions = [chat_session.id, quiet.id]
+        assert await erasing.runs.answering(sessions) == {chat_session.id}
+        [held] = await uow.run_claims.renew(OWNER, LEASE_SECONDS, [run.id])
+        assert held.renewed
 
 
 async def test_runs_wait_for_their_turn_in_the_order_in_which_they_came(
@@ -308,11 +376,15 @@ async def test_what_model_calls_cost_is_kept_with_the_end_of_the_run(
 async def test_a_session_that_is_being_deleted_has_no_run_taken(
     database: Database, scope: AccessScope, chat_session: ChatSession
 ) -> None:
-    await start_run(database, scope, chat_session, lease_seconds=-1)
+    run = await start_run(database, scope, chat_session)
     async with database.unit_of_work(scope) as uow:
-        assert await uow.runs.answering([chat_session.id]) == {chat_session.id}
-        assert await take_lapsed(database) == []
-    assert len(await take_lapsed(database)) == 1
+        await uow.runs.pause(claim_of(run))
+        await uow.commit()
+    async with database.unit_of_work(scope) as erasing, database.unit_of_work(SYSTEM) as uow:
+        assert await erasing.runs.answering([chat_session.id]) == set()
+        assert await uow.run_claims.claim_answered(OWNER, LEASE_SECONDS, limit=10) == []
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert len(await uow.run_claims.claim_answered(OWNER, LEASE_SECONDS, limit=10)) == 1
 
 
 async def test_another_users_runs_are_out_of_reach(
@@ -370,6 +442,8 @@ async def test_a_tool_call_stands_as_begun_until_its_end_is_known(
         assert (await uow.tool_runs.of_runs([run.id]))[0].status == "begun"
         await uow.tool_runs.put(claim_of(run), replace(begun, status="end", sources=({"id": 1},)))
         [kept] = await uow.tool_runs.of_runs([run.id])
+        assert await uow.tool_runs.has_ended(run.id, begun.call_id)
+        assert not await uow.tool_runs.has_ended(run.id, "another call")
     assert (kept.status, kept.begun, kept.sources) == ("end", 2, ({"id": 1},))
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,34 +31,49 @@ async def product(shared_product: Product) -> Product:
     return shared_product
 
 
-@dataclass(frozen=True)
 class Terminal:
-    """A command and somebody who types; what is shown is read as it comes."""
+    """A command, and somebody who reads what it shows and types."""
 
-    process: asyncio.subprocess.Process
-    keyboard: int | None
-    shown: bytearray
+    def __init__(self, process: asyncio.subprocess.Process, screen: int) -> None:
+        """Args: screen: what is shown comes from there; of a terminal, what is typed goes there."""
+        self.process = process
+        self._screen = screen
+        self._shown = bytearray()
+        self._read_to = 0
+        self._news = asyncio.Event()
+        self._is_over = False
+        asyncio.get_running_loop().add_reader(screen, self._read)
 
     async def until(self, text: str) -> None:
         """Reads until that is shown, from where it was read before."""
         async with asyncio.timeout(ENDS_SECONDS):
-            start = len(self.shown)
-            while text.encode() not in self.shown[start:]:
-                assert self.process.stdout is not None
-                piece = await self.process.stdout.read(4096)
-                assert piece, self.shown.decode()
-                self.shown.extend(piece)
+            while (found := self._shown.find(text.encode(), self._read_to)) < 0:
+                assert not self._is_over, self._shown.decode()
+                self._news.clear()
+                await self._news.wait()
+        self._read_to = found + len(text)
 
     def type(self, line: str) -> None:
-        assert self.keyboard is not None
-        os.write(self.keyboard, f"{line}\n".encode())
+        os.write(self._screen, f"{line}\n".encode())
 
     async def end(self) -> tuple[int, str]:
         """Reads to the end; returns the exit code and all that was shown."""
         async with asyncio.timeout(ENDS_SECONDS):
-            assert self.process.stdout is not None
-            self.shown.extend(await self.process.stdout.read())
-            return await self.process.wait(), self.shown.decode()
+            while not self._is_over:
+                self._news.clear()
+                await self._news.wait()
+            return await self.process.wait(), self._shown.decode()
+
+    def _read(self) -> None:
+        try:
+            piece = os.read(self._screen, 65_536)
+        except OSError:  # of a terminal that nobody has open any more
+            piece = b""
+        self._shown += piece
+        if not piece:
+            self._is_over = True
+            asyncio.get_running_loop().remove_reader(self._screen)
+        self._news.set()
 
 
 @asynccontextmanager
@@ -67,24 +81,25 @@ async def youworker(
     person: Person, *arguments: str, url: str, with_person: bool = False
 ) -> AsyncIterator[Terminal]:
     key = person.client.headers["Authorization"].removeprefix("Bearer ")
-    keyboard, stdin = os.openpty() if with_person else (None, subprocess.DEVNULL)
+    screen, stdout = os.openpty() if with_person else os.pipe()
+    surroundings = {"COLUMNS": "200", "TERM": "dumb"}
     process = await asyncio.create_subprocess_exec(
         YOUWORKER,
         "chat",
         *arguments,
-        env=os.environ | {"YOUWORKER_URL": url, "YOUWORKER_API_KEY": key, "COLUMNS": "200"},
-        stdin=stdin,
-        stdout=subprocess.PIPE,
+        env=os.environ | surroundings | {"YOUWORKER_URL": url, "YOUWORKER_API_KEY": key},
+        stdin=stdout if with_person else subprocess.DEVNULL,
+        stdout=stdout,
     )
+    os.close(stdout)
     try:
-        yield Terminal(process, keyboard, bytearray())
+        yield Terminal(process, screen)
     finally:
+        asyncio.get_running_loop().remove_reader(screen)
         if process.returncode is None:
             process.kill()
             await process.wait()
-        if keyboard is not None:
-            os.close(keyboard)
-            os.close(stdin)
+        os.close(screen)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,15 +1,14 @@
-"""The database gone and back, a process that was killed, and nothing readable at rest."""
+"""The database gone and back, and a second process beside the first."""
 
 import asyncio
 
 import httpx
 import pytest
 
+from persistence.errors import EncryptionKeyError
 from server.bootstrap import open_resources
-from tests.fixtures.plaintext_scan import find_in_database, find_in_folder
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
 
-PHRASE = "zephyr-quartz-zebra 7741 perché"
 BACK_SECONDS = 30
 
 
@@ -49,25 +48,6 @@ async def test_an_answer_survives_a_database_that_was_away_for_a_moment(
         assert events[-1].data["metadata"]["status"] == "success"
 
 
-async def test_nothing_that_was_said_or_uploaded_is_readable_at_rest(
-    product: Product, database_url: str, capfd
-):
-    product.model.call("semantic__search", {"query": PHRASE})
-    product.model.reply(f"You said {PHRASE}.", thinking=f"They said {PHRASE}.")
-    await product.upload(f"{PHRASE}.txt", f"A note about {PHRASE}.".encode(), tags=f'["{PHRASE}"]')
-    await product.stream(PHRASE, session_id="readable")
-    await product.client.patch("/v1/chat/sessions/readable", json={"title": PHRASE})
-    await product.client.post("/v1/search", json={"query": PHRASE})
-    await product.model.stop()
-    await product.stream(PHRASE, session_id="readable")
-
-    for part in (PHRASE, PHRASE.split(maxsplit=1)[0]):
-        assert await find_in_database(database_url, part) == []
-        assert find_in_folder(product.settings.data_dir, part) == []
-        logged = capfd.readouterr()
-        assert part not in logged.out + logged.err
-
-
 async def test_two_replicas_serve_the_same_sessions(tmp_path, database_url, scripted_model):
     secrets = new_secrets()
     settings = settings_for(tmp_path, database_url, scripted_model)
@@ -94,17 +74,17 @@ async def test_two_replicas_serve_the_same_sessions(tmp_path, database_url, scri
         assert (await busy)[-1].data["metadata"]["status"] == "cancelled"
 
 
-async def test_data_written_with_other_keys_is_refused_and_never_shown(
+async def test_a_server_does_not_open_what_was_written_with_other_keys(
     tmp_path, database_url, scripted_model
 ):
     settings = settings_for(tmp_path, database_url, scripted_model)
     scripted_model.reply("secret answer")
     async with open_product(settings, new_secrets(), scripted_model) as product:
         await product.stream("hello", session_id="s")
-    async with open_product(settings, new_secrets(), scripted_model) as product:
-        listed = await product.client.get("/v1/chat/sessions")
-    assert listed.status_code == 500
-    assert "secret" not in listed.text
+    with pytest.raises(EncryptionKeyError, match="other keys") as refused:
+        async with open_resources(settings, new_secrets()):
+            pass
+    assert "secret answer" not in str(refused.value)
 
 
 async def test_resources_close_what_they_opened_when_a_part_cannot_be_opened(
@@ -112,11 +92,12 @@ async def test_resources_close_what_they_opened_when_a_part_cannot_be_opened(
 ):
     (tmp_path / "mcp.json").write_text("{ not json")
     settings = settings_for(tmp_path, database_url, scripted_model)
+    secrets = new_secrets()
     with pytest.raises(Exception, match=r"mcp\.json"):
-        async with open_resources(settings, new_secrets()):
+        async with open_resources(settings, secrets):
             pass
     (tmp_path / "mcp.json").unlink()
-    async with open_resources(settings, new_secrets()):
+    async with open_resources(settings, secrets):
         pass
 
 

@@ -193,6 +193,23 @@ async def test_a_run_that_is_refused_takes_no_other_with_it(
     assert json.loads(refused.fault)["code"] == "DATABASE_ERROR"
 
 
+async def test_a_run_whose_row_is_locked_holds_no_other_up(database, writer, scope, run, stream):
+    session = await create_session(database, scope, "another session")
+    other = attach(writer, await start_run(database, scope, session, lease_owner=OWNER))
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.run_claims.ask_cancel(run.id)  # and keeps its row
+        stream.append("log", 1)
+        other.append("log", 2)
+        await reach(other, 2)
+        stream.append("log", 3)
+        other.append("log", 4)
+        await reach(other, 3)
+        assert stream.stored_through == 1
+        await uow.commit()
+    await reach(stream, 3)
+    assert await stored(database, run) == list(stream.read(1))
+
+
 async def test_facts_that_are_no_json_break_off_their_run_alone(
     database, writer, scope, run, stream
 ):

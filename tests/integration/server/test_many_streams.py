@@ -7,11 +7,13 @@ import asyncpg
 import pytest
 
 from bench.soak.transcript import Event, FrameReader
+from server.settings import Settings
 from tests.fakes.model_turns import Pause, Turn
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
 
 STREAMS = 500
 CONNECTIONS = 5
+PATIENCE_SECONDS = 250.0
 FIRST, LAST = "first ", "last"
 
 _AT_WORK = """
@@ -25,9 +27,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 async def test_500_streams_wait_without_a_connection_and_complete_over_five(
     tmp_path, database_url, scripted_model
 ):
-    settings = settings_for(tmp_path, database_url, scripted_model)
-    few = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout_seconds": 60}
-    settings = settings.model_copy(update={"database": settings.database.model_copy(update=few)})
+    settings = _with_few_connections(settings_for(tmp_path, database_url, scripted_model))
     silence = Pause()
     hanging = Turn(text=FIRST + LAST, ending="hang", sent_pieces=1, pause=silence)
     for _ in range(STREAMS):
@@ -57,6 +57,25 @@ async def test_500_streams_wait_without_a_connection_and_complete_over_five(
             assert events[-1].content()["metadata"]["status"] == "success"
 
 
+def _with_few_connections(settings: Settings) -> Settings:
+    database = {
+        "pool_size": CONNECTIONS,
+        "max_overflow": 0,
+        "pool_timeout_seconds": PATIENCE_SECONDS,
+    }
+    # The first of the streams waits in silence until the last one has begun.
+    llm = {
+        "connect_timeout_seconds": PATIENCE_SECONDS,
+        "next_token_timeout_seconds": PATIENCE_SECONDS,
+    }
+    return settings.model_copy(
+        update={
+            "database": settings.database.model_copy(update=database),
+            "llm": settings.llm.model_copy(update=llm),
+        }
+    )
+
+
 async def _begin(product: Product, http: aiohttp.ClientSession, number: int) -> str:
     """Sends a message and leaves when its run is known; the run goes on."""
     body = {"text_input": "?", "session_id": f"s{number}", "enable_tools": False}
@@ -79,7 +98,12 @@ async def _follow(
             events += fresh
             if any(event.content() == {"text": FIRST} for event in fresh):
                 await all_wait.wait()
-    return events
+                return events + await _rest(reader, answer)
+    raise AssertionError(f"the run ended before its time: {events}")
+
+
+async def _rest(reader: FrameReader, answer: aiohttp.ClientResponse) -> list[Event]:
+    return [event async for data in answer.content.iter_any() for event in reader.feed(data)]
 
 
 async def _until_no_connection_works(database_url: str) -> None:

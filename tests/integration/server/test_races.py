@@ -1,21 +1,28 @@
 """Requests that meet in the same moment, and outcomes that are hard to write down."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
+from graph.approvals import ApprovalRequest, ProposedCall
 from graph.context import AgentContext
 from persistence.access import AccessScope
 from persistence.blobs import BlobStore
 from persistence.checkpoints import open_checkpointer
-from persistence.errors import InvalidValue, NotFound, RunLost
+from persistence.database import Database
+from persistence.errors import DatabaseUnavailable, InvalidValue, NotFound, RunLost
 from persistence.records import RunClaim, RunInput
+from persistence.unit_of_work import UnitOfWork
 from server.documents.service import ABANDONED_AFTER
+from server.runs.journal import RunJournal
 from server.runs.log_writer import LogWriter
 from server.runs.recorder import RunRecorder
 from server.runs.run import RunOutcome, RunRequest
+from server.runs.stream import RunStream
 from server.security.principal import Origin, Principal
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
 from tests.fixtures.rows import create_session, create_user, start_run
@@ -43,9 +50,7 @@ async def request_of_a_run(database, principal):
     return RunRequest(
         claim=RunClaim(run_id=run.id, attempt=run.attempt, owner=OWNER),
         session_row_id=session.id,
-        input=RunInput(
-            session_id=session.session_id, thread_id=session.thread_id, text="hello"
-        ),
+        input=RunInput(session_id=session.session_id, thread_id=session.thread_id, text="hello"),
         model="scripted",
         context=AgentContext(),
         principal=principal,
@@ -209,3 +214,79 @@ async def document_ids(database_url: str) -> list[int]:
     rows = await connection.fetch("SELECT id FROM documents ORDER BY id")
     await connection.close()
     return [row["id"] for row in rows]
+
+
+async def test_who_begins_to_wait_while_the_databases_answer_is_lost_shows_what_the_log_has(
+    database, request_of_a_run
+):
+    request = request_of_a_run
+    asks = [
+        ApprovalRequest(id=f"r{n}", call_id=f"c{n}", tool="files.delete", args={"n": n})
+        for n in (2, 1)
+    ]
+    waiting = outcome(status="awaiting_approval", content="", requests=tuple(asks))
+    outcomes, shown = [], []
+    for _ in range(2):
+        writer, stream = LogWriter(database.event_log, owner=OWNER), RunStream(last_id=1)
+        writer.attach(request.run_id, 1, stream, lambda: None)
+        outcomes.append(await RunRecorder(database, writer).record(request, waiting))
+        shown.append(list(stream.read(1)))
+
+    first, again = outcomes
+    assert again.approvals == first.approvals
+    assert [approval["call_id"] for approval in again.approvals] == ["c2", "c1"]
+    async with database.unit_of_work(request.principal.scope) as uow:
+        stored = (await uow.run_events.history(request.run_id)).events[1:]
+    assert shown == [stored, stored]
+
+
+async def test_what_a_model_call_cost_that_is_cut_off_at_the_end_goes_with_the_run(
+    database, database_url, request_of_a_run
+):
+    request = request_of_a_run
+    writer, stream = LogWriter(database.event_log, owner=OWNER), RunStream(last_id=1)
+    writer.attach(request.run_id, 1, stream, lambda: None)
+    call = {"model": "m", "purpose": "answer", "tokens_in": 5, "tokens_out": 2}
+    stream.note_usage({"call": {**call, "estimated": True, "latency_ms": 1}})
+
+    await RunRecorder(database, writer).hand_over(request)
+
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT tokens_in, tokens_out, estimated FROM model_calls")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [(5, 2, True)]
+
+
+async def test_a_tool_call_is_audited_once_although_the_databases_answer_was_lost(
+    database, database_url, request_of_a_run
+):
+    request = request_of_a_run
+    lossy = LossyDatabase(database)
+    journal = RunJournal(lossy, request.claim, principal=request.principal, origin=request.origin)
+    await journal.begin(
+        ProposedCall(call_id="c", tool="t.t", args={}, read_only=False, repeatable=False)
+    )
+    lossy.answers_to_lose = 1
+    await journal.end("c", text="done", is_error=False, sources=(), latency_ms=1)
+
+    assert lossy.answers_to_lose == 0
+    connection = await asyncpg.connect(database_url)
+    audited = "SELECT count(*) FROM audit_log WHERE action = 'tool.call'"
+    assert await connection.fetchval(audited) == 1
+    await connection.close()
+
+
+class LossyDatabase:
+    """A database of which the answers to some commits are lost."""
+
+    def __init__(self, steady: Database) -> None:
+        self._steady = steady
+        self.answers_to_lose = 0
+
+    @asynccontextmanager
+    async def unit_of_work(self, scope: AccessScope) -> AsyncIterator[UnitOfWork]:
+        async with self._steady.unit_of_work(scope) as uow:
+            yield uow
+        if self.answers_to_lose:
+            self.answers_to_lose -= 1
+            raise DatabaseUnavailable("the answer was lost")

@@ -230,6 +230,23 @@ async def test_a_key_that_is_revoked_on_another_replica_closes_its_sockets(
         assert await socket.close_code() == LOCKED_OUT
 
 
+async def test_a_stream_breaks_off_when_its_key_is_revoked(
+    ada: Ada, replicas: tuple[Product, Product], scripted_model: ScriptedOllama
+):
+    [used] = (await ada.client.get("/v1/api-keys")).json()["api_keys"]
+    pause = scripted_model.hang(text=BEGINNING * 2, after=5)
+    async with open_socket(replicas[1].url, key=_key_of(ada.client)) as socket:
+        streaming = asyncio.create_task(ada.stream("s"))
+        await pause.reached.wait()
+        async with client_for(replicas[0].url, _key_of(ada.client)) as elsewhere:
+            answer = await elsewhere.delete(f"/v1/api-keys/{used['id']}")
+        assert answer.status_code == 204
+        assert await socket.close_code() == LOCKED_OUT
+    pause.release()
+    with pytest.raises(httpx.RemoteProtocolError):
+        await streaming
+
+
 def _key_of(client: httpx.AsyncClient) -> str:
     return client.headers["Authorization"].removeprefix("Bearer ")
 

@@ -2,8 +2,12 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 
+from server.chat.answers import AnswerService
+from server.chat.service import AcceptedRun
+from server.errors import RunGoesOn
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.product import Product
 
@@ -111,4 +115,67 @@ async def test_silence_leaves_nothing_behind_in_the_stream(product: Product):
     assert len(live.stream._readers) <= 2
     await feed.aclose()
     await cancel(product, run_id)
+    await asking
+
+
+async def test_a_run_that_was_to_replace_a_turn_and_was_not_executed_has_replaced_it(
+    product: Product, database_url: str
+):
+    product.model.reply("It is red.")
+    await product.stream("What colour is it?", session_id="s")
+    session = (await product.client.get("/v1/chat/sessions/s")).json()
+    edited = session["messages"][0]["id"]
+    pause = product.model.hang()
+    asking = asyncio.create_task(product.stream("And the other?", session_id="s"))
+    await pause.reached.wait()
+    first = await run_id_of(product)
+    editing = asyncio.create_task(
+        product.stream("How big is it?", session_id="s", message_id=edited, multitask="enqueue")
+    )
+    connection = await asyncpg.connect(database_url)
+    async with asyncio.timeout(ENDS_SECONDS):
+        while (
+            await connection.execute("UPDATE runs SET cancel_at = now() WHERE status = 'queued'")
+            != "UPDATE 1"
+        ):
+            await asyncio.sleep(0)
+        await connection.close()
+        await cancel(product, first)
+        await asking
+        events = await editing
+    assert events[-1].data["metadata"]["status"] == "cancelled"
+
+    product.model.reply("Fine.")
+    await product.stream("How old is it?", session_id="s")
+
+    said = [message["content"] for message in product.model.requests[-1].messages]
+    assert "It is red." not in said
+    assert "What colour is it?" not in said
+
+
+async def test_who_waits_for_a_whole_answer_does_not_wait_for_ever(product: Product):
+    pause = product.model.hang()
+    asking = asyncio.create_task(product.stream("wait", session_id="s"))
+    await pause.reached.wait()
+    [live] = product.resources.executor._live.values()
+    async with product.resources.chat._database.unit_of_work(live.request.principal.scope) as uow:
+        run = await uow.runs.get(live.request.run_id)
+    elsewhere = AcceptedRun(run=run, session_id="s", live=None)
+    answers = AnswerService(
+        database=product.resources.chat._database,
+        executor=product.resources.executor,
+        feed=product.resources.feed,
+        revocation=product.resources.revocation,
+        patience_seconds=0.05,
+    )
+    never = asyncio.get_running_loop().create_future()
+    with pytest.raises(RunGoesOn) as impatient:
+        await answers.wait(live.request.principal, elsewhere, left=never)
+    assert impatient.value.details == {"run_id": str(run.id)}
+
+    left = asyncio.get_running_loop().create_future()
+    left.set_result(None)
+    with pytest.raises(RunGoesOn):
+        await product.resources.answers.wait(live.request.principal, elsewhere, left=left)
+    await cancel(product, str(run.id))
     await asking

@@ -15,7 +15,6 @@ from persistence.encryption import KeyRing
 from persistence.notifications import Channel
 from server.cli.events import ServerSentEvent, read_events
 from server.runs.asking import expire_approvals
-from tests.fixtures.plaintext_scan import find_in_database, find_in_folder
 from tests.fixtures.product import Product
 from tests.fixtures.rows import SYSTEM
 from tests.integration.server.people import Person, make_group, open_person, told
@@ -284,16 +283,3 @@ async def test_what_was_asked_and_decided_is_in_the_audit(crew: Crew):
         ("approval.ask", crew.asker.id),
     ]
     assert "km" not in found.text
-
-
-async def test_nothing_of_it_is_stored_in_clear(crew: Crew, product: Product):
-    phrase = "flieder-elefant"
-    await crew.rule(reason=phrase, arguments={"from_unit": f"{phrase}*"})
-    asked = await ask(crew, {**KM, "from_unit": f"{phrase} 1"}, {**KM, "from_unit": f"{phrase} 2"})
-    edit = {"decision": "edit", "args": {**KM, "to_unit": phrase}, "reason": phrase}
-    await asked.answer(edit, {"decision": "refuse", "reason": phrase})
-    assert (await asked.rest()).status == "success"
-    url = product.settings.database.url
-    assert url is not None
-    assert await find_in_database(url.get_secret_value(), phrase) == []
-    assert find_in_folder(product.settings.data_dir, phrase) == []

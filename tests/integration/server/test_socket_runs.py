@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 from websockets.exceptions import InvalidStatus
 
+from server.chat.followed_runs import FOLLOWED_MAX
 from server.runs.wire import message
 from tests.fixtures.images import make_png
 from tests.fixtures.product import Product, open_product, settings_for
@@ -348,21 +350,31 @@ async def test_a_message_is_edited_and_an_answer_asked_for_once_more(talker: Tal
 
 
 async def test_a_socket_follows_so_many_runs_and_no_more(talker: Talker):
-    pause = talker.product.model.hang(text="the whole answer", after=1)
-    async with talker.socket() as socket:
-        await socket.send(type="text", content="go on", enable_tools=False)
-        run_id = (await socket.next())["run_id"]
-        await pause.reached.wait()
-        for _ in range(20):  # the same one counts once
-            await socket.send(type="resume", run_id=run_id, last_event_id=1)
-            await socket.until("resumed")
-        pause.release()
-        assert (await socket.until("done"))[-1]["metadata"]["status"] == "success"
+    run_ids: list[str] = []
+    pauses = []
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        for number in range(FOLLOWED_MAX + 1):
+            pauses.append(talker.product.model.hang(text="the whole answer", after=1))
+            other = await enter(talker.socket(f"s{number}"))
+            await other.send(type="text", content="go on", enable_tools=False)
+            run_ids.append((await other.next())["run_id"])
+            await pauses[-1].reached.wait()
+        socket = await enter(talker.socket())
+        for run_id in [*run_ids[:-1], run_ids[0]]:  # the same one once more is no further one
+            await socket.send(type="resume", run_id=run_id, last_event_id=0)
+            await socket.until("run")
+        await socket.send(type="resume", run_id=run_ids[-1], last_event_id=0)
+        assert (await socket.until("error"))[-1]["code"] == "TOO_MANY_FOLLOWED"
+        await socket.send(type="text", content="hello")
+        assert (await socket.until("error"))[-1]["code"] == "TOO_MANY_FOLLOWED"
+        for pause in pauses:
+            pause.release()
+        ended = [(await socket.until("done"))[-1] for _ in range(FOLLOWED_MAX)]
+    assert {each["metadata"]["status"] for each in ended} == {"success"}
 
 
 async def test_an_image_that_the_model_does_not_take_is_refused(talker: Talker):
-    from base64 import b64encode
-
     image = {"mime": "image/png", "data_b64": b64encode(make_png(2, 2)).decode()}
     async with talker.socket() as socket:
         await socket.send(type="text", content="look", images=[image])

@@ -82,7 +82,8 @@ class Pair:
         """Leaves of a server's runs what a `kill -9` does."""
         runs = [product.resources.executor.live(i) for i in product.resources.executor.live_ids()]
         product.resources.executor.abandon()
-        await asyncio.gather(*(run.finishing for run in runs if run is not None))
+        async with asyncio.timeout(ENDS_SECONDS):
+            await asyncio.gather(*(run.finishing for run in runs if run is not None))
 
     async def lapse(self) -> None:
         """Has every lease end now, and everybody look."""
@@ -170,7 +171,7 @@ async def test_a_run_whose_server_died_is_gone_on_with_by_another(pair: Pair):
         ("user", "tell me a story", None),
         ("assistant", "It was a dark night.", "success"),
     ]
-    assert await pair.fetch("SELECT attempt, crashes FROM runs") == [(2, 1)]
+    assert await pair.fetch("SELECT attempt, crashes, vain_crashes FROM runs") == [(2, 1, 0)]
 
 
 async def test_a_server_that_stops_hands_its_runs_over(pair: Pair):
@@ -187,6 +188,8 @@ async def test_a_server_that_stops_hands_its_runs_over(pair: Pair):
     assert [vars(e) for e in events[: len(heard)]] == [vars(e) for e in heard]
     assert answer_in(events) == "It was a dark night."
     assert await pair.fetch("SELECT attempt, crashes FROM runs") == [(2, 0)]
+    # The call that was cut off when the server stopped, and the one that answered.
+    assert await pair.fetch("SELECT estimated FROM model_calls ORDER BY id") == [(True,), (False,)]
 
 
 async def test_whoever_waits_for_a_whole_answer_is_told_where_it_goes_on(pair: Pair):
@@ -279,7 +282,7 @@ async def test_a_run_that_kills_one_server_after_the_other_is_given_up(pair: Pai
     run_id, asking = await pair.begin()
     await pair.kill(pair.first)
     heard = await asking
-    await pair.execute("UPDATE runs SET crashes = 2")
+    await pair.execute("UPDATE runs SET vain_crashes = 2, taken_at_event = 1000")
     await pair.lapse()
 
     _, events = await follow(pair.second, run_id)
@@ -478,3 +481,15 @@ async def test_a_tool_that_must_not_be_cut_off_gets_its_time_when_a_server_stops
     assert events[-1].data["metadata"]["status"] == "success"
     assert (notes / "notes").read_text() == "milk\n"
     assert answer_in(events) == "Noted."
+
+
+async def test_a_tool_that_is_cut_off_is_written_down_as_interrupted(notes: Path, pair: Pair):
+    run_id, asking = await begin_note(pair, notes)
+
+    answer = await pair.second.client.post(f"/v1/runs/{run_id}/cancel")
+
+    assert answer.json()["status"] == "cancelled"
+    await asking
+    assert await pair.fetch("SELECT tool, status FROM tool_runs") == [("notes.add", "error")]
+    audited = await pair.fetch("SELECT count(*) FROM audit_log WHERE action = 'tool.call'")
+    assert audited == [(1,)]

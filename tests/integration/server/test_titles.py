@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -129,6 +130,37 @@ async def test_a_model_that_makes_no_title_leaves_the_first_line(product: Produc
     await say(product, "And now?", "Better.", session_id="s")
 
     assert await title_by(product, "s", "model") == "Made later"
+
+
+async def test_who_titles_a_session_and_who_deletes_it_do_not_lock_each_other_out(
+    product: Product,
+):
+    pause = product.model.hang(text="A late title", after=0, when=f"{ASKED}Deleted")
+    product.model.reply("Soon.", when="Deleted?")
+    run_id = (await product.stream("Deleted?", session_id="s"))[0].data["run_id"]
+    await asyncio.wait_for(pause.reached.wait(), WAIT_SECONDS)
+    dsn = product.settings.database.url.get_secret_value()
+    deleting, watching = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    try:
+        async with deleting.transaction():
+            # A deletion takes the session, and by the cascade its runs: nobody may hold those.
+            await deleting.execute(
+                "SELECT FROM chat_sessions JOIN runs ON runs.chat_session_id = chat_sessions.id "
+                "WHERE runs.id = $1 FOR UPDATE OF chat_sessions",
+                run_id,
+            )
+            pause.release()
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not await watching.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity "
+                    "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                ):
+                    await asyncio.sleep(0)
+            await deleting.execute("SELECT FROM runs WHERE id = $1 FOR UPDATE NOWAIT", run_id)
+    finally:
+        await deleting.close()
+        await watching.close()
+    assert await title_by(product, "s", "model") == "A late title"
 
 
 async def test_a_failed_run_asks_for_no_title(product: Product):

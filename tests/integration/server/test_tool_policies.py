@@ -1,6 +1,7 @@
 """How calls are judged by the rules of an installation and of its groups."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -122,6 +123,50 @@ async def test_of_several_values_one_is_enough_to_deny_and_all_are_needed_to_all
         unmarked="ask",
     )
     assert [each.decision for each in verdicts] == ["ask", "allow", "deny"]
+
+
+async def test_a_value_that_is_written_another_way_is_denied_and_not_allowed(
+    database: Database, scope: AccessScope
+):
+    await make(database, verdict="deny", arguments={"to": "*@evil.com"})
+    await make(database, verdict="allow", arguments={"to": "*@example.com"})
+    verdicts = await judge(
+        database,
+        scope,
+        call(to="eve\uff20evil.com "),
+        call(to="ada@example.com"),
+        call(to="eve@other.com\uff20example.com"),
+        unmarked="ask",
+    )
+    assert [verdict.decision for verdict in verdicts] == ["deny", "allow", "ask"]
+
+
+async def test_an_argument_that_is_left_out_is_judged_as_what_the_tool_takes_for_it(
+    database: Database, scope: AccessScope
+):
+    schema = {
+        "type": "object",
+        "properties": {
+            "mode": {"type": "string", "default": "overwrite"},
+            "options": {"type": "object", "properties": {"force": {"default": True}}},
+            "files": {"type": "array", "items": {"properties": {"kind": {"default": "secret"}}}},
+        },
+    }
+    for path, pattern in (("mode", "overwrite"), ("options.force", "true"), ("files.*.kind", "s*")):
+        await make(database, verdict="deny", arguments={path: pattern})
+    mode = {"mode": "append"}
+    calls = [
+        call(),
+        call(**mode),
+        call(**mode, options={}),
+        call(**mode, options={"force": False}),
+        call(**mode, files=[{"kind": "plain"}, {}]),
+        call(**mode, files="none"),
+    ]
+    verdicts = await judge(database, scope, *(replace(each, schema=schema) for each in calls))
+    assert [verdict.decision for verdict in verdicts] == [
+        "deny", "allow", "deny", "allow", "deny", "allow",
+    ]  # fmt: skip
 
 
 async def test_a_groups_rule_binds_its_members_as_long_as_they_are_in_it(

@@ -76,3 +76,41 @@ def test_a_stamp_tells_how_old_it_is():
     (lag,) = lags_ms(token, time.monotonic() + 1.5)
 
     assert lag >= 1499
+
+
+async def test_a_tool_that_the_script_names_is_called_before_the_answer(client):
+    asked = question("[[3@0 datetime__now]]")
+
+    *calls, last = [part async for part in await client.chat("any", asked, stream=True)]
+
+    (call,) = calls[0].message.tool_calls
+    assert (call.function.name, call.function.arguments) == (
+        "datetime__now",
+        {"timezone": "Europe/Rome"},
+    )
+    assert not any(part.message.content for part in calls)
+    assert last.done
+
+
+async def test_the_tools_result_is_answered_with_the_tokens(client):
+    asked = [
+        *question("[[3@0 datetime__now]]"),
+        {"role": "assistant", "content": "", "tool_calls": []},
+        {"role": "tool", "content": "Monday"},
+    ]
+
+    *parts, _ = [part async for part in await client.chat("any", asked, stream=True)]
+
+    assert len([part for part in parts if part.message.content]) == 3
+
+
+async def test_the_next_question_calls_the_tool_again(client):
+    asked = [
+        *question("[[3@0 datetime__now]]"),
+        {"role": "tool", "content": "Monday"},
+        *question("[[2@0 datetime__now]]"),
+    ]
+
+    *parts, _ = [part async for part in await client.chat("any", asked, stream=True)]
+
+    assert parts[0].message.tool_calls

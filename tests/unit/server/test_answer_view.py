@@ -25,6 +25,15 @@ def test_an_answer_that_goes_on_elsewhere_says_so_and_what_stands():
     ]
 
 
+def test_thoughts_that_stand_are_shown_before_the_words_that_do():
+    out = io.StringIO()
+    view = AnswerView(Console(file=out, width=100))
+    again = {"run_id": "r", "session_id": "s", "attempt": 2, "content": "So", "reasoning": "[Hm] "}
+    view.show(ServerSentEvent(event="run", data=again))
+    view.show(ServerSentEvent(event="done", data={}))
+    assert out.getvalue().splitlines()[1:] == ["[Hm] So"]
+
+
 @pytest.mark.parametrize("hidden", ["\x1b[2K", "\u202e", "\x9b", "\u200b", "\r", "\U000e0041"])
 def test_what_does_not_show_is_written_out(hidden: str):
     shown = plain({"path": f"a{hidden}b"})

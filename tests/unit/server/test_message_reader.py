@@ -72,3 +72,22 @@ async def test_a_message_that_breaks_off_gives_its_place_back():
         request = Sender().request(1, length=None)
         with pytest.raises(BadRequest, match="broke off"):
             await reader.read(Request(request.scope, hang_up))
+
+
+async def test_messages_of_sockets_wait_for_the_same_places():
+    reader, sender = MessageReader(small_bytes=1_000), Sender()
+    reading = [asyncio.create_task(reader.read(sender.request(1, length=10_000))) for _ in range(2)]
+    await all_that_can_run()
+
+    async def read_on_socket(text: str, user_id: int) -> str:
+        async with reader.place_for(text, user_id):
+            return text
+
+    large = asyncio.create_task(read_on_socket("x" * 1_001, 1))
+    small = asyncio.create_task(read_on_socket("x" * 1_000, 1))
+    of_another = asyncio.create_task(read_on_socket("x" * 1_001, 2))
+    await all_that_can_run()
+    assert (large.done(), small.done(), of_another.done()) == (False, True, True)
+    sender.sends.set()
+    await asyncio.gather(*reading)
+    assert len(await large) == 1_001

@@ -43,6 +43,29 @@ def test_all_else_stands_for_itself(pattern: str, text: str):
     assert not Glob.parse(pattern).fits(text)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("*@evil.com", "eve@evil.com "),
+        ("*@evil.com", "\u00a0eve\uff20evil.com\n"),
+        ("*@evil.com", "eve@e\u00advil\u200b.com"),
+        ("*@evil.com", "eve@\u24d4vil.com"),
+        (" rm\uff0a", "rm\uff0a"),
+        ("STRASSE*", "stra\u00dfe 1"),
+        ("caf\u00e9", "cafe\u0301"),
+    ],
+)
+def test_what_only_looks_another_way_fits_all_the_same(pattern: str, text: str):
+    assert Glob.parse(pattern).fits(text)
+
+
+def test_what_only_looks_like_it_is_not_written_so():
+    glob = Glob.parse("*@example.com")
+    assert glob.fits_as_written("Ada@EXAMPLE.com")
+    assert not glob.fits_as_written("eve@evil.com\uff20example.com")
+    assert not glob.fits_as_written("ada@example.com ")
+
+
 @pytest.mark.timeout(20)
 def test_a_text_that_was_thought_out_to_hang_is_read_once_for_each_star():
     glob = Glob.parse("*a" * 100 + "b")
@@ -65,6 +88,9 @@ def test_a_text_that_was_thought_out_to_hang_is_read_once_for_each_star():
         ("empty", [""]),
         ("nowhere", []),
         ("to.0", []),
+        ("mail.to", ["eve@example.net"]),
+        ("mail.to.*", []),
+        ("cc.99999999999999999999", []),
     ],
 )
 def test_a_path_leads_to_all_the_values_that_stand_there(path: str, found: list[str]):
@@ -74,6 +100,7 @@ def test_a_path_leads_to_all_the_values_that_stand_there(path: str, found: list[
         "people": {"ada": {"age": 5.0}, "bob": {"age": 6.5}},
         "odd": {"deep": {"a": True, "b": None}},
         "empty": {},
+        "mail.to": "eve@example.net",
     }
     assert sorted(texts_at(args, path)) == sorted(found)
 

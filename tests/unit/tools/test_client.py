@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from langchain_ollama import ChatOllama
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from mcp import types
+from mcp.server.lowlevel import Server
 from ollama import Tool as OllamaTool
 from pydantic import SecretStr
 
@@ -197,3 +199,24 @@ async def test_a_description_is_never_missing_nor_endless(connection: ServerConn
 
 async def test_a_tool_does_not_show_its_connection(tool: McpTool) -> None:
     assert "onnection" not in repr(tool)
+
+
+async def test_a_call_that_is_cancelled_at_any_moment_leaves_the_session_to_the_others() -> None:
+    built = []
+
+    def build() -> Server[Any, Any]:
+        built.append(1)
+        return build_server("s", [OFFER])
+
+    connection = ServerConnection("s", MemoryTransport(build=build), limits=LIMITS)
+    await connection.start()
+    for rounds_of_the_loop in range(40):
+        call = asyncio.create_task(connection.call("repeat", {"text": "hi"}))
+        for _ in range(rounds_of_the_loop):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait({call})
+        assert not (await connection.call("repeat", {"text": "hi"})).isError
+    await connection.close()
+
+    assert len(built) == 1
