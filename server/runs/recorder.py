@@ -16,6 +16,7 @@ from persistence.event_batches import EventBatch
 from persistence.records import ModelCall, NewToolRun, Run
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
+from server.errors import DatabaseFailed
 from server.observability import describe
 from server.runs.asking import approval_event, ask_people, asked_before
 from server.runs.journal import tool_audit_entry
@@ -26,8 +27,6 @@ ATTEMPT_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between attempts while the database is away; an answer is worth some waiting."""
 UNWRITABLE = (PersistenceError, ValueError, TypeError, RecursionError)
 """What an outcome that cannot be written as it is may raise; encoding it comes before writing."""
-DATABASE_ERROR = "DATABASE_ERROR"
-"""The error code of a run whose outcome could not be written as it was."""
 
 log = structlog.get_logger(__name__)
 
@@ -101,8 +100,8 @@ class RunRecorder:
             content=outcome.content,
             model=request.model,
             latency_ms=outcome.latency_ms,
-            error_code=DATABASE_ERROR,
-            error_message="The answer could not be written down.",
+            error_code=DatabaseFailed.code,
+            error_message=DatabaseFailed.message,
         )
         try:
             await self._write_in_time(request, failure)

@@ -17,7 +17,7 @@ from persistence.errors import (
     StatementTimeout,
 )
 from persistence.identifiers import new_uuid7
-from persistence.records import AuditEntry, ChatSession
+from persistence.records import AuditEntry, ChatSession, RunInput
 from persistence.settings import DatabaseSettings
 from tests.fixtures.rows import SYSTEM, create_session
 
@@ -218,7 +218,12 @@ async def test_an_error_of_the_database_shows_no_value(
                 chat_session.id,
                 model="a\0secret",
                 lease_owner="me",
-                lease_until=chat_session.created_at,
+                lease_seconds=60,
+                run_input=RunInput(
+                    session_id=chat_session.session_id,
+                    thread_id=chat_session.thread_id,
+                    text="hello",
+                ),
             )
     assert "secret" not in str(raised.value)
 

@@ -324,7 +324,7 @@ async def audit_entries(product: Product, action: str):
         )
     finally:
         await connection.close()
-    return [orjson.loads(open_body(row, database._key_ring)) for row in rows]
+    return [orjson.loads(open_body(row, database.key_ring)) for row in rows]
 
 
 async def test_what_is_deleted_while_it_is_exported_is_left_out_and_noted(product: Product):

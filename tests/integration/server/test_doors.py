@@ -360,7 +360,7 @@ async def test_a_body_that_is_too_long_is_refused_by_what_it_says_of_itself(prod
     key = product.secrets.root_api_key
     answer = await raw_answer(
         product,
-        f"POST /v1/chat HTTP/1.1\nHost: x\nAuthorization: Bearer {key}\n"
+        f"POST /v1/search HTTP/1.1\nHost: x\nAuthorization: Bearer {key}\n"
         f"Content-Length: {limit + 1}\n\n",
     )
     assert answer.startswith(b"HTTP/1.1 413 ")
@@ -372,6 +372,6 @@ async def test_a_body_that_does_not_say_how_long_it_is_is_counted(product: Produ
             yield b" " * 1000
 
     answer = await product.client.post(
-        "/v1/chat", content=pieces(), headers={"Content-Type": "application/json"}
+        "/v1/search", content=pieces(), headers={"Content-Type": "application/json"}
     )
     assert code(answer) == (413, "UPLOAD_TOO_LARGE")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -42,6 +43,23 @@ class Edited:
         return [m.text for m in (await read_memory(self.agent, self.thread_id)).messages]
 
 
+async def take(product: Product, claim: RunClaim) -> None:
+    """Has a process that nobody knows hold the run: only who holds it may change the memory."""
+    url = product.settings.database.url
+    assert url is not None
+    connection = await asyncpg.connect(url.get_secret_value())
+    try:
+        await connection.execute(
+            "UPDATE runs SET status = 'running', finished_at = NULL, attempt = $2, "
+            "lease_owner = $3, lease_until = now() + interval '1 hour' WHERE id = $1",
+            claim.run_id,
+            claim.attempt,
+            claim.owner,
+        )
+    finally:
+        await connection.close()
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def edited(shared_product: Product) -> Edited:
     memory = shared_product.resources.sessions._memory
@@ -75,6 +93,7 @@ async def edited(shared_product: Product) -> Edited:
         origin=Origin(ip=None, user_agent=None, correlation_id="a test"),
     )
     after = await read_memory(memory._agent, str(session.thread_id))
+    await take(shared_product, request.claim)
     return Edited(memory=memory, agent=memory._agent, request=request, before=before, after=after)
 
 
