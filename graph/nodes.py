@@ -30,7 +30,6 @@ from graph.events import Log, ModelCalled, Token
 from graph.history import batch_history, fit_history, split_history
 from graph.loops import is_going_in_circles
 from graph.prompts import with_summary
-from graph.repair import rename_calls
 from graph.settings import AgentSettings
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_steps import ToolSteps
@@ -58,15 +57,14 @@ class AgentNodes:
 
     async def call_model(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Let the model answer or ask for tools."""
-        turn = Turn.newest(state["messages"])
         message = await ask_model(
             self.equipment.model(runtime),
             self._prompt(state, runtime),
             toolbox=self.equipment.toolbox(runtime),
             emit=emitter_of(runtime),
-            lead=turn.lead,
+            lead=Turn.newest(state["messages"]).lead,
         )
-        return {"messages": [rename_calls(message, taken=turn.call_ids)]}
+        return {"messages": [message, *self.tool_steps.refuse_excess(message, runtime)]}
 
     async def conclude(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Get an answer, now and without tools, or say that there is none."""
@@ -111,11 +109,12 @@ class AgentNodes:
         self, state: AgentState
     ) -> Literal["approve", "run_tools", "conclude", "__end__"]:
         """An answer ends the run; silence is no answer; calls may need an approval."""
-        message = last_answer(state["messages"])
+        messages = state["messages"]
+        message = last_answer(messages)
         if message.tool_calls:
             # As a parameter it would keep clients from writing an answer into a conversation.
             runtime: AgentRuntime | None = get_runtime(AgentContext)
-            if runtime is None or await self.tool_steps.may_all_run(message, runtime):
+            if runtime is None or await self.tool_steps.may_all_run(messages, runtime):
                 return "run_tools"
             return "approve"
         if message.invalid_tool_calls:

@@ -6,9 +6,10 @@ Small models send arguments that are not quite JSON, and print a call as text in
 import ast
 import json
 import re
-from collections.abc import Callable, Collection
+import secrets
+import string
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
@@ -28,12 +29,13 @@ _CALL_START = re.compile(
 _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 _TOO_DEEP = "nested too deep"
 _CLOSERS = {"{": "}", "[": "]"}
-_SANE_CALL_ID = re.compile(r"(?=.*[A-Za-z0-9]{9})[A-Za-z0-9_.:-]{1,100}")
-"""No mere counter, as some servers give them: those come again with the next answer."""
+_ID_ALPHABET = string.ascii_letters + string.digits
+_ID_CHARS = 9
+"""The templates of some models take no other length, and nothing but letters and digits."""
 
 
 def repair_calls(message: AIMessage, knows_tool: Callable[[str], bool]) -> AIMessage:
-    """The message with every call that can be understood as a proper one.
+    """The message with every call that can be understood as a proper one, under an id of ours.
 
     Arguments beyond repair stay in `invalid_tool_calls`, to be reported back to the model.
     """
@@ -43,20 +45,9 @@ def repair_calls(message: AIMessage, knows_tool: Callable[[str], bool]) -> AIMes
         message = message.model_copy(update={"content": "", "tool_calls": printed})
     message = _without_unsendable(message)
     for call in (*message.tool_calls, *message.invalid_tool_calls):
-        # Some servers leave it out, and then no result could be told from another; and an odd one
-        # must not get any further.
-        if not _SANE_CALL_ID.fullmatch(call["id"] or ""):
-            call["id"] = _new_id()
-    return message
-
-
-def rename_calls(message: AIMessage, *, taken: Collection[str | None]) -> AIMessage:
-    """Give new ids to calls whose ids other calls of the turn have, in place."""
-    seen = set(taken)
-    for call in (*message.tool_calls, *message.invalid_tool_calls):
-        if call["id"] in seen:
-            call["id"] = _new_id()
-        seen.add(call["id"])
+        # Ids are kept in clear, and what a model gives may hold words of the user; some servers
+        # give none, or count from 0 in every answer.
+        call["id"] = _new_id()
     return message
 
 
@@ -149,7 +140,7 @@ def _as_call(item: Any) -> ToolCall | None:
         args = parse_loosely(args)
     if name is None or not isinstance(args, dict):
         return None
-    return tool_call(name=name, args=args, id=_new_id())
+    return tool_call(name=name, args=args, id=None)
 
 
 def _without_unsendable(message: AIMessage) -> AIMessage:
@@ -180,7 +171,7 @@ def _is_sendable(args: dict[str, Any]) -> bool:
 
 
 def _new_id() -> str:
-    return f"call_{uuid4().hex}"
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_CHARS))
 
 
 def _close_brackets(text: str) -> str:

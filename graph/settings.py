@@ -26,6 +26,10 @@ class AgentSettings(BaseModel):
     title_prompt: str = prompts.TITLE
     max_iterations: PositiveInt = 10
     """How often the model may ask for tools in one turn; then it has to answer."""
+    max_calls_per_message: PositiveInt = 64
+    """How many tool calls the model may ask for at once; it is told that the rest are not made."""
+    max_parallel_calls: PositiveInt = 8
+    """How many of them are made at the same time."""
     history_tokens: PositiveInt = 3000
     """How much of the conversation the model sees; leave room in its window for the rest."""
     summarise_history: bool = True

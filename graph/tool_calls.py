@@ -33,6 +33,7 @@ class ToolRunner:
     config: RunnableConfig
     """What tools are invoked with; it carries the caller."""
     timeout_seconds: float
+    max_parallel: int
     emit: Callable[[ToolCall | Sources], None]
     journal: ToolJournal | None = None
     repeated: Collection[str | None] = ()
@@ -41,10 +42,11 @@ class ToolRunner:
     """What to say of calls that began in an earlier attempt and are not made again."""
 
     async def run(self, calls: Sequence[lc.ToolCall]) -> list[lc.ToolMessage]:
-        """Run calls at the same time; the results come in the order of the calls."""
+        """Run some calls at a time; the results come in the order of the calls."""
+        places = asyncio.Semaphore(self.max_parallel)
         try:
             async with asyncio.TaskGroup() as group:
-                running = [group.create_task(self._run(call)) for call in calls]
+                running = [group.create_task(self._run_in(places, call)) for call in calls]
         except BaseExceptionGroup as failures:
             # Only the journal's; what goes wrong in a tool is a result.
             raise failures.exceptions[0] from None
@@ -52,6 +54,10 @@ class ToolRunner:
         if sources := tuple(source for outcome in outcomes for source in outcome.sources):
             self.emit(Sources(sources=sources))
         return [outcome.as_message() for outcome in outcomes]
+
+    async def _run_in(self, places: asyncio.Semaphore, call: lc.ToolCall) -> Outcome:
+        async with places:
+            return await self._run(call)
 
     async def _run(self, call: lc.ToolCall) -> Outcome:
         call_id = call["id"] or ""
@@ -147,8 +153,15 @@ async def _store_end(journal: ToolJournal, outcome: Outcome, latency_ms: int) ->
     try:
         await asyncio.shield(storing)
     except asyncio.CancelledError:
+        storing.add_done_callback(_tell_left)
         await asyncio.wait({storing}, timeout=JOURNAL_SECONDS)
         raise
+
+
+def _tell_left(storing: asyncio.Future[None]) -> None:
+    """Say that a result was not stored, since nobody waits for that any more."""
+    if not storing.cancelled() and (error := storing.exception()) is not None:
+        _log.info("tool_result_left", error=type(error).__name__)
 
 
 def _milliseconds_since(started: float) -> int:

@@ -15,7 +15,7 @@ from graph.left_calls import clear_left_calls
 from graph.loops import repeated_calls
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_calls import ToolRunner
-from graph.tool_outcome import REPEATED, Outcome, report_invalid
+from graph.tool_outcome import REPEATED, TOO_MANY, Outcome, report_invalid
 
 StateUpdate = dict[str, Any]
 
@@ -26,14 +26,22 @@ class ToolSteps:
 
     equipment: Equipment
 
+    def refuse_excess(self, message: AIMessage, runtime: AgentRuntime) -> list[ToolMessage]:
+        """Answer the calls that are too many for one message: no further step sees them."""
+        most = self.equipment.settings.max_calls_per_message
+        if excess := message.tool_calls[most:]:
+            emitter_of(runtime)(Log(level="warning", message="The model asks for too many calls."))
+        text = TOO_MANY.format(most=most)
+        return [Outcome.failed(call, text).as_message() for call in excess]
+
     async def approve(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Have people decide on calls, where the policy wants it; refuse what it denies."""
         context, messages = context_of(runtime), state["messages"]
         if context.policy is None:
             return {}
-        message = last_answer(messages)
+        message, unanswered = last_answer(messages), _unanswered_calls(messages)
         repeated = {call["id"] for call in repeated_calls(messages)}
-        proposed = self._proposed(message.tool_calls, runtime)
+        proposed = self._proposed(unanswered, runtime)
         clearance = await clear_calls(
             [call for call in proposed if call.call_id not in repeated],
             policy=context.policy,
@@ -47,7 +55,7 @@ class ToolSteps:
             for call in proposed
             if call.call_id in repeated
         }
-        answers = _answer_unmade(message.tool_calls, stopped | dict(clearance.refused))
+        answers = _answer_unmade(unanswered, stopped | dict(clearance.refused))
         if not clearance.edited:
             return {"messages": answers}
         return {"messages": [edit_calls(message, clearance.edited), *answers]}
@@ -73,6 +81,7 @@ class ToolSteps:
             # A secret type: LangChain copies plain strings from here into what tracers see.
             config={"configurable": {"caller": SecretStr(context.caller)}},
             timeout_seconds=self.equipment.settings.tool_timeout_seconds,
+            max_parallel=self.equipment.settings.max_parallel_calls,
             emit=emit,
             journal=context.journal,
             repeated=repeated,
@@ -82,12 +91,12 @@ class ToolSteps:
         answers = [*unmade, *made, *map(report_invalid, message.invalid_tool_calls)]
         return {"messages": [message, *answers] if left.edited else answers}
 
-    async def may_all_run(self, message: AIMessage, runtime: AgentRuntime) -> bool:
-        """Whether the policy allows all calls of a message, so that no approval is needed."""
+    async def may_all_run(self, messages: Sequence[AnyMessage], runtime: AgentRuntime) -> bool:
+        """Whether the policy allows all of the newest calls, so that no approval is needed."""
         policy = context_of(runtime).policy
         if policy is None:
             return True
-        verdicts = await policy(self._proposed(message.tool_calls, runtime))
+        verdicts = await policy(self._proposed(_unanswered_calls(messages), runtime))
         return all(verdict.decision == "allow" for verdict in verdicts)
 
     def _proposed(self, calls: Sequence[ToolCall], runtime: AgentRuntime) -> list[ProposedCall]:
@@ -97,7 +106,7 @@ class ToolSteps:
 
 
 def _unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:
-    """The newest calls without those that were refused."""
+    """The newest calls without those that are not made."""
     answered = {m.tool_call_id for m in current_turn(messages) if isinstance(m, ToolMessage)}
     return [call for call in last_answer(messages).tool_calls if call["id"] not in answered]
 

@@ -25,6 +25,9 @@ START_TIMEOUT_SECONDS = 90.0
 STOP_TIMEOUT_SECONDS = 5.0
 KILL_TIMEOUT_SECONDS = 5.0
 
+COMMAND = (sys.executable, "-m", "loaders.worker")
+"""What is started, with the number of its socket's descriptor behind."""
+
 _PROJECT = Path(__file__).resolve().parent.parent
 # All that the process gets to know of its surroundings: no secret is among it.
 _ENVIRONMENT = {
@@ -73,9 +76,7 @@ class WorkerLink:
             control.setblocking(False)
             try:
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "loaders.worker",
+                    *COMMAND,
                     str(theirs.fileno()),
                     pass_fds=(theirs.fileno(),),
                     stdin=asyncio.subprocess.DEVNULL,

@@ -44,6 +44,10 @@ class AccessScope:
         """Whether no row is hidden from this scope."""
         return self.reason is not None
 
+    def owns(self, user_id: int) -> bool:
+        """Whether what belongs to a user is in sight because the scope is that user's."""
+        return self.sees_all or user_id == self.user_id
+
     @property
     def administers(self) -> bool:
         """Whether other users' accounts and keys are in reach."""

@@ -1,5 +1,7 @@
 """What was said in conversations, as the repositories return it: frozen values, never rows."""
 
+from binascii import b2a_base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,8 +32,8 @@ class Message:
     created_at: datetime
     superseded_by: UUID | None = None
     """The run that answers an edited message in place of this one or of one before it."""
-    images: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    """What a user showed: each with `mime`, `width`, `height` and `data_b64`."""
+    images: list[dict[str, Any]] = field(default_factory=list)
+    """Of what a user showed, `mime`, `width` and `height`; what is to be seen is kept apart."""
     audio: dict[str, Any] | None = None
     """Of a recording, whose words are in the content: `format`, `seconds` and `language`."""
 
@@ -39,6 +41,24 @@ class Message:
     def turn_id(self) -> UUID:
         """By what the agent's memory knows the turn that this message of a user began."""
         return turn_id(self.run_id, self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredImage:
+    """An image of a message."""
+
+    facts: Mapping[str, Any]
+    """What its message says of it."""
+    data: bytes = field(repr=False)
+
+    @property
+    def mime(self) -> str:
+        """Its type, as its bytes say."""
+        return str(self.facts["mime"])
+
+    def as_sent(self) -> dict[str, Any]:
+        """The form in which clients send it and models get it; takes a while if it is large."""
+        return {**self.facts, "data_b64": b2a_base64(self.data, newline=False).decode("ascii")}
 
 
 def turn_id(run_id: UUID | None, message_id: int) -> UUID:

@@ -23,6 +23,8 @@ from persistence.token_columns import TokenColumn
 from persistence.transaction import Row, errors_made_ours
 
 BATCH_ROWS = 100
+BATCH_BYTES = 8 * 1024 * 1024
+"""How much of a column is read at once, but for one value that is larger by itself."""
 STATEMENT_TIMEOUT_SECONDS = 60
 MAX_PASSES, PASS_PAUSE_SECONDS = 20, 0.5
 """How often rows that others hold are come back to, before it is given up for this time."""
@@ -80,8 +82,16 @@ class TokenRows:
         numbers = ", ".join(f"${number}" for number in range(1, len(self._place.key) + 1))
         beyond = f"AND ({names}) > ({numbers})" if key else ""
         statement = f"""
-            SELECT {names}, {self._place.column} AS value FROM {self._place.table}
-            WHERE {self._place.column} IS NOT NULL {beyond} ORDER BY {names} LIMIT {BATCH_ROWS}
+            WITH next AS (
+                SELECT {names}, {self._place.column} AS value FROM {self._place.table}
+                WHERE {self._place.column} IS NOT NULL {beyond} ORDER BY {names} LIMIT {BATCH_ROWS}
+            ), sized AS (
+                SELECT *, row_number() OVER behind AS place,
+                    sum(pg_column_size(value)) OVER behind AS total
+                FROM next WINDOW behind AS (ORDER BY {names} ROWS UNBOUNDED PRECEDING)
+            )
+            SELECT {names}, value FROM sized
+            WHERE place = 1 OR total <= {BATCH_BYTES} ORDER BY {names}
         """  # noqa: S608 - the names of our own tables
         return await self._connection.fetch(statement, *(key or ()))
 

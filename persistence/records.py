@@ -186,6 +186,8 @@ class Run:
     finished_at: datetime | None
     attempt: int = 1
     """Goes up whenever a process takes the run."""
+    worked_seconds: float = 0.0
+    """How long the attempts before this one were at work, up to their last sign of life."""
     events_expired_at: datetime | None = None
 
     @property

@@ -18,6 +18,7 @@ from persistence.repositories.groups import GroupRepository
 from persistence.repositories.identities import IdentityRepository
 from persistence.repositories.login_sessions import LoginSessionRepository
 from persistence.repositories.memberships import MembershipRepository
+from persistence.repositories.message_images import MessageImageRepository
 from persistence.repositories.messages import MessageRepository
 from persistence.repositories.model_calls import ModelCallRepository
 from persistence.repositories.run_claims import RunClaimRepository
@@ -114,12 +115,17 @@ class UnitOfWork:
     @cached_property
     def messages(self) -> MessageRepository:
         """What was said in conversations."""
-        return MessageRepository(self._transaction, self.scope, self._key_ring)
+        return MessageRepository(self._transaction, self.scope, self._key_ring, self.message_images)
+
+    @cached_property
+    def message_images(self) -> MessageImageRepository:
+        """The images of messages."""
+        return MessageImageRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
     def turns(self) -> TurnRepository:
         """The turns of conversations, to be copied or superseded."""
-        return TurnRepository(self._transaction, self.scope, self._key_ring)
+        return TurnRepository(self._transaction, self.scope, self._key_ring, self.message_images)
 
     @cached_property
     def session_search(self) -> SessionSearchRepository:

@@ -49,6 +49,7 @@ POLICIES: Mapping[str, Policy] = {
     "POST /v1/chat/stream": _user("chat"),
     "WS /v1/ws/chat/{session_id}": _user("chat"),
     "GET /v1/chat/sessions": _user("chat"),
+    "POST /v1/chat/sessions/search": _user("chat"),
     "GET /v1/chat/sessions/{session_id}": _user("chat"),
     "PATCH /v1/chat/sessions/{session_id}": _user("chat"),
     "DELETE /v1/chat/sessions/{session_id}": _user("chat"),

@@ -11,7 +11,7 @@ class RunSettings(BaseModel):
     lease_seconds: Annotated[float, Field(ge=1, le=600)] = 15.0
     """After so long without a word from its process a run is taken by another."""
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86_400)] = 1800.0
-    """How long a run may be at work without a break; waiting for a person does not count."""
+    """How long a run may be at work, over all attempts; waiting for its turn or people is apart."""
     max_crashes: Annotated[int, Field(ge=1, le=100)] = 3
     """So often a run's process may die with nothing new of the run; then it is given up.
 

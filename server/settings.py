@@ -35,6 +35,9 @@ class ApiSettings(BaseModel):
     """Largest request body, messages and uploads aside."""
     max_message_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     """Largest message: with images or a recording in base64 it may be large."""
+    max_socket_message_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    """Largest message over a WebSocket, where each that is open may hold one; larger ones, with
+    images or long recordings, are for `POST /v1/chat`. No more than `max_message_bytes` counts."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     """Largest upload, all its files together; it is held in memory while it is read."""
     max_upload_files: Annotated[int, Field(ge=1)] = 20
@@ -46,6 +49,11 @@ class ApiSettings(BaseModel):
     """How long open requests may take to end when the server stops."""
     cors_origins: OriginList = ()
     """Pages of other origins that may act for a user whose browser has a cookie of ours."""
+
+    @property
+    def socket_message_limit(self) -> int:
+        """What a WebSocket takes."""
+        return min(self.max_socket_message_bytes, self.max_message_bytes)
 
 
 class ImageSettings(BaseModel):

@@ -1,4 +1,7 @@
-"""Runs that outlive their process: input, attempts, events, tool runs that were begun, model calls."""
+"""Runs that outlive their process: input, attempts, events, tool runs that were begun, model calls.
+
+Images of messages come with them.
+"""
 
 from datetime import datetime
 
@@ -14,14 +17,19 @@ APP = "youworker_app"
 
 _OWN = "user_id = (SELECT youworker_user_id())"
 _SYSTEM = "(SELECT youworker_is_system())"
-_OF_RUN = "EXISTS (SELECT FROM runs r WHERE r.id = run_id)"  # itself under its policy
+# Themselves under their policies.
+_OF_RUN = "EXISTS (SELECT FROM runs r WHERE r.id = run_id)"
+_OF_MESSAGE = "EXISTS (SELECT FROM messages m WHERE m.id = message_id)"
 # Table, command, which rows.
 _POLICIES: tuple[tuple[str, str, str], ...] = (
     ("run_events", "ALL", f"{_SYSTEM} OR {_OF_RUN}"),
+    ("message_images", "SELECT", f"{_SYSTEM} OR {_OF_MESSAGE}"),
+    ("message_images", "INSERT", f"{_SYSTEM} OR {_OF_MESSAGE}"),
     ("model_calls", "ALL", f"{_OWN} OR {_SYSTEM}"),
 )
 _GRANTS = (
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON run_events, model_calls TO {APP}",
+    f"GRANT SELECT, INSERT ON message_images TO {APP}",  # they go with their messages
 )
 
 # Takes the events of any number of runs in one statement. A run that another process has taken
@@ -105,8 +113,10 @@ CREATE TRIGGER runs_tell AFTER UPDATE OF status, attempt OR DELETE ON runs
 FOR EACH ROW EXECUTE FUNCTION youworker_tell_of_run()
 """
 
+
 def upgrade() -> None:
     _extend_sessions_and_messages()
+    _create_message_images()
     _extend_runs()
     _extend_tool_runs()
     _create_run_events()
@@ -119,7 +129,7 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION {function}")
     op.execute("DROP TRIGGER runs_tell ON runs")
     op.execute("DROP FUNCTION youworker_tell_of_run()")
-    for table in ("model_calls", "run_events"):
+    for table in ("model_calls", "run_events", "message_images"):
         op.drop_table(table)
     op.drop_constraint(op.f("ck_tool_runs_status"), "tool_runs", type_="check")
     op.drop_index("uq_tool_runs_run_id_call_id", "tool_runs")
@@ -135,7 +145,7 @@ def downgrade() -> None:
     )
     for column in ("events_expired_at", "cancel_at", "taken_at_event", "vain_crashes"):
         op.drop_column("runs", column)
-    for column in ("crashes", "attempt", "input"):
+    for column in ("worked_seconds", "taken_at", "crashes", "attempt", "input"):
         op.drop_column("runs", column)
     op.create_check_constraint(
         op.f("ck_runs_status"), "runs", "status IN ('running', 'success', 'cancelled', 'error')"
@@ -164,9 +174,7 @@ def _timestamp(
 def _extend_sessions_and_messages() -> None:
     op.add_column(
         "chat_sessions",
-        sa.Column(
-            "title_by", sa.Text(), server_default=sa.text("'first_line'"), nullable=False
-        ),
+        sa.Column("title_by", sa.Text(), server_default=sa.text("'first_line'"), nullable=False),
     )
     op.create_check_constraint(
         op.f("ck_chat_sessions_title_by"),
@@ -177,6 +185,23 @@ def _extend_sessions_and_messages() -> None:
     op.execute("UPDATE chat_sessions SET title_by = 'user' WHERE title IS NOT NULL")
     op.add_column("chat_sessions", sa.Column("metadata", sa.LargeBinary(), nullable=True))
     op.add_column("messages", sa.Column("superseded_by", sa.Uuid(), nullable=True))
+
+
+def _create_message_images() -> None:
+    op.create_table(
+        "message_images",
+        sa.Column("message_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("number > 0", name=op.f("ck_message_images_number")),
+        sa.ForeignKeyConstraint(
+            ["message_id"],
+            ["messages.id"],
+            name=op.f("fk_message_images_message_id_messages"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("message_id", "number", name=op.f("pk_message_images")),
+    )
 
 
 def _extend_runs() -> None:
@@ -191,6 +216,11 @@ def _extend_runs() -> None:
             "runs",
             sa.Column(name, sa.Integer(), server_default=sa.text(default), nullable=False),
         )
+    op.add_column("runs", _timestamp("taken_at", default_now=True))
+    op.add_column(
+        "runs",
+        sa.Column("worked_seconds", sa.Double(), server_default=sa.text("0"), nullable=False),
+    )
     for name in ("cancel_at", "events_expired_at"):
         op.add_column("runs", _timestamp(name, nullable=True))
     # Of these nobody knows what they were asked. An older server that is still at work on one
@@ -237,9 +267,7 @@ def _extend_tool_runs() -> None:
         "AND o.id < t.id)"
     )
     op.drop_index(op.f("ix_tool_runs_run_id"), "tool_runs")
-    op.create_index(
-        "uq_tool_runs_run_id_call_id", "tool_runs", ["run_id", "call_id"], unique=True
-    )
+    op.create_index("uq_tool_runs_run_id_call_id", "tool_runs", ["run_id", "call_id"], unique=True)
     op.create_check_constraint(
         op.f("ck_tool_runs_status"), "tool_runs", "status IN ('begun', 'end', 'error')"
     )

@@ -48,7 +48,26 @@ _CHECKS = {
 }
 _GRANTS = (
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON tool_policies TO {APP}",
-    f"GRANT SELECT, INSERT, UPDATE ON approvals, wrapped_keys TO {APP}",
+    f"GRANT SELECT, INSERT, UPDATE ON wrapped_keys TO {APP}",
+    # A policy judges what a row becomes. What says who may answer stays as it was asked.
+    f"GRANT SELECT, INSERT, UPDATE (status, decision, decided_by, decided_at) ON approvals TO {APP}",
+)
+
+# New keys, and the end of a group or a user, change rows in other roles' names.
+_DECIDE_ONCE = (
+    """
+    CREATE FUNCTION refuse_second_decision() RETURNS trigger LANGUAGE plpgsql AS
+    $$
+    BEGIN
+        RAISE EXCEPTION 'what was decided stays decided' USING ERRCODE = 'insufficient_privilege';
+    END
+    $$
+    """,
+    f"""
+    CREATE TRIGGER approvals_decided_once BEFORE UPDATE ON approvals
+    FOR EACH ROW WHEN (OLD.status <> 'pending' AND current_user = '{APP}')
+    EXECUTE FUNCTION refuse_second_decision()
+    """,
 )
 
 # A change of the encryption keys writes the bodies of entries anew, and nothing else of them. That
@@ -103,7 +122,7 @@ def upgrade() -> None:
         _timestamp("created_at", default_now=True),
         sa.PrimaryKeyConstraint("purpose", name=op.f("pk_wrapped_keys")),
     )
-    for statement in _ALLOW_NEW_KEYS:
+    for statement in (*_ALLOW_NEW_KEYS, *_DECIDE_ONCE):
         op.execute(statement)
     _secure()
 
@@ -113,6 +132,7 @@ def downgrade() -> None:
         op.execute(statement)
     for table in ("wrapped_keys", "approvals", "tool_policies"):
         op.drop_table(table)
+    op.execute("DROP FUNCTION refuse_second_decision()")
 
 
 def _timestamp(

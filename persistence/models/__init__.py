@@ -6,6 +6,7 @@ from persistence.models.audit import audit_log, audit_seals, audit_unsealed
 from persistence.models.base import metadata
 from persistence.models.conversations import (
     chat_sessions,
+    message_images,
     messages,
     model_calls,
     run_events,
@@ -29,6 +30,7 @@ __all__ = [
     "groups",
     "identities",
     "login_sessions",
+    "message_images",
     "messages",
     "metadata",
     "model_calls",

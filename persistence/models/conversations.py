@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -59,6 +60,9 @@ runs = Table(
     Column("vain_crashes", Integer, nullable=False, server_default=text("0")),
     # where the last batch of its events began when it was taken
     Column("taken_at_event", Integer, nullable=False, server_default=text("1")),
+    timestamp("taken_at", default_now=True),  # when the attempt began
+    # how long those before it took; what the run waited for its turn or for people does not count
+    Column("worked_seconds", Double, nullable=False, server_default=text("0")),
     Column("iterations", Integer, nullable=False, server_default=text("0")),
     Column("tool_calls", Integer, nullable=False, server_default=text("0")),
     Column("tokens_in", Integer, nullable=False, server_default=text("0")),
@@ -121,7 +125,7 @@ messages = Table(
         ForeignKey("runs.id", ondelete="SET NULL", deferrable=True, initially="DEFERRED"),
     ),
     Column("role", Text, nullable=False),
-    # encrypted: content, reasoning, sources and tool events in one token
+    # encrypted: content, reasoning, sources, tool events and how large its images are, in one token
     Column("body", LargeBinary, nullable=False),
     Column("model", Text),
     Column("tokens_in", Integer, nullable=False, server_default=text("0")),
@@ -132,6 +136,17 @@ messages = Table(
     CheckConstraint("role IN ('user', 'assistant')", name="role"),
     Index(None, "chat_session_id", "id"),
     Index(None, "run_id"),
+)
+
+message_images = Table(
+    "message_images",
+    metadata,
+    Column(
+        "message_id", BigInteger, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("number", Integer, primary_key=True),  # from 1, in the order of the message
+    Column("body", LargeBinary, nullable=False),  # encrypted: the image's bytes
+    CheckConstraint("number > 0", name="number"),
 )
 
 tool_runs = Table(

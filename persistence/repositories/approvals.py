@@ -154,7 +154,16 @@ _COUNT = ScopedStatement(
 _EXPIRE = ScopedStatement(
     lambda guard: (
         update(approvals)
-        .where(_PENDING, approvals.c.expires_at <= _NOW, guard.owned(approvals.c.user_id))
+        .where(
+            approvals.c.id.in_(
+                select(approvals.c.id)
+                .where(_PENDING, approvals.c.expires_at <= _NOW, guard.owned(approvals.c.user_id))
+                .order_by(approvals.c.id)
+                # Who answers at this moment is not waited for: the two could wait for each other.
+                .with_for_update(skip_locked=True)
+                .correlate(None)
+            )
+        )
         .values(status="expired", decided_at=_NOW)
         .returning(approvals.c.id)
     )

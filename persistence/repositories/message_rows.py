@@ -1,7 +1,6 @@
 """How messages are found in a session that is in scope, and how their rows are read."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
@@ -61,27 +60,6 @@ async def read_messages(key_ring: KeyRing, rows: Sequence[Row]) -> list[Message]
     """
     size = sum(len(row["body"]) for row in rows)
     return await apart_if_large(size, lambda: [read_message(key_ring, row) for row in rows])
-
-
-async def list_messages(key_ring: KeyRing, rows: Sequence[Row]) -> list[Message]:
-    """Open messages without what their images show, which many of them would fill the memory with.
-
-    Raises:
-        DecryptionError: A body was not written for its place.
-    """
-    size = sum(len(row["body"]) for row in rows)
-    return await apart_if_large(
-        size, lambda: [_without_images(read_message(key_ring, row)) for row in rows]
-    )
-
-
-def _without_images(message: Message) -> Message:
-    if not message.images:
-        return message
-    images = [
-        {name: image[name] for name in image if name != "data_b64"} for image in message.images
-    ]
-    return replace(message, images=images)
 
 
 def body_context(session_row_id: int, role: str) -> str:

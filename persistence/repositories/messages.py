@@ -17,20 +17,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import Boolean, Integer, LargeBinary, Text, TypeEngine, Uuid
 
-from persistence.access import Guard, ScopedStatement
+from persistence.access import AccessScope, Guard, ScopedStatement
 from persistence.conversation_records import Message
+from persistence.encryption import KeyRing
 from persistence.errors import NotFound
 from persistence.large_values import apart_if_large
 from persistence.models import chat_sessions, messages
 from persistence.records import Page, Role
 from persistence.repositories.base import Repository
+from persistence.repositories.message_images import MessageImageRepository
 from persistence.repositories.message_rows import (
     STANDS,
     body_context,
-    list_messages,
     of_session,
     read_messages,
 )
+from persistence.transaction import Transaction
 
 _AFTER_ALL = 2**63 - 1
 
@@ -110,6 +112,16 @@ _ANSWER_OF_RUN = ScopedStatement(
 class MessageRepository(Repository):
     """The messages of sessions in scope."""
 
+    def __init__(
+        self,
+        transaction: Transaction,
+        scope: AccessScope,
+        key_ring: KeyRing,
+        images: MessageImageRepository,
+    ) -> None:
+        super().__init__(transaction, scope, key_ring)
+        self._images = images
+
     async def add(
         self,
         session_row_id: int,
@@ -129,6 +141,8 @@ class MessageRepository(Repository):
     ) -> Message:
         """Append a message to a session, and count it there.
 
+        The images are given as they were sent, each with its `data_b64`.
+
         Raises:
             NotFound: The scope sees no such session.
         """
@@ -139,7 +153,7 @@ class MessageRepository(Repository):
             "tool_events": list(tool_events),
         }
         if images:
-            body["images"] = [dict(image) for image in images]
+            body["images"] = [_facts(image) for image in images]
         if audio is not None:
             body["audio"] = dict(audio)
         columns: dict[str, Any] = {
@@ -151,13 +165,15 @@ class MessageRepository(Repository):
             "status": status,
         }
         sealed = await apart_if_large(
-            len(content) + sum(len(image.get("data_b64", "")) for image in images),
+            len(content),
             lambda: self._key_ring.encrypt_json(body, context=body_context(session_row_id, role)),
         )
         parameters = {"session": session_row_id, "body": sealed, **columns}
         row = await self._first(_INSERT.under(self._scope), parameters)
         if row is None:
             raise NotFound("no such session")
+        for number, image in enumerate(images, 1):
+            await self._images.add(session_row_id, row["id"], number, image["data_b64"])
         return Message(id=row["id"], created_at=row["created_at"], **columns, **body)
 
     async def list(
@@ -171,8 +187,6 @@ class MessageRepository(Repository):
         superseded_too: bool = False,
     ) -> Page[Message]:
         """Return a session's messages; none when the session is not in scope.
-
-        Of their images there is only what says how large they are.
 
         Args:
             session_row_id: The session.
@@ -194,7 +208,7 @@ class MessageRepository(Repository):
                 statement, count, values, limit=limit, offset=offset, read=lambda row: row
             )
             return Page(
-                items=await list_messages(self._key_ring, page.items),
+                items=await read_messages(self._key_ring, page.items),
                 total=page.total,
                 limit=limit,
                 offset=offset,
@@ -202,7 +216,7 @@ class MessageRepository(Repository):
         rows = await self._all(statement, {**values, "limit": limit, "offset": offset})
         counted = await self._first(count, values)
         return Page(
-            items=await list_messages(self._key_ring, rows),
+            items=await read_messages(self._key_ring, rows),
             total=counted[0] if counted is not None else 0,
             limit=limit,
             offset=offset,
@@ -247,3 +261,8 @@ class MessageRepository(Repository):
             raise NotFound("no such message")
         [message] = await read_messages(self._key_ring, [row])
         return message
+
+
+def _facts(image: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of an image with its message."""
+    return {name: value for name, value in image.items() if name != "data_b64"}

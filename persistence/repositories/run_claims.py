@@ -39,6 +39,16 @@ _LEASE: ColumnElement[Any] = func.now() + literal_column("interval '1 second'") 
     "lease_seconds", type_=Float
 )
 _PAST: ColumnElement[Any] = literal_column("now() - interval '1 second'")
+# The last sign of life of the attempt before: who gave its run up in good order has said when, and
+# of who died, the last renewal of its lease is what is known.
+_WORKED_UNTIL: ColumnElement[Any] = case(
+    (runs.c.lease_owner == _NOBODY, runs.c.lease_until),
+    else_=runs.c.lease_until
+    - literal_column("interval '1 second'") * bindparam("lease_seconds", type_=Float),
+)
+_WORKED: ColumnElement[Any] = runs.c.worked_seconds + func.greatest(
+    0, func.extract("epoch", _WORKED_UNTIL - runs.c.taken_at)
+)
 _OWNER_LOCKED_OUT = exists().where(
     users.c.id == runs.c.user_id, ~users.c.is_active | users.c.closing_at.is_not(None)
 )
@@ -88,6 +98,8 @@ def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
             "lease_owner": bindparam("owner", type_=Text),
             "lease_until": _LEASE,
             "taken_at_event": _LAST_BATCH,
+            "taken_at": func.now(),
+            "worked_seconds": _WORKED,
             **values,
         }
         return update(runs).where(runs.c.id.in_(found)).values(taken).returning(runs)
@@ -110,9 +122,22 @@ _CLAIM_LAPSED = _claim(
 )
 # With their sessions, in which the messages are written then: who deletes one has both as well.
 _CLAIM_QUEUED = _claim(
-    _QUEUED, _first_in_line(), runs.c.chat_session_id == chat_sessions.c.id, started_at=func.now()
+    _QUEUED,
+    _first_in_line(),
+    runs.c.chat_session_id == chat_sessions.c.id,
+    started_at=func.now(),
 )
-_CLAIM_ANSWERED = _claim(_AWAITING, _NOTHING_PENDING | _OWNER_LOCKED_OUT)
+_HAS_NEXT = ScopedStatement(
+    lambda guard: (
+        select(runs.c.id)
+        .where(_QUEUED, _first_in_line(), guard.owned(runs.c.user_id))
+        .limit(literal_column("1"))
+    )
+)
+# Who asked for an end may have died before it came.
+_CLAIM_ANSWERED = _claim(
+    _AWAITING, _NOTHING_PENDING | _OWNER_LOCKED_OUT | runs.c.cancel_at.is_not(None)
+)
 _SEIZE = ScopedStatement(
     lambda guard: (
         update(runs)
@@ -127,6 +152,8 @@ _SEIZE = ScopedStatement(
             lease_owner=bindparam("owner", type_=Text),
             lease_until=_LEASE,
             taken_at_event=_LAST_BATCH,
+            taken_at=func.now(),
+            worked_seconds=_WORKED,
         )
         .returning(runs)
     )
@@ -181,7 +208,9 @@ _RENEW = ScopedStatement(_build_renewal)
 _HAND_OVER = ScopedStatement(_build_hand_over)
 _LAPSE_ALL = ScopedStatement(
     lambda guard: (
-        update(runs).where(_RUNNING, guard.owned(runs.c.user_id)).values(lease_until=_PAST)
+        update(runs)
+        .where(_RUNNING, guard.owned(runs.c.user_id))
+        .values(lease_until=func.least(runs.c.lease_until, _PAST))
     )
 )
 _ASK_CANCEL = ScopedStatement(
@@ -243,9 +272,14 @@ class RunClaimRepository(Repository):
     ) -> list[ClaimedRun]:
         """Take runs that waited for approvals of which none is pending any more.
 
-        Those of users who were locked out as well: nobody will answer them.
+        Those as well whose end somebody has asked for, and those of users who were locked out:
+        nobody will answer them.
         """
         return await self._claim(_CLAIM_ANSWERED, owner, lease_seconds, limit, {})
+
+    async def has_next(self) -> bool:
+        """Whether a run waits whose turn has come; somebody may be about to take it."""
+        return await self._first(_HAS_NEXT.under(self._scope), {}) is not None
 
     async def seize(self, run_id: UUID, owner: str, lease_seconds: float) -> ClaimedRun | None:
         """Take a run that has begun, whoever holds it; None if it has ended or not begun."""

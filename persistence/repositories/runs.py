@@ -215,6 +215,7 @@ def read_run(row: Row) -> Run:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         attempt=row["attempt"],
+        worked_seconds=row["worked_seconds"],
         events_expired_at=row["events_expired_at"],
     )
 

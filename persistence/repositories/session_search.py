@@ -86,7 +86,7 @@ class SealedMessage:
 
 
 BATCH_BYTES = 4 * 1024 * 1024
-"""A message may hold images, and a batch of them would fill the memory."""
+"""A message may hold a long text, and a batch of them would fill the memory."""
 
 
 def _build_select(guard: Guard) -> Select[tuple[object, ...]]:

@@ -18,18 +18,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import BigInteger, Uuid
 
-from persistence.access import Guard, ScopedStatement
+from persistence.access import AccessScope, Guard, ScopedStatement
 from persistence.conversation_records import CopiedTurn, Message, Superseded, turn_id
+from persistence.encryption import KeyRing
 from persistence.errors import NotFound
 from persistence.identifiers import plain_uuid
 from persistence.models import chat_sessions, messages
 from persistence.repositories.base import Repository
 from persistence.repositories.message_copies import INSERT_COPIES, copy_columns, move_bodies
+from persistence.repositories.message_images import MessageImageRepository
 from persistence.repositories.message_rows import STANDS, of_session, read_messages
-from persistence.transaction import Row
+from persistence.transaction import Row, Transaction
 
 COPIED_AT_ONCE = 20
-"""A message may hold images."""
+"""A message may hold a long text."""
 
 
 def _stood_at(until: ColumnElement[int]) -> ColumnElement[bool]:
@@ -121,6 +123,16 @@ _SUPERSEDE = ScopedStatement(_build_supersede)
 class TurnRepository(Repository):
     """The turns of sessions in scope."""
 
+    def __init__(
+        self,
+        transaction: Transaction,
+        scope: AccessScope,
+        key_ring: KeyRing,
+        images: MessageImageRepository,
+    ) -> None:
+        super().__init__(transaction, scope, key_ring)
+        self._images = images
+
     async def line(self, session_row_id: int, *, until: int, limit: int) -> Sequence[Message]:
         """Return the newest messages of the conversation that led to a message, oldest first.
 
@@ -161,6 +173,10 @@ class TurnRepository(Repository):
             if len(made) != len(rows):
                 raise NotFound("no such session")
             copies = sorted(row["id"] for row in made)
+            originals = (row["id"] for row in rows)
+            await self._images.copy(
+                session_row_id, dict(zip(originals, copies, strict=True)), to=to
+            )
             turns += _copied_turns(rows, copies)
         return turns
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +13,15 @@ import orjson
 
 from persistence.access import AccessScope
 from persistence.blobs import BlobStore
+from persistence.conversation_records import Message, StoredImage
 from persistence.database import Database
 from persistence.errors import DecryptionError, NotFound
+from persistence.large_values import apart_if_large
 from persistence.records import ChatSession, Document, User
 from server.account.archive import Entry
 from server.account.file_names import safe_file_name
 
 PAGE = 100
-MESSAGES_PAGE = 20
-"""Messages come with the images that were sent."""
 RUNS_PAGE = 10
 """Runs come with what their tools answered."""
 README = """What YouWorker keeps of you, as it was when you asked for it.
@@ -28,10 +29,10 @@ README = """What YouWorker keeps of you, as it was when you asked for it.
 account.json      your account and how much is in it
 api_keys.json     your API keys, without their texts, which nobody keeps
 groups.json       the groups that you are in, and your role there
-sessions/         your conversations, a file each: messages with sources and tool events, the runs
-                  that answered them, what their tools were asked and answered, and what people
-                  were asked about that; a message with superseded_by was edited, or stood after
-                  one that was
+sessions/         your conversations, a file each: messages with sources, tool events and images,
+                  the runs that answered them, what their tools were asked and answered, and what
+                  people were asked about that; a message with superseded_by was edited, or stood
+                  after one that was
 model_calls.json  what was asked of models for you, in tokens; also for conversations that are gone
 documents.json    your documents: titles, tags, and the name of each original in this archive
 documents/        the originals, byte for byte, each in a folder named by the document's id; where
@@ -107,7 +108,8 @@ class AccountExport:
 
     async def _session(self, session: ChatSession) -> AsyncGenerator[bytes, None]:
         yield b'{"session": ' + _json(_shown(session)) + b',\n"messages": '
-        async for piece in _json_list(self._messages(session)):
+        messages = (self._message(session, each) async for each in self._messages(session))
+        async for piece in _list_of(messages):
             yield piece
         yield b',\n"runs": '
         async for piece in _json_list(self._runs(session)):
@@ -119,16 +121,49 @@ class AccountExport:
             except NotFound:
                 self._leave_out("session", session.session_id, "deleted meanwhile")
 
-    async def _messages(self, session: ChatSession) -> AsyncIterator[dict[str, Any]]:
+    async def _messages(self, session: ChatSession) -> AsyncIterator[Message]:
         last = 0
         while True:
             async with self._database.unit_of_work(self._scope) as uow:
-                messages = await uow.messages.after(session.id, last, limit=MESSAGES_PAGE)
+                messages = await uow.messages.after(session.id, last, limit=PAGE)
             for message in messages:
-                yield _shown(message)
-            if len(messages) < MESSAGES_PAGE:
+                yield message
+            if len(messages) < PAGE:
                 return
             last = messages[-1].id
+
+    async def _message(self, session: ChatSession, message: Message) -> AsyncGenerator[bytes, None]:
+        shown = _shown(message)
+        if not message.images:
+            yield _json(shown)
+            return
+        del shown["images"]
+        yield _json(shown).removesuffix(b"\n}") + b',\n  "images": '
+        async for piece in _list_of(self._images(session, message)):
+            yield piece
+        yield b"\n}"
+
+    async def _images(
+        self, session: ChatSession, message: Message
+    ) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+        for number, facts in enumerate(message.images, 1):
+            image = await self._image(session, message, number)
+            if image is None:
+                yield _each([_json(facts)])
+            else:
+                yield _each([await apart_if_large(len(image.data), partial(_image_json, image))])
+
+    async def _image(
+        self, session: ChatSession, message: Message, number: int
+    ) -> StoredImage | None:
+        try:
+            async with self._database.unit_of_work(self._scope) as uow:
+                return await uow.message_images.get(session.id, message.id, number)
+        except NotFound:  # with its session, of which that is noted
+            return None
+        except DecryptionError:
+            self._leave_out("image", f"{message.id}/{number}", "cannot be read")
+            return None
 
     async def _runs(self, session: ChatSession) -> AsyncIterator[dict[str, Any]]:
         last: UUID | None = None
@@ -223,6 +258,10 @@ def _shown(record: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(record).items() if name not in _INTERNAL}
 
 
+def _image_json(image: StoredImage) -> bytes:
+    return _json(image.as_sent())
+
+
 def _json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
@@ -230,10 +269,18 @@ def _json(value: Any) -> bytes:
         return json.dumps(value, default=str, indent=2).encode("ascii")
 
 
-async def _json_list(items: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[bytes, None]:
+def _json_list(items: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[bytes, None]:
+    return _list_of(_each([_json(item)]) async for item in items)
+
+
+async def _list_of(
+    items: AsyncIterator[AsyncGenerator[bytes, None]],
+) -> AsyncGenerator[bytes, None]:
     separator = b"["
-    async for item in items:
-        yield separator + _json(item)
+    async for pieces in items:
+        yield separator
+        async for piece in pieces:
+            yield piece
         separator = b",\n"
     yield b"[]" if separator == b"[" else b"]"
 

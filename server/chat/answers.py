@@ -1,7 +1,7 @@
 """The whole answer of a run, waited for wherever the run is executed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from persistence.conversation_records import Message
 from persistence.database import Database
 from persistence.errors import NotFound
-from persistence.records import Run
+from persistence.records import Run, RunStatus
+from server.chat.followed_runs import FIRST_ID
 from server.chat.service import AcceptedRun
 from server.errors import RunGoesOn, RunNotFound, ServerError, find_kind
 from server.runs.asking import approval_event
@@ -63,7 +64,12 @@ class AnswerService:
         return end_with(watch, frames(events))
 
     async def wait(
-        self, principal: Principal, accepted: AcceptedRun, *, left: Awaitable[object]
+        self,
+        principal: Principal,
+        accepted: AcceptedRun,
+        *,
+        left: Awaitable[object],
+        on_left: Callable[[], object],
     ) -> dict[str, Any]:
         """The answer, when the run has ended or waits for a person.
 
@@ -71,6 +77,7 @@ class AnswerService:
             principal: Who asks.
             accepted: The run.
             left: Comes when nobody waits for the answer any more.
+            on_left: Called once when that comes before the answer.
 
         Raises:
             RunGoesOn: This server stops before that, it takes too long, or nobody waits.
@@ -82,7 +89,8 @@ class AnswerService:
         try:
             await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
-                raise _goes_on(accepted.run, _NOT_YET)
+                on_left()
+                raise _goes_on(accepted.run, accepted.run.status, _NOT_YET)  # which nobody reads
             return waiting.result()
         finally:
             waiting.cancel()
@@ -102,20 +110,26 @@ class AnswerService:
             if outcome.status == "error":
                 raise _failure(outcome.error_code, outcome.error_message)
             return _from_outcome(accepted, outcome)
-        try:
-            async with asyncio.timeout(self._patience_seconds):
-                await self._follow(principal, accepted.run)
-        except TimeoutError as exc:
-            raise _goes_on(accepted.run, _NOT_YET) from exc
+        await self._follow(principal, accepted.run)
         return await self._from_store(principal, accepted)
 
     async def _follow(self, principal: Principal, run: Run) -> None:
-        """Waits until the run has ended on whichever server has it."""
-        async with aclosing(self._feed.follow(principal.scope, run.id)) as events:
-            async for _ in events:
-                pass
+        """Waits until the run has ended on whichever server has it.
+
+        Raises:
+            RunGoesOn: This server stops before that, or it takes too long.
+        """
+        status = run.status
+        events = self._feed.follow(principal.scope, run.id)
+        try:
+            async with asyncio.timeout(self._patience_seconds), aclosing(events):
+                async for shown in events:
+                    if shown and shown[-1][0] > FIRST_ID:  # a run that waits for its turn has one
+                        status = "running"
+        except TimeoutError as exc:
+            raise _goes_on(run, status, _NOT_YET) from exc
         if self._executor.stopping:
-            raise _goes_on(run)
+            raise _goes_on(run, status)
 
     async def _from_store(self, principal: Principal, accepted: AcceptedRun) -> dict[str, Any]:
         async with self._database.unit_of_work(principal.scope) as uow:
@@ -134,8 +148,8 @@ class AnswerService:
         return _from_message(accepted, run, message)
 
 
-def _goes_on(run: Run, message: str | None = None) -> RunGoesOn:
-    return RunGoesOn(message, details={"run_id": str(run.id)})
+def _goes_on(run: Run, status: RunStatus, message: str | None = None) -> RunGoesOn:
+    return RunGoesOn(message, details={"run_id": str(run.id), "status": status})
 
 
 def _failure(code: str | None, message: str | None) -> ServerError:

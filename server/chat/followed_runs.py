@@ -12,10 +12,11 @@ import structlog
 from persistence.errors import PersistenceError
 from persistence.event_batches import StoredEvent
 from persistence.records import Run
-from server.chat.socket_messages import error_note, note
+from server.chat.socket_messages import ended_note, error_note, note
 from server.error_responses import translate
 from server.errors import ServerError, TooManyFollowed
 from server.observability import describe
+from server.runs.feed import ENDED
 from server.runs.service import RunService
 from server.runs.wire import UNNUMBERED, message
 from server.security.principal import Principal
@@ -35,9 +36,13 @@ class _Followed:
     session_row_id: int
     position: int
     """The last event that was sent."""
+    status: str
+    """When it began to be followed."""
     waits_for_turn: bool
     """It had not begun when it was last heard of."""
     waits_for_person: bool = False
+    has_ended: bool = False
+    """Its last event was sent; the feed is still to be closed."""
     task: "asyncio.Task[None]" = field(init=False)
 
 
@@ -50,21 +55,31 @@ class FollowedRuns:
     not be so. A slow reader holds up the sending, and nothing else.
     """
 
-    def __init__(self, runs: RunService, send: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        runs: RunService,
+        send: Callable[[str], Awaitable[None]],
+        *,
+        ended: Callable[[UUID], None],
+    ) -> None:
+        """Args: ended: is told of a run whose last event was sent."""
         self._runs = runs
         self._send = send
+        self._ended = ended
         self._followed: dict[UUID, _Followed] = {}
         self._sending = asyncio.Lock()
         self._named: UUID | None = None
 
     def __contains__(self, run_id: UUID) -> bool:
         """Whether a run is being followed, which it is until its last event was sent."""
-        return run_id in self._followed
+        followed = self._followed.get(run_id)
+        return followed is not None and not followed.has_ended
 
     @property
     def current(self) -> UUID | None:
         """The run that is being answered: of several the one that came first."""
-        in_order = sorted(self._followed.values(), key=lambda each: each.waits_for_turn)
+        going_on = (each for each in self._followed.values() if not each.has_ended)
+        in_order = sorted(going_on, key=lambda each: each.waits_for_turn)
         return in_order[0].run_id if in_order else None
 
     def require_room(self) -> None:
@@ -121,6 +136,7 @@ class FollowedRuns:
             run_id=run.id,
             session_row_id=run.session_row_id,
             position=after,
+            status=run.status,
             waits_for_turn=run.status == "queued",
         )
         followed.task = asyncio.create_task(self._follow(caller, followed, feed, earlier))
@@ -145,6 +161,9 @@ class FollowedRuns:
                 followed.waits_for_person = False
                 feed = await self._runs.follow(caller, followed.run_id, after=followed.position)
                 await self._pass_on(followed, feed, ())
+            if followed.status in ENDED and not followed.has_ended:
+                # The client has all of it, and would wait for more.
+                await self._send(ended_note(followed.run_id, followed.status))
         except (ServerError, PersistenceError) as exc:
             log.warning("socket_lost_run", run_id=str(followed.run_id), **describe(exc))
             async with self._sending:
@@ -182,7 +201,10 @@ class FollowedRuns:
                     followed.position = number
                 if name == "done":
                     followed.waits_for_person = _waits_for_person(data)
+                    followed.has_ended = not followed.waits_for_person
                 await self._send(message(event))
+            if followed.has_ended:
+                self._ended(followed.run_id)
 
     async def _name(self, run_id: UUID, last_event_id: int) -> None:
         self._named = run_id

@@ -47,8 +47,7 @@ class ChatRequest(MessageMedia):
     """What becomes of this message while the session is answering another one: it is refused, or
     it waits for its turn."""
     on_disconnect: Literal["continue", "cancel"] = "continue"
-    """What becomes of the run when the reader of the stream leaves; without a stream the run
-    always goes on."""
+    """What becomes of the run when the client leaves before it has ended."""
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:

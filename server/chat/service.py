@@ -11,7 +11,7 @@ from persistence.identifiers import new_uuid7
 from persistence.records import Run, RunInput
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
-from server.chat.media import MediaIntake, SentAudio, SentImage
+from server.chat.media import MediaIntake, SentAudio, SentImage, TakenMedia
 from server.errors import RunConflict, Unavailable
 from server.run_settings import RunSettings
 from server.runs.beginning import record_question
@@ -39,6 +39,15 @@ class NewMessage:
     """The message whose place this one takes."""
     multitask: Literal["reject", "enqueue"] = "reject"
     """What to do when the session is answering another message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadMessage:
+    """A message whose recording has become text and whose images are known to be some."""
+
+    message: NewMessage
+    model: str
+    media: TakenMedia
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,27 +86,45 @@ class ChatService:
         self._owner = owner
 
     async def send(self, principal: Principal, origin: Origin, message: NewMessage) -> AcceptedRun:
-        """Records the message and begins its run, or has it wait for its turn.
+        """Reads a message and accepts it.
+
+        Raises:
+            ServerError, AgentError, PersistenceError: What `read` and `accept` raise.
+        """
+        return await self.accept(principal, origin, await self.read(message))
+
+    async def read(self, message: NewMessage) -> ReadMessage:
+        """Checks the images and transcribes the recording of a message.
+
+        This may take minutes; nothing is recorded yet, so that it can be cancelled.
 
         Raises:
             UnknownModel: The model is not on the allow-list.
+            BadRequest, SpeechUnavailable, ModelError: A recording or an image is not taken.
+        """
+        model = self._preparation.choose_model(message.model)
+        media = await self._media.take(
+            message.text, audio=message.audio, images=message.images, model=model
+        )
+        return ReadMessage(message=message, model=model, media=media)
+
+    async def accept(self, principal: Principal, origin: Origin, read: ReadMessage) -> AcceptedRun:
+        """Records a message and begins its run, or has it wait for its turn.
+
+        Raises:
             RunConflict: The session is answering another message.
             QueueFull: Too many of its messages wait already.
             MessageNotFound: There is no message whose place this one could take.
             UserLockedOut: The user may not come in any more.
             Unavailable: This server stops.
-            BadRequest, SpeechUnavailable, ModelError: A recording or an image is not taken.
         """
-        model = self._preparation.choose_model(message.model)
-        taken = await self._media.take(
-            message.text, audio=message.audio, images=message.images, model=model
-        )
+        message = read.message
         asked = RunInput(
             session_id=message.session_id or uuid4().hex,
             thread_id=uuid4(),  # until the session is known
-            text=taken.text,
-            images=taken.images,
-            audio=taken.audio,
+            text=read.media.text,
+            images=read.media.images,
+            audio=read.media.audio,
             enable_tools=message.enable_tools,
             message_id=message.message_id,
             scopes=tuple(sorted(principal.scopes)),
@@ -108,16 +135,13 @@ class ChatService:
         )
         if self._executor.stopping:
             raise Unavailable("This server is stopping.")
-        return await self._accept(principal, origin, message, asked, model)
+        return await self._record_and_begin(principal, origin, message, asked, read.model)
 
     def cancel_soon(self, principal: Principal, accepted: AcceptedRun) -> None:
-        """Ends a run whose reader has left; returns at once."""
-        if accepted.live is not None:
-            accepted.live.cancel()
-        else:
-            self._canceller.cancel_soon(principal.scope, accepted.run.id)
+        """Ends a run whose reader has left, wherever it has got to; returns at once."""
+        self._canceller.cancel_soon(principal.scope, accepted.run.id)
 
-    async def _accept(
+    async def _record_and_begin(
         self,
         principal: Principal,
         origin: Origin,

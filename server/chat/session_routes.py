@@ -13,6 +13,7 @@ from server.chat.session_schemas import (
     SessionHit,
     SessionHits,
     SessionList,
+    SessionSearchRequest,
     SessionSummary,
     SessionUpdate,
 )
@@ -20,7 +21,6 @@ from server.chat.sessions import HistoryPage, SessionService
 from server.dependencies import ROW_ID_MAX, Caller, Limit, Offset, RequestOrigin, provided
 from server.error_responses import responses
 from server.errors import (
-    BadRequest,
     MessageNotFound,
     RunConflict,
     SessionExists,
@@ -29,40 +29,38 @@ from server.errors import (
 )
 from server.routing import PolicedRoute
 
-QUERY_MAX_CHARS = 200
-CURSOR_MAX_CHARS = 64
-
 router = APIRouter(prefix="/v1", tags=["chat"], route_class=PolicedRoute)
 Sessions = Annotated[SessionService, Depends(provided(SessionService))]
 SessionPath = Annotated[str, Path(pattern=SESSION_ID_PATTERN)]
-SearchQuery = Annotated[str, Query(min_length=1, max_length=QUERY_MAX_CHARS)]
-Cursor = Annotated[str, Query(max_length=CURSOR_MAX_CHARS)]
 BeforeMessage = Annotated[int, Query(ge=1, le=ROW_ID_MAX)]
 
 
-@router.get(
-    "/chat/sessions",
-    summary="One's own sessions, the newest first; or those in which words were said",
+@router.get("/chat/sessions", summary="One's own sessions, the newest first")
+async def list_sessions(
+    caller: Caller, sessions: Sessions, limit: Limit = 50, offset: Offset = 0
+) -> SessionList:
+    """A page of them."""
+    page = await sessions.list(caller, limit=limit, offset=offset)
+    return SessionList(
+        sessions=[SessionSummary.model_validate(s, from_attributes=True) for s in page.items],
+        total=page.total,
+        limit=page.limit,
+        offset=page.offset,
+    )
+
+
+@router.post(
+    "/chat/sessions/search",
+    summary="One's own sessions in which words were said, the latest first",
     responses=responses(Unavailable),
 )
-async def list_sessions(
-    caller: Caller,
-    sessions: Sessions,
-    limit: Limit = 50,
-    offset: Offset = 0,
-    query: SearchQuery | None = None,
-    cursor: Cursor | None = None,
-) -> SessionList | SessionHits:
-    """With `query`: sessions with a title or a message that has all of its words, in any case and
-    with or without accents; `cursor` goes on where the last answer ended, `offset` is for lists.
+async def search_sessions(
+    body: SessionSearchRequest, caller: Caller, sessions: Sessions
+) -> SessionHits:
+    """Those with a title or a message that has all of the words, in any case and with or without
+    accents. The words come in the body: an address is kept by proxies and browsers.
     """
-    if query is None:
-        if cursor is not None:
-            raise BadRequest("A cursor goes with a query.")
-        return await _list(caller, sessions, limit=limit, offset=offset)
-    if offset:
-        raise BadRequest("A search goes on by its cursor, not by an offset.")
-    found = await sessions.search(caller, query, limit=limit, cursor=cursor)
+    found = await sessions.search(caller, body.query, limit=body.limit, cursor=body.cursor)
     return SessionHits(
         sessions=[_hit(match) for match in found.matches], next_cursor=found.next_cursor
     )
@@ -158,18 +156,6 @@ async def fork_session(
     )
     response.headers["Location"] = f"/v1/chat/sessions/{fork.session_id}"
     return SessionSummary.model_validate(fork, from_attributes=True)
-
-
-async def _list(
-    caller: Caller, sessions: SessionService, *, limit: int, offset: int
-) -> SessionList:
-    page = await sessions.list(caller, limit=limit, offset=offset)
-    return SessionList(
-        sessions=[SessionSummary.model_validate(s, from_attributes=True) for s in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
-    )
 
 
 def _hit(match: SessionMatch) -> SessionHit:

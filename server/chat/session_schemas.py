@@ -11,6 +11,8 @@ from server.chat.schemas import SessionId, Text
 
 TITLE_MAX_CHARS = 200
 MESSAGE_ID_MAX = 2**63 - 1
+QUERY_MAX_CHARS = 200
+CURSOR_MAX_CHARS = 64
 
 
 class SessionSummary(BaseModel):
@@ -32,6 +34,17 @@ class SessionList(BaseModel):
     total: int
     limit: int
     offset: int
+
+
+class SessionSearchRequest(BaseModel):
+    """Words that are looked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Annotated[str, Field(min_length=1, max_length=QUERY_MAX_CHARS, repr=False)]
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Annotated[str, Field(max_length=CURSOR_MAX_CHARS)] | None = None
+    """Where the last answer ended, to go on from there."""
 
 
 class SessionHit(SessionSummary):

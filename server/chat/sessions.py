@@ -1,12 +1,11 @@
 """Sessions: listed, read, searched, renamed, forked and deleted."""
 
 import asyncio
-import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import uuid4
 
-from persistence.conversation_records import Message
+from persistence.conversation_records import Message, StoredImage
 from persistence.database import Database
 from persistence.errors import Conflict, NotFound
 from persistence.records import ChatSession, Page
@@ -25,14 +24,6 @@ from server.runs.memory import SessionMemory
 from server.security.principal import Origin, Principal
 
 _NUMBERED = re.compile(r"(?s)(.*) \((\d{1,4})\)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredImage:
-    """An image as it was sent."""
-
-    mime: str
-    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +102,13 @@ class SessionService:
         """
         async with self._database.unit_of_work(principal.scope) as uow:
             session = await _find(uow, session_id)
-            message = await _find_message(uow, session, message_id)
-        if not 1 <= number <= len(message.images):
+            try:
+                image = await uow.message_images.get(session.id, message_id, number)
+            except NotFound as exc:
+                raise MessageNotFound from exc
+        if image is None:
             raise ImageNotFound
-        image = message.images[number - 1]
-        return StoredImage(mime=image["mime"], data=base64.b64decode(image["data_b64"]))
+        return image
 
     async def rename(
         self, principal: Principal, origin: Origin, session_id: str, title: str

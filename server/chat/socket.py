@@ -1,25 +1,24 @@
 """One open WebSocket: messages in, events out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
-from starlette.types import Message
 from starlette.websockets import WebSocketDisconnected
 
 from graph.approvals import Decision
 from graph.errors import AgentError
 from persistence.errors import PersistenceError
 from server.chat.followed_runs import FollowedRuns
-from server.chat.media_schemas import sent_audio, sent_images
 from server.chat.message_body import MessageReader
-from server.chat.service import AcceptedRun, ChatService, NewMessage
-from server.chat.socket_messages import error_note, note, read_message
+from server.chat.service import ChatService
+from server.chat.socket_messages import ended_note, error_note, note, read_message
+from server.chat.socket_questions import SocketQuestions
 from server.chat.socket_schemas import (
     ApprovalMessage,
     AudioMessage,
@@ -28,8 +27,9 @@ from server.chat.socket_schemas import (
     StopMessage,
     TextMessage,
 )
+from server.chat.tied_runs import TiedRuns
 from server.error_responses import translate
-from server.errors import NotAuthenticated, RunNotFound, ServerError, Unavailable
+from server.errors import NotAuthenticated, RunNotFound, ServerError
 from server.observability import describe
 from server.runs.approvals import ApprovalService
 from server.runs.service import RunService
@@ -43,10 +43,6 @@ LOCKED_OUT = 4401
 FAULT = 1011
 SERVICE_RESTART = 1012
 """With which a server that stops closes its sockets: nobody has left then."""
-ASKED_MAX = 16
-"""Messages that may wait to be asked; then the client has to wait."""
-LARGE_ASKED_MAX = 2
-"""While so many wait, none that is large is taken: each is held in memory as a whole."""
 CLOSE_SECONDS = 5.0
 """How long a reader who takes nothing may keep the end waiting."""
 
@@ -80,59 +76,62 @@ class ChatSocket:
         """Args: count: takes a message into account; raises if there were too many."""
         self._websocket = websocket
         self._caller = caller
-        self._session_id = session_id
         self._origin = origin
         self._services = services
         self._count = count
-        self._followed = FollowedRuns(services.runs, self._send)
-        self._tied: dict[UUID, AcceptedRun] = {}
-        """Runs that end when the client leaves."""
-        self._asked: asyncio.Queue[TextMessage | AudioMessage | None] = asyncio.Queue(ASKED_MAX)
-        """What is still to be asked, in its order: reading a recording takes its time."""
-        self._is_asking = False
-        self._stops_next = False
-        """Whether what is being asked is to be stopped as soon as it is a run."""
+        tied = TiedRuns(services.chat)
+        self._followed = FollowedRuns(services.runs, self._send, ended=tied.untie)
+        self._questions = SocketQuestions(
+            session_id=session_id,
+            origin=origin,
+            chat=services.chat,
+            runs=services.runs,
+            followed=self._followed,
+            tied=tied,
+            send=self._send,
+            attempt=self._attempt,
+        )
 
     async def serve(self, watch: Watch) -> None:
         """Serves until either side closes or the caller is locked out."""
         locked_out = asyncio.Event()
         watch.on_end(locked_out.set)
-        receiving = asyncio.create_task(self._receive())
         waiting = asyncio.create_task(locked_out.wait())
+        receiving = asyncio.create_task(self._receive())
+        asking = asyncio.create_task(self._questions.keep_asking())
+        serving = asyncio.gather(receiving, asking)
         try:
-            await asyncio.wait({receiving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {serving, waiting}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if watch.ended:
-                # A message that is being taken is finished first: half a run is of no use.
-                await self._close(LOCKED_OUT)
-                await asyncio.wait({receiving}, timeout=CLOSE_SECONDS)
-            elif receiving.exception() is not None:
-                await self._close(FAULT)
-                receiving.result()
+                await self._break_off(LOCKED_OUT, {receiving, asking})
+            elif serving.exception() is not None:
+                await self._break_off(FAULT, {receiving, asking})
+                serving.result()
         finally:
-            for task in (receiving, waiting):
+            tasks = (serving, receiving, asking, waiting)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(receiving, waiting, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._followed.stop()
 
-    async def _receive(self) -> None:
-        asking = asyncio.create_task(self._keep_asking())
-        try:
-            while (message := await self._websocket.receive())["type"] == "websocket.receive":
-                # Taken out of what is held until the next message comes: it may be large.
-                await self._attempt(self._take(message.pop("text", None)))
-            self._leave(message)
-            await self._asked.put(None)
-            await asking
-            self._leave(message)  # what had been sent and was not a run yet
-        finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+    async def _break_off(self, code: int, tasks: Collection["asyncio.Task[None]"]) -> None:
+        self._questions.abandon()
+        await self._close(code)
+        # A message that is being taken is finished first: half a run is of no use.
+        await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
-    async def _keep_asking(self) -> None:
-        while (message := await self._asked.get()) is not None:
-            self._is_asking = True
-            await self._attempt(self._ask(message))
-            self._is_asking = self._stops_next = False
+    async def _receive(self) -> None:
+        while (message := await self._websocket.receive())["type"] == "websocket.receive":
+            # Taken out of what is held until the next message comes: it may be large.
+            await self._attempt(self._take(message.pop("text", None)))
+        code = message.get("code")
+        if code == SERVICE_RESTART:
+            self._questions.close()
+        elif code == LOCKED_OUT:
+            self._questions.abandon()
+        else:
+            self._questions.leave()
 
     async def _attempt(self, act: Coroutine[Any, Any, None]) -> None:
         try:
@@ -151,7 +150,7 @@ class ChatSocket:
         self._caller = await self._services.authenticator.recheck(self._caller)
         match message:
             case TextMessage() | AudioMessage():
-                await self._asked.put(message)
+                self._questions.put(self._caller, message)
             case StopMessage():
                 await self._stop(message)
             case ApprovalMessage():
@@ -163,53 +162,21 @@ class ChatSocket:
         if text is None:
             return read_message(text)
         reader = self._services.reader
-        if reader.is_large(text) and self._asked.qsize() >= LARGE_ASKED_MAX:
-            raise Unavailable("Too many messages wait here for a large one; try again.")
+        if reader.is_large(text):
+            self._questions.require_room_for_large()
         async with reader.place_for(text, self._caller.user.id):
             return read_message(text)
 
-    async def _ask(self, message: TextMessage | AudioMessage) -> None:
-        if isinstance(message, AudioMessage):
-            audio = sent_audio(message.content, message.format, message.rate)
-            content = NewMessage(audio=audio)
-        else:
-            content = NewMessage(text=message.content or "")
-        self._followed.require_room()
-        accepted = await self._services.chat.send(
-            self._caller,
-            self._origin,
-            replace(
-                content,
-                images=sent_images(message.images),
-                session_id=self._session_id,
-                model=message.model,
-                enable_tools=message.enable_tools,
-                message_id=message.message_id,
-                multitask=message.multitask,
-            ),
-        )
-        run = accepted.run
-        if message.on_disconnect == "cancel":
-            self._tie(accepted)
-        try:  # now, while its first events are at hand
-            await self._followed.follow_new(self._caller, run)
-        except (ServerError, PersistenceError) as exc:
-            error = translate(exc)
-            error.details["run_id"] = str(run.id)  # it goes on, and can be followed later
-            raise error from exc
-        if run.status == "queued":
-            await self._send(note("queued", run_id=run.id, session_id=self._session_id))
-        if self._stops_next:
-            await self._services.runs.cancel(self._caller, self._origin, run.id)
-
     async def _stop(self, message: StopMessage) -> None:
         run_id = message.run_id or self._followed.current
-        if run_id is None and self._is_asking:
-            self._stops_next = True
-            return
         if run_id is None:
-            raise RunNotFound("Nothing is being answered here.")
-        await self._services.runs.cancel(self._caller, self._origin, run_id)
+            if not self._questions.stop():
+                raise RunNotFound("Nothing is being answered here.")
+            return
+        is_followed = run_id in self._followed  # then its last event tells of it
+        run = await self._services.runs.cancel(self._caller, self._origin, run_id)
+        if not is_followed:
+            await self._send(ended_note(run_id, run.status))
 
     async def _answer(self, message: ApprovalMessage) -> None:
         approvals = self._services.approvals
@@ -230,17 +197,6 @@ class ChatSocket:
     async def _follow(self, run_id: UUID, *, after: int) -> None:
         run = await self._services.runs.read(self._caller, run_id)
         await self._followed.resume(self._caller, run, after=after)
-
-    def _tie(self, accepted: AcceptedRun) -> None:
-        self._tied = {each: run for each, run in self._tied.items() if each in self._followed}
-        self._tied[accepted.run.id] = accepted
-
-    def _leave(self, goodbye: Message) -> None:
-        if goodbye.get("code") in {SERVICE_RESTART, LOCKED_OUT}:
-            return
-        for run_id, accepted in self._tied.items():
-            if run_id in self._followed:
-                self._services.chat.cancel_soon(self._caller, accepted)
 
     async def _send(self, text: str) -> None:
         # Of a reader who has left, `receive` tells.

@@ -1,6 +1,7 @@
 """Messages over a WebSocket: what clients say, read; and what is not an event of a run, written."""
 
 from typing import Any
+from uuid import UUID
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -42,6 +43,11 @@ def _field(location: tuple[int | str, ...]) -> str:
 def note(kind: str, **fields: Any) -> str:
     """Something that is said on this socket alone: it has no number and is in no transcript."""
     return orjson.dumps({"type": kind, **fields}).decode()
+
+
+def ended_note(run_id: UUID, status: str) -> str:
+    """A run of which no event is left to be sent here."""
+    return note("ended", run_id=run_id, status=status)
 
 
 def error_note(error: ServerError) -> str:

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
 
 import structlog
+from langchain_core.language_models import BaseChatModel
 
 from graph.errors import AgentError
 from graph.titles import MadeTitle, make_title
+from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
 from persistence.records import ModelCall
@@ -22,6 +26,36 @@ TRIED_MESSAGES = 6
 KEPT_SESSIONS = 10_000
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntitledTurn:
+    """What a title is made of; of a run no more than that, for it may wait for long."""
+
+    scope: AccessScope
+    run_id: UUID
+    session_row_id: int
+    session_id: str
+    question: str = field(repr=False)
+    answer: str = field(repr=False)
+    model: BaseChatModel
+    model_name: str
+
+    @classmethod
+    def of(cls, request: RunRequest, outcome: RunOutcome) -> "UntitledTurn | None":
+        """What is needed of a run; None if nobody is there to make a title."""
+        if request.context.model is None:
+            return None
+        return cls(
+            scope=request.principal.scope,
+            run_id=request.run_id,
+            session_row_id=request.session_row_id,
+            session_id=request.session_id,
+            question=request.input.text,
+            answer=outcome.content,
+            model=request.context.model,
+            model_name=request.model,
+        )
 
 
 class SessionTitles:
@@ -46,9 +80,11 @@ class SessionTitles:
             or len(self._making) >= MAX_WAITING
         ):
             return
-        making = asyncio.create_task(self._make(request, outcome), name="session-title")
-        self._making.add(making)
-        making.add_done_callback(self._making.discard)
+        turn = UntitledTurn.of(request, outcome)
+        if turn is not None:
+            making = asyncio.create_task(self._make(turn), name="session-title")
+            self._making.add(making)
+            making.add_done_callback(self._making.discard)
 
     async def until_idle(self) -> None:
         """Waits for the titles that are in the making."""
@@ -61,26 +97,25 @@ class SessionTitles:
             task.cancel()
         await asyncio.gather(*self._making, return_exceptions=True)
 
-    async def _make(self, request: RunRequest, outcome: RunOutcome) -> None:
+    async def _make(self, turn: UntitledTurn) -> None:
         try:
             async with self._turns:
-                if request.context.model is None or not await self._is_wanted(request):
+                if not await self._is_wanted(turn):
                     return
                 made = await make_title(
-                    request.context.model,
-                    prompt=self._prompt,
-                    question=request.input.text,
-                    answer=outcome.content,
+                    turn.model, prompt=self._prompt, question=turn.question, answer=turn.answer
                 )
-                await self._keep(request, made)
+                await self._keep(turn, made)
         except NotFound:
-            log.info("title_without_session", run_id=str(request.run_id))
+            log.info("title_without_session", run_id=str(turn.run_id))
         except (AgentError, PersistenceError) as exc:
-            log.warning("title_failed", run_id=str(request.run_id), **describe(exc))
+            log.warning("title_failed", run_id=str(turn.run_id), **describe(exc))
+        except Exception as exc:  # noqa: BLE001 - the entry point of a task that nobody reads
+            log.error("title_failed", run_id=str(turn.run_id), **describe(exc))
 
-    async def _is_wanted(self, request: RunRequest) -> bool:
-        async with self._database.unit_of_work(request.principal.scope) as uow:
-            session = await uow.sessions.get(request.session_id)
+    async def _is_wanted(self, turn: UntitledTurn) -> bool:
+        async with self._database.unit_of_work(turn.scope) as uow:
+            session = await uow.sessions.get(turn.session_id)
         is_wanted = session.title_by == "first_line" and session.message_count <= TRIED_MESSAGES
         if not is_wanted:
             if len(self._titled) >= KEPT_SESSIONS:
@@ -88,10 +123,10 @@ class SessionTitles:
             self._titled.add(session.id)
         return is_wanted
 
-    async def _keep(self, request: RunRequest, made: MadeTitle) -> None:
+    async def _keep(self, turn: UntitledTurn, made: MadeTitle) -> None:
         calls = [
             ModelCall(
-                model=call.model or request.model,
+                model=call.model or turn.model_name,
                 purpose="title",
                 tokens_in=call.tokens_in,
                 tokens_out=call.tokens_out,
@@ -100,12 +135,12 @@ class SessionTitles:
             )
             for call in made.calls
         ]
-        async with self._database.unit_of_work(request.principal.scope) as uow:
+        async with self._database.unit_of_work(turn.scope) as uow:
             # The session first, as whoever deletes it: in the other order the two could lock each
             # other out.
             if made.title is not None:
-                await uow.sessions.improve_title(request.session_row_id, made.title)
-            await uow.model_calls.add_many(request.principal.user.id, request.run_id, calls)
+                await uow.sessions.improve_title(turn.session_row_id, made.title)
+            await uow.model_calls.add_many(turn.scope.user_id, turn.run_id, calls)
             await uow.commit()
 
 

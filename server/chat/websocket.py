@@ -1,9 +1,8 @@
 """Chat over a WebSocket: messages in, and the events of the runs that answer them as they come.
 
 The client sends `text`, `audio`, `stop`, `approval` and `resume`, as `socket_schemas` has them, and
-may send the next one at any time: texts and recordings are asked one after the other, the others
-are taken at once, and a `stop` while a recording is being read stops what comes of it. The server
-sends
+may send the next one at any time: texts and recordings are asked one after the other, up to 16 of
+them wait, and the others are taken at once. The server sends
 
 - the events of runs: what `POST /v1/chat/stream` sends as data, with `type` and the event's `id`
   (`sources`, whose data is a list, has it as `sources`);
@@ -14,6 +13,8 @@ sends
   event, `run`, was sent before;
 - `answered {run_id, pending}`: the decisions of an `approval` were taken, and these approvals of
   the run are still the caller's to answer;
+- `stopped {session_id}`: the message that was being read, or was next, is not going to be a run;
+- `ended {run_id, status}`: the run of a `resume` or `stop` has ended, and nothing of it will come;
 - `error {code, message, details?}` without an `id`: a message was not taken, or a run cannot be
   followed any further. The socket stays open.
 

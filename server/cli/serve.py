@@ -55,7 +55,7 @@ async def _serve(
             access_log=False,
             lifespan="off",
             ws=WEBSOCKETS,
-            ws_max_size=settings.api.max_message_bytes,
+            ws_max_size=settings.api.socket_message_limit,
             ws_per_message_deflate=False,  # tokens are too short to gain from it
             server_header=False,
             proxy_headers=False,  # it would trust loopback; see SECURITY__TRUSTED_PROXIES

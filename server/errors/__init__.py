@@ -13,6 +13,7 @@ ServerError
 │   └── UnsupportedMessage 400
 ├── NotAuthenticated      401
 │   ├── InvalidApiKey     401
+│   ├── ApiKeyEnded       401
 │   ├── LoginFailed       401
 │   └── TokenExpired      401
 ├── NotAuthorized         403
@@ -59,6 +60,7 @@ from collections.abc import Iterator
 
 from server.errors.entry import (
     AccountClosed,
+    ApiKeyEnded,
     ApiKeyLimit,
     CsrfRefused,
     InvalidApiKey,
@@ -136,6 +138,7 @@ from server.errors.runs import (
 __all__ = [
     "AccountClosed",
     "AccountExists",
+    "ApiKeyEnded",
     "ApiKeyLimit",
     "ApprovalDecided",
     "ApprovalExpired",

@@ -24,6 +24,13 @@ class TokenExpired(NotAuthenticated):
     message = "This token has expired."
 
 
+class ApiKeyEnded(NotAuthenticated):
+    """What was asked with a key was not done before the key ended."""
+
+    code = "API_KEY_ENDED"
+    message = "The API key that this was asked with has been revoked or has expired."
+
+
 class LoginFailed(NotAuthenticated):
     """What an identity provider said, or a browser made of it, is not believed."""
 

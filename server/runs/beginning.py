@@ -39,8 +39,7 @@ async def _take_place(uow: UnitOfWork, run: Run, asked: RunInput, message_id: in
     asked = replace(asked, rewind_to=superseded.rewind_to)
     if not asked.text and not asked.images:
         question = superseded.question
-        asked = replace(
-            asked, text=question.content, images=tuple(question.images), audio=question.audio
-        )
+        images = await uow.message_images.of_message(run.session_row_id, question)
+        asked = replace(asked, text=question.content, images=tuple(images), audio=question.audio)
     await uow.runs.put_input(run.id, asked)
     return asked

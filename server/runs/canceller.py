@@ -4,17 +4,23 @@ import asyncio
 from contextlib import suppress
 from uuid import UUID
 
+import structlog
+
 from persistence.access import AccessScope
 from persistence.database import Database
+from persistence.errors import NotFound, PersistenceError
 from persistence.event_batches import EventBatch
 from persistence.notifications import Channel, Notifications
 from persistence.records import Run
+from server.observability import describe
 from server.runs.executor import RunExecutor
 from server.runs.keeper import RunKeeper
 from server.runs.run import RunOutcome, last_events
 
 PATIENCE_SECONDS = 0.5
 """How long the process that executes a run may take to end it, before it is taken away from it."""
+
+log = structlog.get_logger(__name__)
 
 
 class RunCanceller:
@@ -48,7 +54,7 @@ class RunCanceller:
             PersistenceError: The database did not do it.
         """
         live = self._executor.live(run_id)
-        if live is not None:
+        if live is not None and scope.owns(live.request.principal.user.id):
             live.cancel()
             if await live.outcome() is not None:
                 return
@@ -68,9 +74,17 @@ class RunCanceller:
 
     def cancel_soon(self, scope: AccessScope, run_id: UUID) -> None:
         """Does the same without waiting for it."""
-        task = asyncio.create_task(self.cancel(scope, run_id))
+        task = asyncio.create_task(self._cancel_unheard(scope, run_id))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+    async def _cancel_unheard(self, scope: AccessScope, run_id: UUID) -> None:
+        try:
+            await self.cancel(scope, run_id)
+        except PersistenceError as exc:
+            log.warning("run_not_cancelled", run_id=str(run_id), **describe(exc))
+        except Exception as exc:  # noqa: BLE001 - the entry point of a task that nobody reads
+            log.error("run_not_cancelled", run_id=str(run_id), **describe(exc))
 
     async def _ask(self, scope: AccessScope, run_id: UUID) -> Run | None:
         """Asks for the end of a run; None if there is nothing left to do."""
@@ -92,12 +106,18 @@ class RunCanceller:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience_seconds):
                 while True:
-                    async with self._database.unit_of_work(scope) as uow:
-                        if not (await uow.runs.get(run.id)).is_live:
-                            return True
+                    if not await self._is_live(scope, run.id):
+                        return True
                     await changed.wait()
                     changed.clear()
         return False
+
+    async def _is_live(self, scope: AccessScope, run_id: UUID) -> bool:
+        async with self._database.unit_of_work(scope) as uow:
+            try:
+                return (await uow.runs.get(run_id)).is_live
+            except NotFound:  # deleted with its session
+                return False
 
     def _note_change(self, payload: str) -> None:
         for event in self._changes.get(payload, ()):

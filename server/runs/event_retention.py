@@ -54,4 +54,6 @@ async def _keep(database: Database, retention: timedelta) -> None:
                 log.info("events_expired", runs=count)
         except PersistenceError as exc:
             log.warning("event_retention_failed", **describe(exc))
+        except Exception as exc:  # noqa: BLE001 - the entry point of a task that must go on
+            log.error("event_retention_failed", **describe(exc))
         await asyncio.sleep(EXPIRY_SECONDS)

@@ -54,7 +54,7 @@ class RunExecutor:
             recorder: Writes down what came of it.
             log_writer: Stores what is to be seen of it.
             rewind: Makes the agent forget the turn in whose place a run comes, and what followed.
-            timeout_seconds: How long an attempt at a run may take.
+            timeout_seconds: How long a run may be at work, with all attempts at it.
             grace_seconds: How long a tool call that must not be made twice may go on when the
                 server stops.
         """
@@ -91,7 +91,9 @@ class RunExecutor:
         stream = _open_stream(request)
         progress = RunProgress(request, stream)
         live = self._execute(request, stream, progress, self._answer(request, progress), watch)
-        timer = asyncio.get_running_loop().call_later(self._timeout_seconds, live.stop, "timeout")
+        past = request.past
+        left = self._timeout_seconds - (past.run.worked_seconds if past is not None else 0.0)
+        timer = asyncio.get_running_loop().call_later(max(0.0, left), live.stop, "timeout")
         live.answering.add_done_callback(lambda _: timer.cancel())
         if self.stopping:
             live.stop("handed_over")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -25,9 +25,14 @@ LOOKS_PER_LEASE = 3
 """How often, in the time of a lease, runs are looked for whose lease has lapsed."""
 BATCH = 20
 """Runs that are claimed at a time, so that other processes get their share."""
+LOCKED_SECONDS = 0.1
+"""After so long a run is looked for again whose turn has come and whose rows were locked."""
+SETTLE_SECONDS = 10.0
+"""How long a process that stops waits until what it has claimed is at work, to be handed over."""
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Claim = Callable[[UnitOfWork, int], Coroutine[Any, Any, list[ClaimedRun]]]
 """Takes so many runs at most."""
 
@@ -64,6 +69,7 @@ class RunKeeper:
         self._max_live = max_live
         self._wanted = asyncio.Event()
         self._is_full = False
+        self._claiming: set[asyncio.Task[Any]] = set()
         executor.on_settled(self._note_settled)
 
     def wake(self) -> None:
@@ -77,15 +83,6 @@ class RunKeeper:
             if live is not None:
                 live.cancel()
 
-    async def resume(self, run_id: UUID) -> None:
-        """Goes on with runs for which nothing is pending any more, this one among them.
-
-        Raises:
-            PersistenceError: The database could not be asked; it is asked again soon.
-        """
-        log.debug("run_resumed", run_id=str(run_id))
-        await self._take(self._claim_answered)
-
     async def end(self, run_id: UUID) -> LiveRun | None:
         """Takes a run that has begun from whoever has it, and ends it as cancelled.
 
@@ -95,12 +92,7 @@ class RunKeeper:
         Raises:
             PersistenceError: It could not be taken.
         """
-        async with self._database.unit_of_work(SYSTEM) as uow:
-            claimed = await uow.run_claims.seize(run_id, self._owner, self._lease_seconds)
-            if claimed is None:
-                return None
-            await uow.commit()
-        return await self._takeover.go_on(claimed, cancel=True)
+        return await self._to_its_end(self._seize(run_id))
 
     async def lapse_all(self) -> None:
         """Takes every run for lost: nobody else can be at work on an embedded database.
@@ -152,6 +144,24 @@ class RunKeeper:
                     await self._wanted.wait()
                     self._wanted.clear()
 
+    async def settle(self) -> None:
+        """Waits until what has been claimed is at work here, or in other hands."""
+        if self._claiming:
+            _, late = await asyncio.wait(self._claiming, timeout=SETTLE_SECONDS)
+            for task in late:
+                task.cancel()
+
+    async def _to_its_end(self, claiming: Coroutine[Any, Any, T]) -> T:
+        """Does something from a claim to the work on it, also when whoever wants it is cancelled.
+
+        A run that was claimed and nobody works on would be missed only when its lease lapses, and
+        be taken for one over which its process has died.
+        """
+        task = asyncio.create_task(claiming)
+        self._claiming.add(task)
+        task.add_done_callback(self._claiming.discard)
+        return await asyncio.shield(task)
+
     async def _expire_approvals(self) -> None:
         async with self._database.unit_of_work(SYSTEM) as uow:
             await expire_approvals(uow, datetime.now(UTC))
@@ -174,13 +184,16 @@ class RunKeeper:
     async def _take(self, claim: Claim) -> None:
         """Claims a batch at a time. One that cannot be gone on with does not hold up the others."""
         while limit := min(BATCH, self._room()):
-            async with self._database.unit_of_work(SYSTEM) as uow:
-                claimed = await claim(uow, limit)
-                await uow.commit()
-            for each in claimed:
-                await self._go_on(each)
-            if len(claimed) < limit:
+            if await self._to_its_end(self._take_batch(claim, limit)) < limit:
                 return
+
+    async def _take_batch(self, claim: Claim, limit: int) -> int:
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            claimed = await claim(uow, limit)
+            await uow.commit()
+        for each in claimed:
+            await self._go_on(each)
+        return len(claimed)
 
     async def _go_on(self, claimed: ClaimedRun) -> None:
         try:
@@ -191,21 +204,41 @@ class RunKeeper:
             log.error("run_not_gone_on_with", run_id=str(claimed.run.id), **describe(exc))
             await self._takeover.give_up(claimed)
 
+    async def _seize(self, run_id: UUID) -> LiveRun | None:
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            claimed = await uow.run_claims.seize(run_id, self._owner, self._lease_seconds)
+            if claimed is None:
+                return None
+            await uow.commit()
+        return await self._takeover.go_on(claimed, cancel=True)
+
     async def _begin_queued(self) -> None:
-        while self._room():
-            async with self._database.unit_of_work(SYSTEM) as uow:
-                try:
-                    claimed = await uow.run_claims.claim_queued(
-                        self._owner, self._lease_seconds, limit=1
-                    )
-                except Conflict:  # a run has begun in that session at the same moment
-                    return
-                if not claimed:
-                    return
-                begun = await self._takeover.record_begin(uow, claimed[0])
-                await uow.commit()
-            if begun is not None:
-                await self._takeover.begin(begun, cancel=claimed[0].cancel_asked)
+        while self._room() and await self._to_its_end(self._begin_next()):
+            pass
+
+    async def _begin_next(self) -> bool:
+        """Begins a run whose turn has come; False if there is none to be had."""
+        async with self._database.unit_of_work(SYSTEM) as uow:
+            try:
+                claimed = await uow.run_claims.claim_queued(
+                    self._owner, self._lease_seconds, limit=1
+                )
+            except Conflict:  # a run has begun in that session at the same moment
+                self._wake_soon()
+                return False
+            if not claimed:
+                # Nobody says when a row is free again.
+                if await uow.run_claims.has_next():
+                    self._wake_soon()
+                return False
+            begun = await self._takeover.record_begin(uow, claimed[0])
+            await uow.commit()
+        if begun is not None:
+            await self._takeover.begin(begun, cancel=claimed[0].cancel_asked)
+        return True
+
+    def _wake_soon(self) -> None:
+        asyncio.get_running_loop().call_later(LOCKED_SECONDS, self.wake)
 
     async def _claim_lapsed(self, uow: UnitOfWork, limit: int) -> list[ClaimedRun]:
         return await uow.run_claims.claim_lapsed(
@@ -239,3 +272,4 @@ async def keep_runs(
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+        await keeper.settle()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -24,8 +24,6 @@ LOCKED_SECONDS = 0.05
 """After so long the events of a run are sent again whose row was locked."""
 RETRY_PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, *[5.0] * 23)
 """Pauses between attempts while the database is away, two minutes in all."""
-UNWRITABLE = (PersistenceError, ValueError, TypeError, RecursionError)
-"""What events that cannot be stored as they are may raise; encoding comes before writing."""
 _REMEMBERED_WATCHES = 1_024
 
 log = structlog.get_logger(__name__)
@@ -131,8 +129,11 @@ class LogWriter:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._urgent.clear()
             not_before = loop.time() + PACE_SECONDS
-            await self._write()
+            dirty, self._dirty = self._dirty, {}
+            pokes, self._pokes = self._pokes, {}
+            await self._write(dirty, pokes)
             # A statement that took long has left its time to the others that share the loop.
             await self._rest(not_before - loop.time())
 
@@ -152,11 +153,20 @@ class LogWriter:
                 async with asyncio.timeout(seconds):
                     await self._urgent.wait()
 
-    async def _write(self) -> None:
-        """Sends what waits, until its fate is known."""
-        self._urgent.clear()
-        batches = self._cut()
-        pokes, self._pokes = self._pokes, {}
+    async def _write(self, run_ids: Collection[UUID], pokes: Collection[UUID] = ()) -> None:
+        """Stores what waits of these runs; one that cannot be stored is broken off alone."""
+        try:
+            await self._send_patiently(self._cut(run_ids), pokes)
+        except Exception as exc:  # noqa: BLE001 - the entry point of a task that must go on
+            log.warning("events_not_written", runs=len(run_ids), **describe(exc))
+            for run_id in run_ids:
+                if len(run_ids) == 1:
+                    self._break_off(run_id, exc)
+                else:
+                    await self._write([run_id])
+
+    async def _send_patiently(self, batches: Sequence[EventBatch], pokes: Collection[UUID]) -> None:
+        """Sends batches, and again while the database is away, until their fate is known."""
         error: PersistenceError | None = None
         for pause in (0.0, *self._retry_pauses_seconds):
             if error is not None:
@@ -169,20 +179,16 @@ class LogWriter:
                 await self._send(batches, pokes)
             except (DatabaseUnavailable, Conflict) as exc:
                 error = exc
-            except UNWRITABLE as exc:
-                await self._send_one_by_one(batches, exc)
-                return
             else:
                 return
-        for batch in batches:
-            self._give_up(batch, error or DatabaseUnavailable())
+        for batch in filter(self._is_ours, batches):
+            self._break_off(batch.run_id, error or DatabaseUnavailable())
 
-    def _cut(self) -> list[EventBatch]:
-        dirty, self._dirty = self._dirty, {}
-        found = (self._writing[run_id].cut() for run_id in dirty if run_id in self._writing)
+    def _cut(self, run_ids: Collection[UUID]) -> list[EventBatch]:
+        found = (self._writing[run_id].cut() for run_id in run_ids if run_id in self._writing)
         return [batch for batch in found if batch is not None]
 
-    async def _send(self, batches: Sequence[EventBatch], pokes: dict[UUID, None]) -> None:
+    async def _send(self, batches: Sequence[EventBatch], pokes: Collection[UUID]) -> None:
         watched = [b.run_id for b in batches if self._writing[b.run_id].watched]
         appended = await self._log.append(
             self._owner, batches, watched=dict.fromkeys((*watched, *pokes))
@@ -190,17 +196,6 @@ class LogWriter:
         for batch in batches:
             if self._is_ours(batch):  # nobody has drained it meanwhile
                 self._settle(self._writing[batch.run_id], batch, appended)
-
-    async def _send_one_by_one(self, batches: Sequence[EventBatch], error: Exception) -> None:
-        """One batch that is refused must not take the others with it."""
-        if len(batches) == 1:
-            self._give_up(batches[0], error)
-            return
-        for batch in filter(self._is_ours, batches):
-            try:
-                await self._send([batch], {})
-            except UNWRITABLE as exc:
-                self._give_up(batch, exc)
 
     def _is_ours(self, batch: EventBatch) -> bool:
         writing = self._writing.get(batch.run_id)
@@ -219,11 +214,11 @@ class LogWriter:
             writing.stream.close()
             writing.on_lost()
 
-    def _give_up(self, batch: EventBatch, error: Exception) -> None:
-        if self._is_ours(batch):
-            writing = self._writing[batch.run_id]
+    def _break_off(self, run_id: UUID, error: Exception) -> None:
+        writing = self._writing.get(run_id)
+        if writing is not None and not writing.is_drained:
             shown = translate(error)
-            log.error("events_lost", run_id=str(writing.run_id), **describe(error))
+            log.error("events_lost", run_id=str(run_id), **describe(error))
             writing.stream.break_off(code=shown.code, message=str(shown))
             writing.on_lost()
 

@@ -66,7 +66,7 @@ class SessionMemory:
         """
         line = await uow.turns.line(session.id, until=until, limit=RETOLD_MESSAGES)
         memory = await read_memory(self._agent, str(session.thread_id))
-        memory = await _recall(uow, memory, line)
+        memory = await _Recollection(uow, session.id).recall(memory, line)
         names = {str(turn.original): str(turn.copy) for turn in turns}
         await write_memory(self._agent, str(fork.thread_id), memory.renamed(names))
 
@@ -76,43 +76,51 @@ class SessionMemory:
             line = await uow.turns.line(
                 request.session_row_id, until=question.id, limit=RETOLD_MESSAGES + 1
             )
-            return await _recall(uow, memory, line[:-1])
+            return await _Recollection(uow, request.session_row_id).recall(memory, line[:-1])
 
 
-async def _recall(uow: UnitOfWork, memory: Memory, line: Sequence[Message]) -> Memory:
-    """What the agent knew at the end of a line of messages.
+class _Recollection:
+    """Tells the agent what the store knows of a session."""
 
-    As far as the memory reaches, it knows more than the messages tell; beyond that, they are told.
-    """
-    known = set(memory.turns)
-    for place in range(len(line) - 1, -1, -1):
-        message = line[place]
-        if message.role == "user" and str(message.turn_id) in known:
-            is_answered = place < len(line) - 1
-            kept = memory.through(str(message.turn_id), with_answer=is_answered)
-            return kept.followed_by(await _tell(uow, line[place + 1 :]))
-    return Memory().followed_by(await _tell(uow, line))
+    def __init__(self, uow: UnitOfWork, session_row_id: int) -> None:
+        self._uow = uow
+        self._session_row_id = session_row_id
 
+    async def recall(self, memory: Memory, line: Sequence[Message]) -> Memory:
+        """What the agent knew at the end of a line of messages.
 
-async def _tell(uow: UnitOfWork, line: Sequence[Message]) -> list[ToldTurn]:
-    """The turns that begin in this line of messages."""
-    messages = list(dropwhile(lambda message: message.role != "user", line))
-    runs = [message.run_id for message in messages if message.role == "user" and message.run_id]
-    calls = _by_run(await uow.tool_runs.of_runs(runs)) if runs else {}
-    turns: list[ToldTurn] = []
-    for place, message in enumerate(messages):
-        if message.role != "user":
-            continue
-        after = messages[place + 1] if place + 1 < len(messages) else None
-        turns.append(
-            ToldTurn(
-                id=str(message.turn_id),
-                question=question_content(message.content, message.images),
-                calls=calls.get(message.run_id, ()) if after else (),
-                answer=after.content if after and after.role == "assistant" else "",
+        As far as the memory reaches, it knows more than the messages tell; beyond that, they are
+        told.
+        """
+        known = set(memory.turns)
+        for place in range(len(line) - 1, -1, -1):
+            message = line[place]
+            if message.role == "user" and str(message.turn_id) in known:
+                is_answered = place < len(line) - 1
+                kept = memory.through(str(message.turn_id), with_answer=is_answered)
+                return kept.followed_by(await self._tell(line[place + 1 :]))
+        return Memory().followed_by(await self._tell(line))
+
+    async def _tell(self, line: Sequence[Message]) -> list[ToldTurn]:
+        """The turns that begin in this line of messages."""
+        messages = list(dropwhile(lambda message: message.role != "user", line))
+        runs = [message.run_id for message in messages if message.role == "user" and message.run_id]
+        calls = _by_run(await self._uow.tool_runs.of_runs(runs)) if runs else {}
+        turns: list[ToldTurn] = []
+        for place, message in enumerate(messages):
+            if message.role != "user":
+                continue
+            after = messages[place + 1] if place + 1 < len(messages) else None
+            images = await self._uow.message_images.of_message(self._session_row_id, message)
+            turns.append(
+                ToldTurn(
+                    id=str(message.turn_id),
+                    question=question_content(message.content, images),
+                    calls=calls.get(message.run_id, ()) if after else (),
+                    answer=after.content if after and after.role == "assistant" else "",
+                )
             )
-        )
-    return turns
+        return turns
 
 
 def _by_run(tool_runs: Sequence[ToolRun]) -> Mapping[UUID | None, Sequence[ToldCall]]:

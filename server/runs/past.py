@@ -22,7 +22,8 @@ class RunPast:
     """Everything that is known of the attempts before this one."""
 
     run: Run
-    """Its figures are those of the last time that it began to wait for a person."""
+    """As it was claimed; what it has cost is from the last time that it began to wait for a person.
+    """
     history: RunHistory = field(repr=False)
     tool_runs: tuple[ToolRun, ...] = field(default=(), repr=False)
     decisions: Mapping[str, Decision] = field(default_factory=dict, repr=False)

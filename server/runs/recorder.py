@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable, NotFound, PersistenceError, RunLost
 from persistence.event_batches import EventBatch
+from persistence.notifications import Channel
 from persistence.records import ModelCall, NewToolRun, Run
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
@@ -210,6 +211,8 @@ async def _finish(
     await uow.runs.finish(
         request.claim, outcome.status, error_code=outcome.error_code, **_figures(outcome)
     )
+    if not with_answer:  # somebody may be about to queue behind the run, unseen so far
+        await uow.notify(Channel.RUN_WAITING, str(request.run_id))
     if request.past is not None:
         await uow.approvals.withdraw(request.run_id)
     await uow.audit.record(
@@ -219,6 +222,7 @@ async def _finish(
             request.origin,
             resource=("run", str(request.run_id)),
             success=outcome.status == "success",
+            details={"code": outcome.error_code} if outcome.error_code is not None else None,
         )
     )
 

@@ -99,15 +99,14 @@ class RunStream:
         """Takes what waits, to be stored; it is not merged with anything any more."""
         if not self._waiting:
             return None
-        waiting, self._waiting = self._waiting, []
-        usage, self._usage = self._usage, []
         batch = EventBatch(
             run_id=run_id,
             attempt=attempt,
             first_id=self._next_id,
-            events=tuple(map(_raw, waiting)),
-            usage=tuple(usage),
+            events=tuple(map(_raw, self._waiting)),
+            usage=tuple(self._usage),
         )
+        self._waiting, self._usage = [], []
         self._next_id = batch.last_id + 1
         return batch
 

@@ -9,16 +9,17 @@ from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.errors import DecryptionError, EventsMissing
 from persistence.event_batches import EventBatch
+from persistence.notifications import Channel
 from persistence.records import ClaimedRun, Run, RunClaim, RunInput, User
 from persistence.unit_of_work import UnitOfWork
-from server.errors import MessageNotFound, RunGivenUp, ServerError, UnknownModel
+from server.errors import ApiKeyEnded, MessageNotFound, RunGivenUp, ServerError, UnknownModel
 from server.observability import describe
 from server.runs.beginning import record_question
 from server.runs.executor import RunExecutor
 from server.runs.live import LiveRun
 from server.runs.past import RunPast, read_past
 from server.runs.preparation import RunPreparation
-from server.runs.run import RunOutcome, last_events
+from server.runs.run import OutcomeStatus, RunOutcome, last_events
 from server.security.principal import Origin, Principal, scope_of
 from server.security.revocation import Revocation
 
@@ -70,7 +71,7 @@ class RunTakeover:
         if claimed.input is None:
             await self._give_up(uow, claimed)
             return None
-        asked, fault = claimed.input, self._fault(claimed)
+        asked, fault = claimed.input, await self._fault(uow, claimed, claimed.input)
         try:
             asked = await record_question(uow, claimed.run, asked)
         except MessageNotFound as exc:
@@ -109,12 +110,13 @@ class RunTakeover:
                 await uow.commit()
                 return None
             user = await uow.users.get(claimed.run.user_id)
+            fault = await self._fault(uow, claimed, claimed.input)
         return await self._execute(
             claimed.run,
             claimed.input,
             user,
             past=past,
-            fault=self._fault(claimed),
+            fault=fault,
             cancel=cancel or claimed.cancel_asked,
         )
 
@@ -156,12 +158,18 @@ class RunTakeover:
         if cancel or watch.ended:
             return self._executor.conclude(request, watch, "cancelled")
         if fault is not None:
+            status: OutcomeStatus = "cancelled" if isinstance(fault, ApiKeyEnded) else "error"
             return self._executor.conclude(
-                request, watch, "error", code=fault.code, message=str(fault)
+                request, watch, status, code=fault.code, message=str(fault)
             )
         return self._executor.start(request, watch)
 
-    def _fault(self, claimed: ClaimedRun) -> ServerError | None:
+    async def _fault(
+        self, uow: UnitOfWork, claimed: ClaimedRun, asked: RunInput
+    ) -> ServerError | None:
+        """Why a run is not executed."""
+        if asked.api_key_id is not None and await uow.api_keys.ended({asked.api_key_id}):
+            return ApiKeyEnded()
         if (
             claimed.vain_crashes >= self._max_crashes
             or claimed.crashes >= self._max_crashes * CRASHES_PER_VAIN_ONE
@@ -202,3 +210,5 @@ class RunTakeover:
             )
         )
         await uow.approvals.withdraw(run.id)
+        # The session is not locked: somebody may be about to queue behind the run, unseen so far.
+        await uow.notify(Channel.RUN_WAITING, str(run.id))

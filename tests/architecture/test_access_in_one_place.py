@@ -95,6 +95,7 @@ OWNED = {
     "groups",
     "identities",
     "login_sessions",
+    "message_images",
     "messages",
     "model_calls",
     "run_events",

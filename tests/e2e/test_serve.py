@@ -21,9 +21,10 @@ from tests.fixtures.served import ANSWER_SECONDS, READY_SECONDS, Served
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model"), pytest.mark.timeout(400)]
 
 
-@pytest.fixture
-def served(tmp_path):
-    product = Served(tmp_path).start()
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One for the tests of this module; the one that stops it is the last that takes it."""
+    product = Served(tmp_path_factory.mktemp("served")).start()
     yield product
     if product.process.poll() is None:
         with contextlib.suppress(ProcessLookupError):

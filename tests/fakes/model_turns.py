@@ -17,6 +17,8 @@ class ScriptedCall:
     tool: str
     args: Mapping[str, Any] | str
     """A string is sent as it is, so that a test can send arguments that are not JSON."""
+    id: str = ""
+    """What the model calls the call; when empty, what its server would."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Turn:
     ending: Ending = "done"
     sent_pieces: int | None = None
     """How many pieces of text leave before the ending; None sends all of them."""
+    pace_seconds: float = 0.0
+    """How long the model takes for each of these pieces."""
     status: int = 200
     """Any other status refuses the request with `error` before a stream begins."""
     error: str = ""
@@ -122,10 +126,21 @@ class Script:
         """Stream that many words, then drop the connection."""
         self.add(Turn(text=_FILLER, ending="cut", sent_pieces=words))
 
-    def hang(self, *, text: str = _FILLER, after: int = 1, when: str = "") -> Pause:
+    def hang(
+        self, *, text: str = _FILLER, after: int = 1, when: str = "", pace_seconds: float = 0.0
+    ) -> Pause:
         """Stream `after` words, then stand still until released; then the rest follows."""
         pause = Pause()
-        self.add(Turn(text=text, ending="hang", sent_pieces=after, when=when, pause=pause))
+        self.add(
+            Turn(
+                text=text,
+                ending="hang",
+                sent_pieces=after,
+                pace_seconds=pace_seconds,
+                when=when,
+                pause=pause,
+            )
+        )
         return pause
 
     def add(self, turn: Turn) -> None:

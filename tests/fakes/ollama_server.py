@@ -1,5 +1,6 @@
 """A scripted model server that speaks Ollama's protocol over real HTTP on a loopback port."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -202,6 +203,8 @@ class _Answer:
         for piece in split_pieces(turn.thinking):
             yield self._line({"content": "", "thinking": piece})
         for piece in turn.first_pieces():
+            if turn.pace_seconds:
+                await asyncio.sleep(turn.pace_seconds)
             yield self._line({"content": piece})
         if turn.ending == "error":
             yield {"error": turn.error}
@@ -245,7 +248,8 @@ class _Answer:
 
     def _call(self, number: int) -> dict[str, Any]:
         call = self.turn.calls[number]
-        return {"function": {"index": number, "name": call.tool, "arguments": call.args}}
+        function = {"index": number, "name": call.tool, "arguments": call.args}
+        return {"function": function} | ({"id": call.id} if call.id else {})
 
 
 async def _received(request: web.Request) -> ReceivedRequest:

@@ -93,7 +93,8 @@ async def _events(turn: Turn, request: ReceivedRequest) -> AsyncIterator[dict[st
     for index, call in enumerate(turn.calls):
         args = call.args if isinstance(call.args, str) else json.dumps(call.args)
         function = {"name": call.tool, "arguments": args[:5]}
-        named = {"index": index, "id": f"call_{index}", "type": "function", "function": function}
+        call_id = call.id or f"call_{index}"
+        named = {"index": index, "id": call_id, "type": "function", "function": function}
         yield chunk({"tool_calls": [named]})
         yield chunk({"tool_calls": [{"index": index, "function": {"arguments": args[5:]}}]})
     yield chunk({}, "tool_calls" if turn.calls else "stop")

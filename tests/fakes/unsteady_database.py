@@ -22,6 +22,8 @@ class UnsteadyDatabase(Autocommit):
         """So many statements are executed and then fail."""
         self.refuses: UUID | None = None
         """A run of which it takes nothing."""
+        self.refusal: Exception = PersistenceError("refused")
+        """What it says to that."""
         self.statements = 0
         """How many were asked for."""
         self.gate = asyncio.Event()
@@ -35,7 +37,7 @@ class UnsteadyDatabase(Autocommit):
         if self.away.is_set():
             raise DatabaseUnavailable("away")
         if self.refuses in values["runs"]:
-            raise PersistenceError("refused")
+            raise self.refusal
         rows = await self._steady.fetch(statement, values)
         if self.answers_to_lose:
             self.answers_to_lose -= 1

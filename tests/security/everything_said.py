@@ -98,10 +98,13 @@ class Talk:
     async def media(self) -> None:
         """Recordings and images, those that are refused as well."""
         says = self.canary.says("picture")
-        shown = make_png(2, 2).replace(b"IEND", b"IEND" + says.encode())
-        image = {"mime": "image/png", "data_b64": b64(shown)}
+        picture = make_png(2, 2).replace(b"IEND", b"IEND" + says.encode())
+        image = {"mime": "image/png", "data_b64": b64(picture)}
         spoken = {"audio_b64": b64(read_recording("ill_disposed")), "audio_format": "wav"}
         await self.ask(says, images=[image], session_id=self.canary.slug("media"))
+        shown = (await self.tell("GET", f"{SESSIONS}/{self.canary.slug('media')}")).json()
+        fork = {"message_id": shown["messages"][0]["id"]}
+        await self.tell("POST", f"{SESSIONS}/{self.canary.slug('media')}/fork", 201, json=fork)
         await self.ask(says, **spoken, session_id=self.canary.slug("media"))
         refused: list[dict[str, Any]] = [
             {"images": [image | {"mime": "image/jpeg"}]},
@@ -199,10 +202,12 @@ class Talk:
     async def searches(self) -> None:
         """What is looked for in sessions, documents and lists, found or not."""
         says = self.canary.says("superseded")
-        found = await self.tell("GET", SESSIONS, params={"query": self.canary.accented})
+        search = f"{SESSIONS}/search"
+        found = await self.tell("POST", search, json={"query": self.canary.accented})
         assert found.json()["sessions"]
-        await self.tell("GET", SESSIONS, params={"query": says})
-        await self.tell("GET", SESSIONS, 400, params={"query": says, "cursor": says})
+        await self.tell("POST", search, json={"query": says})
+        await self.tell("POST", search, 400, json={"query": says, "cursor": says})
+        await self.tell("POST", search, 400, json={"query": says, "limit": says})
         await self.tell("GET", SESSIONS, 400, params={"limit": says})
         await self.tell("POST", "/v1/search", json={"query": says})
         await self.tell("GET", "/v1/documents", params={"query": says, "tag": says})

@@ -20,6 +20,7 @@ MARK = "walnut-lighthouse"
 BODIES: Mapping[str, dict[str, Any]] = {
     "POST /v1/chat": {"json": {"text_input": "hello"}},
     "POST /v1/chat/stream": {"json": {"text_input": "hello"}},
+    "POST /v1/chat/sessions/search": {"json": {"query": MARK}},
     "PATCH /v1/chat/sessions/{session_id}": {"json": {"title": "taken over"}},
     "POST /v1/chat/sessions/{session_id}/fork": {"json": {"message_id": 1}},
     "POST /v1/runs/{run_id}/cancel": {},

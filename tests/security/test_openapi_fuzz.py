@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.fixtures.product import Product
 
-EXAMPLES = 6
+EXAMPLES = 4
 """For each operation and each kind of input."""
 REQUEST_TIMEOUT_SECONDS = 20
 NEVER_CALLED = {

@@ -1,5 +1,6 @@
 """Stored values that somebody changed behind the product's back are refused, in every column."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -75,7 +76,10 @@ async def fill(database: Database, dsn: str) -> Owner:
         await uow.commit()
     async with database.unit_of_work(scope) as uow:
         await uow.sessions.rename(session.session_id, PHRASE)
-        await uow.messages.add(session.id, role="user", content=PHRASE, run_id=run.id)
+        shown = {"mime": "image/png", "data_b64": b64encode(PHRASE.encode()).decode()}
+        await uow.messages.add(
+            session.id, role="user", content=PHRASE, run_id=run.id, images=[shown]
+        )
         call = NewToolRun(
             run_id=run.id,
             call_id="1",
@@ -136,6 +140,12 @@ async def read_input(owner: Owner) -> object:
     return open_input(owner.database.key_ring, owner.run_id, token)
 
 
+async def read_images(owner: Owner) -> object:
+    async with owner.database.unit_of_work(owner.scope) as uow:
+        [message] = (await uow.messages.list(owner.session.id)).items
+        return await uow.message_images.of_message(owner.session.id, message)
+
+
 async def read_thread(owner: Owner) -> object:
     config = {"configurable": {"thread_id": str(owner.session.thread_id)}}
     async with open_checkpointer(owner.dsn, owner.database.key_ring) as saver:
@@ -171,6 +181,7 @@ READERS: dict[str, Callable[[Owner], Any]] = {
         lambda uow, owner: uow.sessions.get(owner.session.session_id)
     ),
     "messages.body": under_scope(lambda uow, owner: uow.messages.list(owner.session.id)),
+    "message_images.body": read_images,
     "runs.input": read_input,
     "run_events.body": under_scope(lambda uow, owner: uow.run_events.history(owner.run_id)),
     "tool_runs.body": under_scope(lambda uow, owner: uow.tool_runs.of_runs([owner.run_id])),
@@ -216,11 +227,13 @@ class Tampering:
             return f"thread_id = '{owner.session.thread_id}'"
         user = owner.scope.user_id
         sessions = f"(SELECT id FROM chat_sessions WHERE user_id = {user})"
+        messages = f"SELECT id FROM messages WHERE chat_session_id IN {sessions}"
         conditions = {
             "documents": f"owner_id = {user}",
             "groups": f"id = {owner.group_id}",
             "tool_policies": f"group_id = {owner.group_id}",
             "messages": f"chat_session_id IN {sessions}",
+            "message_images": f"message_id IN ({messages})",
             "runs": f"id = '{owner.run_id}'",
             "run_events": f"run_id = '{owner.run_id}'",
             "tool_runs": f"run_id = '{owner.run_id}'",

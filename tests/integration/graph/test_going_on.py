@@ -233,13 +233,15 @@ async def test_tools_that_take_too_long_together_end_the_run(model, fake):
 async def test_no_two_calls_of_a_run_have_one_id():
     async with ScriptedOpenAI() as fake:
         settings = ChatModelSettings(openai_base_url=fake.base_url)
-        fake.calls(("add", {"a": 1, "b": 1}), ("add", {"a": 1, "b": 2}))
+        secret = ScriptedCall(tool="add", args={"a": 1, "b": 1}, id="what.the.user.said")
+        fake.add(Turn(calls=(secret, ScriptedCall(tool="add", args={"a": 1, "b": 2}))))
         fake.call("add", {"a": 1, "b": 3})
         fake.reply("Done.")
         async with open_chat_model("openai:scripted", settings) as model:
             told = await Conversation(model, [add]).say("Add")
 
     started = [event.call_id for event in told.of(ToolCall) if event.status == "start"]
+    assert "said" not in "".join(started)
     assert len(set(started)) == len(started) == 3
     asked = [m for m in fake.requests[-1].messages if m.get("tool_calls")]
     results = [m["tool_call_id"] for m in fake.requests[-1].messages if m["role"] == "tool"]

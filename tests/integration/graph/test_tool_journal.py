@@ -1,6 +1,7 @@
 """Runs that die around a tool call and are taken over: what must not happen twice does not."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -401,3 +402,46 @@ async def test_the_journal_is_no_obstacle_when_nothing_goes_wrong(
     assert [e.status for e in told.of(ToolCall)] == ["start", "end"]
     assert told.of(Sources)
     assert [(c.status, c.text) for c in kept.calls.values()] == [("end", "paid Ada")]
+
+
+@pytest.mark.parametrize("lost_at", ["begin", "end"])
+async def test_a_journal_that_refuses_a_run_that_was_stopped_is_heard_by_nobody_and_no_fault(
+    conversation, fake, workshop, kept, lost_at
+):
+    class LeaseLost(Exception):
+        pass
+
+    asked, stopped = asyncio.Event(), asyncio.Event()
+
+    async def refuse() -> None:
+        asked.set()
+        try:
+            await stopped.wait()
+        finally:
+            raise LeaseLost
+
+    class Refusing(KeptJournal):
+        async def begin(self, call: ProposedCall) -> None:
+            await super().begin(call)
+            if lost_at == "begin":
+                await refuse()
+
+        async def end(self, *args, **kwargs) -> None:
+            await refuse()
+
+    unheard: list = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: unheard.append(about))
+    fake.call("pay", {"to": "Ada"})
+    run = asyncio.create_task(conversation.say("Pay", journal=Refusing(kept)))
+    await asyncio.wait_for(asked.wait(), WAIT_SECONDS)
+    run.cancel()
+    for _ in range(ROUNDS_OF_THE_LOOP):
+        await asyncio.sleep(0)
+    stopped.set()
+    await asyncio.wait({run})
+    assert run.cancelled()
+    del run  # and with it all that its traceback holds
+    for _ in range(ROUNDS_OF_THE_LOOP):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert unheard == []

@@ -302,8 +302,15 @@ async def app(database: Database, database_url: str) -> AsyncIterator[asyncpg.Co
         ("asker", "status = 'allowed', decided_by = {me}", False),
         ("asker", "status = 'withdrawn'", True),
         ("asker", "approver = 'user', status = 'allowed', decided_by = {admin}", False),
+        ("asker", "approver = 'user', status = 'allowed', decided_by = {me}", False),
+        ("asker", "group_id = NULL, status = 'allowed', decided_by = {me}", False),
+        ("asker", "user_id = {member}, status = 'withdrawn'", False),
+        ("asker", "expires_at = now(), status = 'withdrawn'", False),
+        ("asker", "body = '', status = 'withdrawn'", False),
         ("admin", "status = 'allowed', decided_by = {asker}", False),
         ("admin", "status = 'withdrawn'", False),
+        ("admin", "run_id = gen_random_uuid(), status = 'allowed', decided_by = {me}", False),
+        ("admin", "tool = 'mail.read', status = 'allowed', decided_by = {me}", False),
         ("admin", "status = 'allowed', decided_by = {me}", True),
     ],
 )
@@ -316,7 +323,8 @@ async def test_row_level_security_knows_who_may_answer(
     works: bool | None,
 ):
     actor: AccessScope = getattr(crew, who)
-    values = change.format(me=actor.user_id, asker=crew.asker.user_id, admin=crew.admin.user_id)
+    people = {name: getattr(crew, name).user_id for name in ("asker", "admin", "member")}
+    values = change.format(me=actor.user_id, **people)
     async with app.transaction():
         await app.execute(actor.sql_settings)
         update = app.execute(f"UPDATE approvals SET {values}")
@@ -325,3 +333,53 @@ async def test_row_level_security_knows_who_may_answer(
                 await update
         else:
             assert await update == f"UPDATE {int(bool(works))}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "status = 'allowed', decided_by = {me}",
+        "status = 'pending', decided_by = {me}",
+        "status = 'withdrawn'",
+        "decision = NULL, decided_by = {me}",
+    ],
+)
+@pytest.mark.parametrize("role", ["user", "system"])
+async def test_what_was_decided_stays_decided_whoever_forgets_to_ask(
+    database: Database, app: asyncpg.Connection, crew: Crew, change: str, role: str
+):
+    [asked] = await ask(database, crew, request(approver="either", group_id=crew.group_id))
+    await decide(database, crew.admin, crew, asked, REFUSE)
+    actor = crew.asker if role == "user" else SYSTEM
+    async with app.transaction():
+        await app.execute(actor.sql_settings)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await app.execute(f"UPDATE approvals SET {change.format(me=crew.asker.user_id)}")
+    [kept] = await seen(database, crew.asker, crew.run_id)
+    assert (kept.status, kept.refusal) == ("refused", REFUSE.reason)
+
+
+async def test_an_answer_outlives_who_gave_it(database: Database, database_url: str, crew: Crew):
+    [asked] = await ask(database, crew, request(approver="either", group_id=crew.group_id))
+    await decide(database, crew.admin, crew, asked, REFUSE)
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.users.begin_closing(crew.admin.user_id)
+        await uow.users.delete(crew.admin.user_id)
+        await uow.commit()
+    [kept] = await seen(database, crew.asker, crew.run_id)
+    assert (kept.status, kept.decided_by, kept.group_id) == ("refused", None, crew.group_id)
+
+
+async def test_what_somebody_answers_at_this_moment_is_not_waited_for_to_expire(
+    database: Database, crew: Crew
+):
+    await ask(database, crew, request("1"), request("2"))
+    async with (
+        database.unit_of_work(crew.asker) as answering,
+        database.unit_of_work(SYSTEM) as expiring,
+    ):
+        await answering.approvals.of_run(crew.run_id, lock=True)
+        async with asyncio.timeout(10):
+            assert await expiring.approvals.expire(LATER) == []
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert len(await uow.approvals.expire(LATER)) == 2

@@ -1,17 +1,15 @@
-"""Messages with images: what is large is read by whom it is for, and not in the event loop."""
+"""What is large is read by whom it is for, and not in the event loop."""
 
 import base64
 import threading
 from dataclasses import replace
 
-import pytest
-
-from persistence.access import AccessScope
+from persistence.access import AccessScope, ScopedStatement
 from persistence.database import Database
 from persistence.identifiers import new_uuid7
 from persistence.large_values import LARGE_BYTES, apart_if_large
 from persistence.records import ChatSession, RunInput
-from persistence.repositories import run_statements
+from persistence.repositories import run_claims, run_events, run_statements, tool_runs
 from tests.fixtures.rows import SYSTEM
 
 IMAGE = {
@@ -26,26 +24,6 @@ async def test_what_takes_long_is_done_in_a_thread_and_the_rest_is_not() -> None
     here = threading.get_ident()
     assert await apart_if_large(LARGE_BYTES, threading.get_ident) == here
     assert await apart_if_large(LARGE_BYTES + 1, threading.get_ident) != here
-
-
-async def test_a_page_of_messages_holds_no_image_and_a_message_does(
-    database: Database, scope: AccessScope, chat_session: ChatSession
-) -> None:
-    async with database.unit_of_work(scope) as uow:
-        added = [
-            await uow.messages.add(chat_session.id, role="user", content="Look", images=[IMAGE] * 2)
-            for _ in range(3)
-        ]
-        await uow.commit()
-    shown = {name: IMAGE[name] for name in ("mime", "width", "height")}
-    async with database.unit_of_work(scope) as uow:
-        first = await uow.messages.list(chat_session.id)
-        earlier = await uow.messages.list(chat_session.id, before=added[-1].id)
-        assert [each.images for each in first.items] == [[shown] * 2] * 3
-        assert [each.images for each in earlier.items] == [[shown] * 2] * 2
-        assert (await uow.messages.get(chat_session.id, added[0].id)).images == [IMAGE] * 2
-        line = await uow.turns.line(chat_session.id, until=added[-1].id, limit=10)
-        assert [each.images for each in line] == [[IMAGE] * 2] * 3
 
 
 async def test_what_a_run_was_asked_is_read_by_whoever_goes_on_with_it(
@@ -73,7 +51,11 @@ async def test_what_a_run_was_asked_is_read_by_whoever_goes_on_with_it(
     assert taken.input == replace(asked, text="Look again")
 
 
-@pytest.mark.parametrize("name", ["START", "ENQUEUE", "GET", "LIVE_ONES", "AFTER"])
-def test_whoever_only_looks_at_a_run_is_not_sent_what_it_was_asked(name: str) -> None:
-    statement = getattr(run_statements, name).under(SYSTEM).sql
-    assert "runs.input" not in statement
+def test_whoever_only_looks_at_a_run_is_not_sent_what_it_was_asked() -> None:
+    reading = {
+        name
+        for module in (run_statements, run_claims, run_events, tool_runs)
+        for name, statement in vars(module).items()
+        if isinstance(statement, ScopedStatement) and "runs.input" in statement.under(SYSTEM).sql
+    }
+    assert reading == {"_CLAIM_LAPSED", "_CLAIM_QUEUED", "_CLAIM_ANSWERED", "_SEIZE"}

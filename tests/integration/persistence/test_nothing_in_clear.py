@@ -1,5 +1,6 @@
 """After a turn, nothing that anybody typed can be found in the database."""
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -29,6 +30,7 @@ async def written_database(database: Database, scope: AccessScope) -> Database:
             reasoning=PHRASE,
             sources=[{"snippet": PHRASE}],
             tool_events=[{"result": PHRASE}],
+            images=[{"mime": PHRASE, "data_b64": b64encode(PHRASE.encode()).decode()}],
         )
         await uow.tool_runs.add_many(
             [

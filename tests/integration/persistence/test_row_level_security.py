@@ -24,6 +24,7 @@ OWNED_TABLES = (
     "documents",
     "group_members",
     "groups",
+    "message_images",
     "messages",
     "runs",
     "tool_policies",
@@ -45,7 +46,9 @@ async def furnished(database: Database, scope: AccessScope) -> Database:
     session = await create_session(database, scope)
     run = await start_run(database, scope, session)
     async with database.unit_of_work(scope) as uow:
-        await uow.messages.add(session.id, role="user", content="mine", run_id=run.id)
+        await uow.messages.add(
+            session.id, role="user", content="mine", run_id=run.id, images=[{"data_b64": "AAAA"}]
+        )
         await uow.tool_runs.add_many(
             [
                 NewToolRun(
@@ -113,7 +116,16 @@ async def test_without_a_principal_no_row_of_any_table_is_seen(
 
 
 @pytest.mark.parametrize(
-    "table", ["chat_sessions", "messages", "runs", "tool_runs", "documents", "approvals"]
+    "table",
+    [
+        "chat_sessions",
+        "messages",
+        "message_images",
+        "runs",
+        "tool_runs",
+        "documents",
+        "approvals",
+    ],
 )
 async def test_root_has_no_look_into_what_others_said(
     furnished: Database, app: asyncpg.Connection, other_scope: AccessScope, table: str
@@ -186,6 +198,9 @@ async def test_nobody_changes_the_row_of_another(
         """INSERT INTO api_keys (user_id, name, key_hash, prefix, scopes)
             VALUES ({victim}, '', 'x', 'x', '{{}}')""",
         "INSERT INTO messages (chat_session_id, role, body) VALUES ({session}, 'user', '')",
+        "INSERT INTO message_images (message_id, number, body) VALUES ({message}, 2, '')",
+        "UPDATE message_images SET body = ''",
+        "DELETE FROM message_images",
         """INSERT INTO audit_log (action, resource_type, success, actor_id, body)
             VALUES ('a', 'b', true, {victim}, '')""",
         """INSERT INTO runs (id, chat_session_id, user_id, model, lease_owner, lease_until)
@@ -213,6 +228,7 @@ async def test_nobody_writes_in_the_name_of_another(
         victim=scope.user_id,
         attacker=other_scope.user_id,
         session=await owner.fetchval("SELECT id FROM chat_sessions"),
+        message=await owner.fetchval("SELECT id FROM messages"),
         group=await owner.fetchval("SELECT id FROM groups"),
         key=await owner.fetchval("SELECT id FROM api_keys"),
     )
@@ -243,11 +259,16 @@ async def test_the_repositories_show_nothing_of_others_without_their_clauses(
     async with furnished.unit_of_work(scope) as uow:
         [session] = (await uow.sessions.list()).items
         [document] = (await uow.documents.list()).items
-        assert len((await uow.messages.list(session.id)).items) == 1
+        [message] = (await uow.messages.list(session.id)).items
+        assert await uow.message_images.get(session.id, message.id, 1) is not None
     async with furnished.unit_of_work(other_scope) as uow:
         assert (await uow.sessions.list()).items == []
         assert (await uow.documents.list()).items == []
         assert (await uow.messages.list(session.id)).items == []
+        with pytest.raises(NotFound):
+            await uow.message_images.get(session.id, message.id, 1)
+        with pytest.raises(NotFound):
+            await uow.message_images.add(session.id, message.id, 2, "AAAA")
         assert await uow.documents.visible([document.id]) == {}
         assert (await uow.api_keys.list(scope.user_id)).items == []
         for attempt in (

@@ -455,3 +455,79 @@ async def test_a_tool_call_of_an_unknown_run_is_refused(
     async with database.unit_of_work(scope) as uow:
         with pytest.raises(NotFound):
             await uow.tool_runs.add_many([tool_run(run), stray])
+
+
+async def test_a_run_that_waits_for_a_person_is_taken_when_its_end_was_asked_for(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+) -> None:
+    run = await start_run(database, scope, chat_session)
+    asked = NewApproval(request_id="r", call_id="c", tool="files.delete", args={"path": "x"})
+    async with database.unit_of_work(scope) as uow:
+        await uow.runs.pause(claim_of(run))
+        await uow.approvals.ask(run.id, [asked], expires_at=datetime.now(UTC) + timedelta(hours=1))
+        await uow.commit()
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert await uow.run_claims.claim_answered(OWNER, LEASE_SECONDS, limit=10) == []
+    async with database.unit_of_work(scope) as uow:
+        await uow.run_claims.ask_cancel(run.id)
+        await uow.commit()  # and whoever asked dies
+    async with database.unit_of_work(SYSTEM) as uow:
+        [taken] = await uow.run_claims.claim_answered(OWNER, LEASE_SECONDS, limit=10)
+    assert (taken.run.id, taken.cancel_asked) == (run.id, True)
+
+
+async def test_a_run_whose_turn_has_come_is_known_of_while_its_session_is_locked(
+    database: Database, scope: AccessScope, chat_session: ChatSession
+) -> None:
+    first = await start_run(database, scope, chat_session)
+    await enqueue(database, scope, chat_session)
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert not await uow.run_claims.has_next()
+    await finish(database, scope, first)
+    async with database.unit_of_work(scope) as changing, database.unit_of_work(SYSTEM) as uow:
+        await changing.sessions.rename(chat_session.session_id, "Another")
+        assert await uow.run_claims.claim_queued(OWNER, LEASE_SECONDS, limit=1) == []
+        assert await uow.run_claims.has_next()
+    assert len(await take_queued(database)) == 1
+
+
+@pytest.mark.parametrize("lapses", ["by itself", "at a start"])
+async def test_the_time_that_a_run_was_at_work_is_added_up_and_what_it_waited_is_not(
+    database: Database,
+    scope: AccessScope,
+    chat_session: ChatSession,
+    database_url: str,
+    lapses: str,
+) -> None:
+    first = await start_run(database, scope, chat_session)
+    await enqueue(database, scope, chat_session)
+    await finish(database, scope, first)
+    [begun] = await take_queued(database)
+    assert begun.run.worked_seconds == 0
+    spent = (
+        "UPDATE runs SET taken_at = '2020-01-01 00:00Z', lease_until = '2020-01-01 00:05Z' "
+        "WHERE status = 'running'"
+    )
+    connection = await asyncpg.connect(database_url)
+
+    await connection.execute(spent)
+    if lapses == "at a start":
+        async with database.unit_of_work(SYSTEM) as uow:
+            await uow.run_claims.lapse_all()
+            await uow.commit()
+    [crashed] = await take_lapsed(database)
+    assert crashed.run.worked_seconds == 300 - LEASE_SECONDS
+
+    await connection.execute(spent)
+    await connection.execute(
+        "UPDATE runs SET status = 'awaiting_approval', lease_owner = '' WHERE status = 'running'"
+    )
+    await connection.close()
+    async with database.unit_of_work(SYSTEM) as uow:
+        [answered] = await uow.run_claims.claim_answered(OWNER, LEASE_SECONDS, limit=1)
+        await uow.commit()
+    assert answered.run.worked_seconds == 600 - LEASE_SECONDS
+    async with database.unit_of_work(SYSTEM) as uow:
+        seized = await uow.run_claims.seize(answered.run.id, ANOTHER, LEASE_SECONDS)
+    assert seized is not None
+    assert seized.run.worked_seconds == 600 - LEASE_SECONDS

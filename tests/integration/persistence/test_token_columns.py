@@ -1,5 +1,6 @@
 """Every place where the database keeps encrypted values is listed, and rotated with care."""
 
+from base64 import b64encode
 from collections.abc import Callable
 
 import asyncpg
@@ -17,6 +18,7 @@ from persistence.models import metadata
 from persistence.records import ChatSession
 from persistence.token_columns import CHECKPOINT_COLUMNS, DIGEST_COLUMNS, TOKEN_COLUMNS
 
+IMAGES = next(place for place in TOKEN_COLUMNS if place.table == "message_images")
 TITLES = next(place for place in TOKEN_COLUMNS if str(place) == "chat_sessions.title")
 KEY, NEW_KEY = KeyRing.generate_key(), KeyRing.generate_key()
 IN_CLEAR = {"checkpoints.checkpoint"}
@@ -107,6 +109,39 @@ async def test_rows_that_somebody_holds_are_waited_for_and_nobody_waits_for_the_
     await holder.close()
     assert (await rotate_column(database_url, TITLES, both)).changed == 1
     assert (await rotate_column(database_url, TITLES, both)).changed == 0
+
+
+async def test_large_values_are_rotated_a_few_at_a_time(
+    database: Database,
+    database_url: str,
+    scope: AccessScope,
+    chat_session: ChatSession,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("persistence.key_rotation.BATCH_BYTES", 100_000)
+    pictures = [b"%d" % number * size for number, size in enumerate((30_000, 30_000, 9, 90_000, 9))]
+    async with database.unit_of_work(scope) as uow:
+        message = await uow.messages.add(
+            chat_session.id,
+            role="user",
+            content="Look",
+            images=[{"data_b64": b64encode(picture).decode()} for picture in pictures],
+        )
+        await uow.commit()
+    told: list[int] = []
+    both = KeyRing([NEW_KEY, KEY])
+    found = await rotate_column(database_url, IMAGES, both, tell=lambda _, seen: told.append(seen))
+    assert (found.seen, found.changed, found.unreadable) == (5, 5, [])
+    assert told == [3, 4, 5]  # the fourth is larger than all that is read at once
+    assert (await rotate_column(database_url, IMAGES, both)).changed == 0
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("SELECT number, body FROM message_images ORDER BY number")
+    await connection.close()
+    place = f"message_images.body/{chat_session.id}/{message.id}"
+    opened = [
+        KeyRing([NEW_KEY]).decrypt(row["body"], context=f"{place}/{row['number']}") for row in rows
+    ]
+    assert opened == pictures
 
 
 async def test_only_the_bodies_of_the_audit_trail_can_be_written_anew(

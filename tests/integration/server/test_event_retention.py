@@ -1,5 +1,6 @@
 """The events of runs that ended long ago go, however many they are."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from persistence.records import RunClaim
@@ -32,3 +33,20 @@ async def test_it_is_done_while_the_server_runs(database, scope):
             async with database.unit_of_work(SYSTEM) as uow:
                 if (await uow.run_events.look(run.id, after=0, limit=1)).expired:
                     break
+
+
+async def test_a_fault_that_nobody_expected_does_not_end_it():
+    class Faulty:
+        def __init__(self) -> None:
+            self.asked = asyncio.Event()
+
+        def unit_of_work(self, _: object) -> None:
+            self.asked.set()
+            raise KeyError("a fault")
+
+    database = Faulty()
+    async with keep_expiring(database, hours=1):
+        await database.asked.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert "event-retention" in {task.get_name() for task in asyncio.all_tasks()}

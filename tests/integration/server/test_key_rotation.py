@@ -3,6 +3,7 @@
 import asyncio
 import io
 import zipfile
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from server.cli.rotate_keys import EXIT_UNREADABLE, rotate_keys
 from server.installation import InstallationSecrets
 from server.settings import Settings
 from tests.fakes.ollama_server import ScriptedOllama
+from tests.fixtures.images import make_png
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
 
 MESSAGES_MEANWHILE = 12
+PICTURE = make_png(2, 2)
 
 
 class Installation:
@@ -29,6 +32,7 @@ class Installation:
     def __init__(self, folder: Path, database_url: str, model: ScriptedOllama) -> None:
         self.database_url = database_url
         self.model = model
+        model.capabilities = ["completion", "tools", "vision"]
         self.first, self.second = KeyRing.generate_key(), KeyRing.generate_key()
         self._settings = settings_for(folder, database_url, model)
         self._secrets = new_secrets()
@@ -59,6 +63,8 @@ def installation(tmp_path: Path, database_url: str, scripted_model: ScriptedOlla
 async def fill(product: Product) -> None:
     """Leave something in every part of the product that keeps something."""
     await product.stream("Where is the lilac elephant?", session_id="first")
+    shown = {"mime": "image/png", "data_b64": b64encode(PICTURE).decode()}
+    await product.stream("What is this?", session_id="shown", images=[shown])
     await product.upload("elephant.md", b"# Elephants\n\nThe lilac elephant lives in Turin.\n")
     await product.client.post("/v1/groups", json={"name": "Keepers", "description": "of animals"})
     user = await product.new_user("anna")
@@ -69,6 +75,9 @@ async def require_whole(product: Product) -> None:
     """Everything that was left is there, and can be found and gone on with."""
     history = (await product.client.get("/v1/chat/sessions/first")).json()
     assert history["messages"][0]["content"] == "Where is the lilac elephant?"
+    [asked, _] = (await product.client.get("/v1/chat/sessions/shown")).json()["messages"]
+    image = f"/v1/chat/sessions/shown/messages/{asked['id']}/images/1"
+    assert (await product.client.get(image)).content == PICTURE
     await product.stream("And now?", session_id="first")
     asked = product.model.requests[-1].messages
     assert "Where is the lilac elephant?" in str(asked)  # the agent remembers

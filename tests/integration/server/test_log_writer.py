@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from persistence.autocommit import Autocommit
 from persistence.database import Database
+from persistence.errors import PersistenceError
 from persistence.event_log import EventLog
 from persistence.pool import APP_ROLE, open_pool
 from persistence.records import Run, RunClaim
@@ -177,9 +178,14 @@ async def test_an_older_attempt_of_the_same_process_stores_nothing(database, wri
     assert await stored(database, run) == []
 
 
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [(PersistenceError("refused"), "DATABASE_ERROR"), (KeyError("a fault"), "INTERNAL_ERROR")],
+)
 async def test_a_run_that_is_refused_takes_no_other_with_it(
-    database, unsteady, writer, scope, run, stream
+    database, unsteady, writer, scope, run, stream, refusal, code
 ):
+    unsteady.refusal = refusal
     session = await create_session(database, scope, "another session")
     other = await start_run(database, scope, session, lease_owner=OWNER)
     unsteady.refuses = other.id
@@ -190,7 +196,9 @@ async def test_a_run_that_is_refused_takes_no_other_with_it(
     await reach(stream, 2)
     assert not await writer.flush(other.id)
     assert lost == [other.id]
-    assert json.loads(refused.fault)["code"] == "DATABASE_ERROR"
+    assert json.loads(refused.fault)["code"] == code
+    stream.append("log", 3)
+    await reach(stream, 3)
 
 
 async def test_a_run_whose_row_is_locked_holds_no_other_up(database, writer, scope, run, stream):
@@ -223,6 +231,26 @@ async def test_facts_that_are_no_json_break_off_their_run_alone(
         while not other.closed:
             await other.changed()
     assert other.fault is not None
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_events_that_cannot_be_put_together_break_off_their_run_alone(
+    database, writer, scope, run, stream, alone
+):
+    session = await create_session(database, scope, "another session")
+    lost: list = []
+    other = attach(writer, await start_run(database, scope, session, lease_owner=OWNER), lost)
+    other.append("token", {"text": ["no text"]})
+    if not alone:
+        stream.append("log", 1)
+    async with asyncio.timeout(20):
+        while not other.closed:
+            await other.changed()
+    assert len(lost) == 1
+    assert other.stored_through == 1
+    stream.append("log", 2)
+    await writer.flush(run.id)
+    assert stream.stored_through == (2 if alone else 3)
 
 
 async def test_what_is_drained_is_stored_by_whoever_takes_it(

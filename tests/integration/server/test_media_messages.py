@@ -1,14 +1,17 @@
 """Messages with recordings and images: what of them reaches the model, and what is refused."""
 
+import asyncio
 import base64
 
 import orjson
 import pytest
 
+from loaders.speech.transcriber import Transcriber
+from server.chat.socket_questions import WAITING_MAX
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.images import make_gif, make_jpeg, make_png, make_webp
 from tests.fixtures.product import Product
-from tests.fixtures.sockets import open_socket
+from tests.fixtures.sockets import Socket, open_socket
 from tests.fixtures.speech import (
     ILL_DISPOSED,
     encode,
@@ -28,6 +31,11 @@ def seeing_model(shared_product: Product) -> ScriptedOllama:
     shared_product.model.capabilities = ["completion", "tools", "vision"]
     shared_product.model.requests.clear()
     return shared_product.model
+
+
+LONG = read_samples("leisure") * 12
+"""Takes far longer to transcribe than anything that a test does meanwhile."""
+ENDS_SECONDS = 30
 
 
 def b64(data: bytes) -> str:
@@ -176,6 +184,114 @@ async def test_a_recording_is_taken_over_a_websocket(shared_product, seeing_mode
         await socket.until("done")
     assert word_error_rate(seeing_model.requests[0].messages[-1]["content"], ILL_DISPOSED) == 0
     assert seeing_model.requests[-1].messages[-1]["images"]
+
+
+def transcriber_of(product: Product) -> Transcriber:
+    return product.resources.chat._media._transcriber
+
+
+async def begin_reading(product: Product, socket: Socket, **message: object) -> None:
+    """Sends a long recording; returns when it is being transcribed."""
+    await socket.send(type="audio", content=b64(LONG), format="pcm16", **message)
+    await until_reading(product, is_reading=True)
+
+
+async def until_reading(product: Product, *, is_reading: bool) -> None:
+    async with asyncio.timeout(ENDS_SECONDS):
+        while transcriber_of(product)._turn.locked() is not is_reading:
+            await asyncio.sleep(0)
+
+
+async def test_messages_after_a_recording_are_asked_after_it(shared_product, seeing_model):
+    pause = seeing_model.hang(text="heard it all", after=1)
+    key = shared_product.secrets.root_api_key
+    async with open_socket(shared_product.url, "ordered", key=key) as socket:
+        await socket.send(type="audio", content=b64(read_samples("ill_disposed")), format="pcm16")
+        await socket.send(type="text", content="Then this.", multitask="enqueue")
+        await socket.send(type="text", content="And this?")
+        first = await socket.until("queued")
+        first += await socket.until("error")
+        pause.release()
+        first += await socket.until("done")
+        second = await socket.until("done")
+    assert [each["code"] for each in first if each["type"] == "error"] == ["RUN_IN_PROGRESS"]
+    assert (second[0]["type"], second[-1]["metadata"]["status"]) == ("run", "success")
+    session = (await shared_product.client.get("/v1/chat/sessions/ordered")).json()
+    recording, _, text, _ = session["messages"]
+    assert word_error_rate(recording["content"], ILL_DISPOSED) == 0
+    assert (text["audio"], text["content"]) == (None, "Then this.")
+
+
+@pytest.mark.parametrize("choice", ["continue", "cancel"])
+async def test_a_recording_whose_sender_leaves_is_answered_unless_the_sender_wished_otherwise(
+    shared_product, seeing_model, choice
+):
+    key, session_id = shared_product.secrets.root_api_key, f"left-{choice}"
+    said = LONG if choice == "cancel" else read_samples("ill_disposed")
+    async with open_socket(shared_product.url, session_id, key=key) as socket:
+        message = {"content": b64(said), "format": "pcm16", "on_disconnect": choice}
+        await socket.send(type="audio", **message)
+        await until_reading(shared_product, is_reading=True)
+    await until_reading(shared_product, is_reading=False)
+    if choice == "continue":
+        async with asyncio.timeout(ENDS_SECONDS):
+            while not seeing_model.requests:
+                await asyncio.sleep(0)
+    found = await shared_product.client.get(f"/v1/chat/sessions/{session_id}")
+    assert found.status_code == {"continue": 200, "cancel": 404}[choice]
+
+
+async def test_a_recording_is_stopped_while_it_is_read_and_becomes_no_message(
+    shared_product, seeing_model
+):
+    key = shared_product.secrets.root_api_key
+    async with open_socket(shared_product.url, "unheard", key=key) as socket:
+        await begin_reading(shared_product, socket)
+        await socket.send(type="stop")
+        assert await socket.next() == {"type": "stopped", "session_id": "unheard"}
+        assert not transcriber_of(shared_product)._turn.locked()
+        await socket.send(type="stop")
+        assert (await socket.next())["code"] == "RUN_NOT_FOUND"
+        await socket.send(type="text", content="Hello")
+        await socket.until("done")
+    session = (await shared_product.client.get("/v1/chat/sessions/unheard")).json()
+    assert session["messages"][0]["content"] == "Hello"
+    assert len(seeing_model.requests) == 1
+
+
+async def test_runs_are_followed_and_approvals_answered_while_a_recording_is_read(shared_product):
+    rule = {"tool": "units.*", "verdict": "ask"}
+    made = await shared_product.client.post("/v1/tool-policies", json=rule)
+    args = {"value": 5, "from_unit": "km", "to_unit": "mile"}
+    shared_product.model.call("units__convert", args)
+    asked = (await shared_product.client.post("/v1/chat", json={"text_input": "How far?"})).json()
+    key = shared_product.secrets.root_api_key
+    async with open_socket(shared_product.url, "busy", key=key) as socket:
+        await begin_reading(shared_product, socket)
+        await socket.send(type="resume", run_id=asked["run_id"])
+        heard = await socket.until("done")
+        [approval] = asked["approvals"]
+        answer = {"approval_id": approval["approval_id"], "decision": "allow"}
+        await socket.send(type="approval", **answer)
+        rest = await socket.until("done")
+        await socket.send(type="stop")
+        [stopped] = await socket.until("stopped")
+    assert (heard[0]["type"], heard[-1]["metadata"]["status"]) == ("resumed", "awaiting_approval")
+    assert (rest[0]["type"], rest[-1]["metadata"]["status"]) == ("answered", "success")
+    assert stopped["session_id"] == "busy"
+    await shared_product.client.delete(f"/v1/tool-policies/{made.json()['id']}")
+
+
+async def test_so_many_messages_wait_behind_a_recording_and_are_stopped_for(shared_product):
+    key = shared_product.secrets.root_api_key
+    async with open_socket(shared_product.url, "crowded", key=key) as socket:
+        await begin_reading(shared_product, socket)
+        for number in range(WAITING_MAX + 1):
+            await socket.send(type="text", content=f"{number}", on_disconnect="cancel")
+        refused = await socket.next()
+        await socket.send(type="stop")
+        stopped = await socket.next()
+    assert (refused["code"], stopped["type"]) == ("SERVICE_UNAVAILABLE", "stopped")
 
 
 async def test_somebody_elses_image_is_not_there(shared_product):

@@ -118,11 +118,21 @@ async def test_a_run_whose_figures_cannot_be_written_ends_with_an_error_and_its_
     assert ended == (("error", "DATABASE_ERROR"), ["an answer"])
 
 
-async def test_a_run_whose_answer_cannot_be_written_ends_with_an_error(database, request_of_a_run):
+async def test_a_run_whose_answer_cannot_be_written_ends_with_an_error(
+    database, database_url, request_of_a_run
+):
+    connection = await asyncpg.connect(database_url)
+    heard: set[str] = set()
+    await connection.add_listener("youworker_run_waiting", lambda *about: heard.add(about[-1]))
     with pytest.raises(TypeError):
         await recorder_of(database).record(request_of_a_run, outcome(content=object()))
 
     assert await read_back(database, request_of_a_run) == (("error", "DATABASE_ERROR"), [])
+    # Its session was not locked: who was about to wait behind it must not be missed.
+    async with asyncio.timeout(10):
+        while str(request_of_a_run.run_id) not in heard:
+            await asyncio.sleep(0)
+    await connection.close()
 
 
 async def test_a_run_that_outlived_its_session_takes_its_memory_along(

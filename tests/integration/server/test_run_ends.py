@@ -8,6 +8,7 @@ import pytest
 from server.chat.answers import AnswerService
 from server.chat.service import AcceptedRun
 from server.errors import RunGoesOn
+from tests.fakes.model_turns import ScriptedCall, Turn
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.product import Product
 
@@ -72,20 +73,24 @@ async def test_a_run_that_is_cancelled_before_its_first_step_ends_too(product: P
     assert again[-1].data["metadata"]["status"] == "success"
 
 
-async def test_a_tool_that_does_not_exist_leaves_no_trace_of_what_it_was_called(
+async def test_what_a_model_calls_a_tool_or_a_call_leaves_no_trace(
     product: Product, database_url: str
 ):
     phrase = "what is the salary of Zebra Quartz?"
     product.model.call(phrase, {"a": 1})
     product.model.call("no\x00such", {"a": 1})
+    named = ScriptedCall(tool="datetime__now", args={}, id="the.salary.of.Zebra.Quartz")
+    product.model.add(Turn(calls=(named,)))
     product.model.reply("Sorry.")
 
     events = await product.stream("hi", session_id="odd")
 
     tools = {event.data["tool"] for event in events if event.event == "tool"}
-    assert tools == {"unknown"}
+    assert tools == {"unknown", "datetime.now"}
     assert events[-1].data["metadata"]["status"] == "success"
     assert await find_in_database(database_url, phrase) == []
+    assert named.id not in str([event.data for event in events])
+    assert await find_in_database(database_url, named.id) == []
 
 
 async def test_arguments_nested_too_deep_do_not_end_the_run(product: Product):
@@ -169,13 +174,20 @@ async def test_who_waits_for_a_whole_answer_does_not_wait_for_ever(product: Prod
         patience_seconds=0.05,
     )
     never = asyncio.get_running_loop().create_future()
+    leaving: list[None] = []
     with pytest.raises(RunGoesOn) as impatient:
-        await answers.wait(live.request.principal, elsewhere, left=never)
-    assert impatient.value.details == {"run_id": str(run.id)}
+        await answers.wait(
+            live.request.principal, elsewhere, left=never, on_left=lambda: leaving.append(None)
+        )
+    assert impatient.value.details == {"run_id": str(run.id), "status": "running"}
+    assert leaving == []
 
     left = asyncio.get_running_loop().create_future()
     left.set_result(None)
     with pytest.raises(RunGoesOn):
-        await product.resources.answers.wait(live.request.principal, elsewhere, left=left)
+        await product.resources.answers.wait(
+            live.request.principal, elsewhere, left=left, on_left=lambda: leaving.append(None)
+        )
+    assert leaving == [None]
     await cancel(product, str(run.id))
     await asking

@@ -40,8 +40,8 @@ async def read(product: Product, session_id: str, **params: object) -> dict:
     return answer.json()
 
 
-async def search(product: Product, **params: object) -> dict:
-    answer = await product.client.get("/v1/chat/sessions", params=params)
+async def search(product: Product, **body: object) -> dict:
+    answer = await product.client.post("/v1/chat/sessions/search", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -92,14 +92,29 @@ async def test_sessions_are_found_by_their_words(product: Product, shared_produc
 
 
 @pytest.mark.parametrize(
-    "params",
-    [{"query": ""}, {"query": "  "}, {"query": "x" * 201}, {"query": "x", "cursor": "y"},
+    "body",
+    [{}, {"query": ""}, {"query": "  "}, {"query": "x" * 201}, {"query": "x", "cursor": "y"},
      {"query": "x", "cursor": "1" * 65}, {"cursor": "1.1.1"}, {"query": "x", "offset": 1},
-     {"query": "\u0301"}, {"query": "x", "limit": 0}],
+     {"query": "\u0301"}, {"query": "x", "limit": 0}, {"query": "x", "limit": 101},
+     {"query": ["x"]}],
 )  # fmt: skip
-async def test_a_search_that_is_none_is_refused(product: Product, params):
-    answer = await product.client.get("/v1/chat/sessions", params=params)
+async def test_a_search_that_is_none_is_refused(product: Product, body):
+    answer = await product.client.post("/v1/chat/sessions/search", json=body)
     assert told(answer) == (400, "VALIDATION_ERROR")
+
+
+async def test_words_in_the_address_are_not_looked_for(product: Product):
+    await say(product, "s", ("Where is the walnut?", "Here."))
+    answer = await product.client.post("/v1/chat/sessions/search", params={"query": "walnut"})
+    assert told(answer) == (400, "VALIDATION_ERROR")
+    listed = await product.client.get("/v1/chat/sessions", params={"query": "no such word"})
+    assert listed.json()["total"] == 1
+
+
+async def test_a_session_may_be_called_search(product: Product):
+    await say(product, "search", ("Where is the walnut?", "Here."))
+    assert (await read(product, "search"))["total"] == 2
+    assert (await search(product, query="walnut"))["sessions"][0]["session_id"] == "search"
 
 
 @pytest.mark.parametrize(

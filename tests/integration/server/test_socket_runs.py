@@ -14,9 +14,10 @@ import pytest_asyncio
 from websockets.exceptions import InvalidStatus
 
 from server.chat.followed_runs import FOLLOWED_MAX
+from server.chat.socket import LOCKED_OUT
 from server.runs.wire import message
 from tests.fixtures.images import make_png
-from tests.fixtures.product import Product, open_product, settings_for
+from tests.fixtures.product import Product, client_for, open_product, settings_for
 from tests.fixtures.sockets import ANSWER_SECONDS, Socket, open_socket
 from tests.integration.server.people import Person, make_group, open_person
 
@@ -164,6 +165,14 @@ async def test_a_run_that_has_ended_is_resumed_and_one_of_somebody_else_is_not(t
             await socket.send(type="resume", run_id=events[0]["run_id"], last_event_id=after)
             assert (await socket.next())["type"] == "resumed"
             assert await socket.until("done") == events[after:]
+        run_id = events[0]["run_id"]
+        for after in (len(events), len(events) + 1):
+            await socket.send(type="resume", run_id=run_id, last_event_id=after)
+            assert (await socket.next())["type"] == "resumed"
+            over = {"type": "ended", "run_id": run_id, "status": "success"}
+            assert await socket.next() == over
+        await socket.send(type="stop", run_id=run_id)
+        assert await socket.next() == over
     async with open_socket(talker.product.url, key=key_of(talker.admin)) as stranger:
         await stranger.send(type="resume", run_id=events[0]["run_id"], last_event_id=0)
         assert (await stranger.next())["code"] == "RUN_NOT_FOUND"
@@ -304,6 +313,17 @@ async def test_an_admin_answers_on_a_socket_and_sees_no_more_of_the_run(talker: 
     assert nothing["code"] == "RUN_NOT_FOUND"
 
 
+async def test_a_run_that_is_not_followed_here_is_stopped_from_here(talker: Talker):
+    pause = talker.product.model.hang(text="the whole answer", after=1)
+    async with talker.socket() as socket, talker.socket("another") as other:
+        await socket.send(type="text", content="go on", enable_tools=False)
+        run_id = (await socket.next())["run_id"]
+        await pause.reached.wait()
+        await other.send(type="stop", run_id=run_id)
+        assert await other.next() == {"type": "ended", "run_id": run_id, "status": "cancelled"}
+        assert (await socket.until("done"))[-1]["metadata"]["status"] == "cancelled"
+
+
 async def test_a_run_that_waits_for_a_person_is_stopped(talker: Talker):
     await talker.ask_first()
     talker.product.model.call("units__convert", KM)
@@ -330,6 +350,46 @@ async def test_a_run_ends_with_its_socket_if_the_message_wished_so(talker: Talke
         await socket.send(type="resume", run_id=run_id)
         done = (await socket.until("done"))[-1]
     assert done["metadata"]["status"] == {"continue": "success", "cancel": "cancelled"}[choice]
+
+
+async def test_a_run_that_waits_for_a_person_ends_with_its_socket_too(talker: Talker):
+    await talker.ask_first()
+    talker.product.model.call("units__convert", KM)
+    async with talker.socket() as socket:
+        await socket.send(type="text", content="Convert this.", on_disconnect="cancel")
+        run_id = (await socket.until("done"))[0]["run_id"]
+    async with talker.socket("another") as socket:
+        await socket.send(type="resume", run_id=run_id)
+        await socket.until("done")  # which asks
+        done = (await socket.until("done"))[-1]
+    assert done["metadata"]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("code", [4401, 1011], ids=["locked out", "a fault of the server"])
+async def test_a_run_ends_with_its_socket_however_that_ends(
+    talker: Talker, code: int, monkeypatch: pytest.MonkeyPatch
+):
+    pause = talker.product.model.hang(text="the whole answer", after=1)
+    client = talker.person.client
+    [used] = (await client.get("/v1/api-keys")).json()["api_keys"]
+    spare = (await client.post("/v1/api-keys", json={"name": "spare"})).json()["key"]
+    async with client_for(talker.product.url, spare) as bob:
+        async with talker.socket() as socket:
+            message = {"content": "go on", "on_disconnect": "cancel", "enable_tools": False}
+            await socket.send(type="text", **message)
+            run_id = (await socket.next())["run_id"]
+            await pause.reached.wait()
+            if code == LOCKED_OUT:
+                await bob.delete(f"/v1/api-keys/{used['id']}")
+            else:
+                authenticator = talker.product.resources.doors.authenticator
+                monkeypatch.setattr(authenticator, "_clock", lambda: 1 / 0)
+                await socket.send(type="resume", run_id=run_id)
+            assert await socket.close_code() == code
+        monkeypatch.undo()
+        await pause.left.wait()
+        events = await bob.get(f"/v1/runs/{run_id}/events")
+        assert '"status":"cancelled"' in events.text.split("\n\n")[-2]
 
 
 async def test_a_message_is_edited_and_an_answer_asked_for_once_more(talker: Talker):

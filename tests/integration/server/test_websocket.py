@@ -256,9 +256,15 @@ async def test_an_error_quotes_nothing_of_what_was_sent(socket: Socket):
         assert "Zebra Quartz" not in json.dumps(await socket.next())
 
 
-async def test_a_message_that_is_too_big_closes_the_socket(product: Product, socket: Socket):
+async def test_a_message_is_read_up_to_the_limit_and_a_larger_one_closes_the_socket(
+    product: Product, socket: Socket
+):
+    limit = product.settings.api.socket_message_limit
+    assert limit < product.settings.api.max_message_bytes
+    await socket.connection.send('{"type": "stop"}'.ljust(limit))
+    assert (await socket.next())["code"] == "RUN_NOT_FOUND"
     with suppress(ConnectionClosed):  # it need not be read to its end
-        await socket.connection.send("x" * (product.settings.api.max_message_bytes + 1))
+        await socket.connection.send('{"type": "stop"}'.ljust(limit + 1))
     assert await socket.close_code() == TOO_BIG
 
 

@@ -43,7 +43,8 @@ async def serving() -> AsyncIterator[Callable[[Answering], Awaitable[int]]]:
     opened = []
 
     async def start(answering: Answering) -> int:
-        opened.append(await serve(answering, "127.0.0.1", 0, compression=None))
+        # What it speaks to does not answer when it closes.
+        opened.append(await serve(answering, "127.0.0.1", 0, compression=None, close_timeout=0.1))
         return opened[-1].sockets[0].getsockname()[1]
 
     yield start

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,6 @@ from graph.repair import (
     find_printed_calls,
     may_start_call,
     parse_loosely,
-    rename_calls,
     repair_calls,
 )
 
@@ -73,9 +73,10 @@ def test_other_json_is_ruled_out_once_its_first_key_is_there(text):
 def test_calls_are_given_ids_of_their_own():
     text = '{"name": "a", "arguments": {}}\n{"name": "a", "arguments": {}}'
 
-    first, second = find_printed_calls(text, _knows_all)
+    first, second = repair_calls(AIMessage(text), _knows_all).tool_calls
 
     assert first["id"] != second["id"]
+    assert re.fullmatch(r"[A-Za-z0-9]{9}", first["id"])
 
 
 def test_a_message_with_calls_is_left_alone():
@@ -103,20 +104,13 @@ def test_calls_that_a_server_did_not_number_are_told_apart():
     assert len({call["id"] for call in repaired.tool_calls} - {"", None}) == 2
 
 
-def test_counters_are_no_ids_for_calls():
-    calls = [{"name": "y", "args": {}, "id": each} for each in ("call_0", "call_abcdefghi12")]
+@pytest.mark.parametrize("given", ["call_0", "call_abcdefghi12", "what.the.user.said", "Abcdef789"])
+def test_no_id_of_the_models_is_kept(given):
+    call = {"name": "y", "args": {}, "id": given}
+    broken = {"name": "y", "args": "no", "id": given, "error": None, "type": "invalid_tool_call"}
+    message = AIMessage("", tool_calls=[call, call], invalid_tool_calls=[broken])
 
-    repaired = repair_calls(AIMessage("", tool_calls=calls), lambda _: True)
+    repaired = repair_calls(message, _knows_all)
 
-    assert repaired.tool_calls[0]["id"] != "call_0"
-    assert repaired.tool_calls[1]["id"] == "call_abcdefghi12"
-
-
-def test_an_id_that_another_call_of_the_turn_has_is_replaced():
-    calls = [{"name": "y", "args": {}, "id": each} for each in ("a", "b", "b")]
-
-    first, second, third = rename_calls(AIMessage("", tool_calls=calls), taken={"a"}).tool_calls
-
-    assert first["id"] not in {"a", "b"}
-    assert second["id"] == "b"
-    assert len({first["id"], second["id"], third["id"]}) == 3
+    ids = {each["id"] for each in (*repaired.tool_calls, *repaired.invalid_tool_calls)}
+    assert len(ids - {given}) == 3

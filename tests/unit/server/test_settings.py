@@ -23,7 +23,7 @@ COMPLETE = {
     "LLM__QDRANT_URL": "http://qdrant:6333",
 }
 
-STARTING_AT_ONCE = 6
+STARTING_AT_ONCE = 3
 STARTED_SECONDS = 60
 
 
