@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -26,6 +27,8 @@ from persistence.statements import Statement
 from persistence.transaction import Row, Transaction
 from persistence.unit_of_work import UnitOfWork
 
+RESERVED_CONNECTIONS = 2
+"""For the event log and the leases of runs, which everybody's runs depend on."""
 _PING = Statement(text("SELECT 1"))
 
 log = structlog.get_logger(__name__)
@@ -46,12 +49,14 @@ class Database:
     def __init__(
         self,
         pool: "asyncpg.Pool[Row]",
+        reserve: "asyncpg.Pool[Row]",
         *,
         dsn: str,
         embedded: bool,
         key_ring: KeyRing,
         pool_timeout_seconds: float,
     ) -> None:
+        """Args: reserve: connections that requests cannot use up."""
         self.embedded = embedded
         self.dsn = dsn
         """The address with its password, as libpq reads it: a secret."""
@@ -60,21 +65,25 @@ class Database:
         """Whose a credential is."""
         self.rate_limits = RateLimiter(autocommit, key_ring=key_ring)
         """How often callers may ask."""
-        self.event_log = EventLog(autocommit, key_ring)
+        self.event_log = EventLog(
+            Autocommit(reserve, pool_timeout_seconds=pool_timeout_seconds), key_ring
+        )
         """What the runs of this process have to show."""
         self.audited = asyncio.Event()
         """Set after every commit that may have added to the audit trail."""
         self._pool = pool
+        self._reserve = reserve
         self.key_ring = key_ring
         """The configured keys with the database's own lasting ones."""
         self._pool_timeout_seconds = pool_timeout_seconds
 
     def unit_of_work(self, scope: AccessScope) -> UnitOfWork:
         """Return a unit of work; it takes its connection when it needs one."""
-        transaction = self._transaction(scope.sql_settings)
-        return UnitOfWork(
-            transaction, scope=scope, key_ring=self.key_ring, on_audited=self.audited.set
-        )
+        return self._unit_of_work(self._pool, scope)
+
+    def reserved_unit_of_work(self, scope: AccessScope) -> UnitOfWork:
+        """Return a short unit of work that must not wait until requests give a connection back."""
+        return self._unit_of_work(self._reserve, scope)
 
     async def ping(self) -> None:
         """Ask the database for an answer.
@@ -82,7 +91,7 @@ class Database:
         Raises:
             DatabaseUnavailable: There is none.
         """
-        transaction = self._transaction()
+        transaction = self._transaction(self._pool)
         try:
             await transaction.fetch(_PING, {})
         finally:
@@ -96,10 +105,14 @@ class Database:
             in_use=self._pool.get_size() - idle, idle=idle, limit=self._pool.get_max_size()
         )
 
-    def _transaction(self, settings: str = "") -> Transaction:
-        return Transaction(
-            self._pool, pool_timeout_seconds=self._pool_timeout_seconds, settings=settings
+    def _unit_of_work(self, pool: "asyncpg.Pool[Row]", scope: AccessScope) -> UnitOfWork:
+        transaction = self._transaction(pool, scope.sql_settings)
+        return UnitOfWork(
+            transaction, scope=scope, key_ring=self.key_ring, on_audited=self.audited.set
         )
+
+    def _transaction(self, pool: "asyncpg.Pool[Row]", settings: str = "") -> Transaction:
+        return Transaction(pool, pool_timeout_seconds=self._pool_timeout_seconds, settings=settings)
 
 
 @asynccontextmanager
@@ -156,15 +169,20 @@ async def attach_database(
 async def _connected(
     dsn: str, settings: DatabaseSettings, key_ring: KeyRing
 ) -> AsyncIterator[Database]:
-    async with open_pool(
+    open_one = partial(
+        open_pool,
         dsn,
-        max_size=settings.pool_size + settings.max_overflow,
         statement_timeout_seconds=settings.statement_timeout_seconds,
         application_name="youworker",
         role=APP_ROLE,
-    ) as pool:
+    )
+    async with (
+        open_one(max_size=settings.pool_size + settings.max_overflow) as pool,
+        open_one(min_size=0, max_size=RESERVED_CONNECTIONS) as reserve,
+    ):
         yield Database(
             pool,
+            reserve,
             dsn=dsn,
             embedded=settings.url is None,
             key_ring=key_ring,

@@ -32,6 +32,7 @@ async def open_pool(
     statement_timeout_seconds: float,
     application_name: str,
     role: str,
+    min_size: int = 1,
 ) -> AsyncIterator["asyncpg.Pool[Row]"]:
     """Open a pool that replaces connections which the server closed.
 
@@ -42,7 +43,7 @@ async def open_pool(
     with errors_made_ours():
         pool: asyncpg.Pool[Row] = await asyncpg.create_pool(
             dsn,
-            min_size=1,
+            min_size=min_size,
             max_size=max_size,
             max_inactive_connection_lifetime=IDLE_CONNECTION_SECONDS,
             max_cached_statement_lifetime=0,  # the statements are few and never change

@@ -10,7 +10,8 @@ class DatabaseSettings(BaseModel):
     """`postgresql://…`; without one the embedded PostgreSQL serves."""
     pool_size: int = Field(default=10, ge=1)
     max_overflow: int = Field(default=20, ge=0)
-    """Connections beyond `pool_size` that a peak may open."""
+    """Connections beyond `pool_size` that a peak may open; each process has a few more for what
+    all runs depend on, and for the agent's memory."""
     pool_timeout_seconds: float = Field(default=10, gt=0)
     """How long a unit of work waits for a free connection."""
     statement_timeout_seconds: float = Field(default=30, gt=0)

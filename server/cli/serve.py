@@ -1,6 +1,7 @@
 """`youworker serve`: the server in the foreground."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Generator
@@ -20,6 +21,8 @@ from server.settings import Settings
 EXIT_OK = 0
 WEBSOCKETS: Literal["websockets-sansio"] = "websockets-sansio"
 """Of uvicorn's implementations the one that its library keeps up."""
+COLLECTIONS = (25_000, 20, 20)
+"""After how many new objects the youngest are looked at, and how often before those older."""
 SAMPLE = "The canteen of our office is open from 12:30 to 14:15. On Fridays there is fish."
 QUESTION = "According to our documents, when is the canteen open?"
 
@@ -71,11 +74,23 @@ async def _serve(
 
     with _signals(stop):
         typer.echo(_banner(settings, secrets))
+        spare_what_was_loaded()
         # The first upload should not wait for the parsers to load.
         warming = asyncio.create_task(resources.documents.warm_up())
         await server.serve(sockets=[listener])
     warming.cancel()
     await asyncio.gather(warming, *stopping, return_exceptions=True)
+
+
+def spare_what_was_loaded() -> None:
+    """Leaves what there is by now to no collection of garbage, and has fewer of them.
+
+    A server's modules, routes and schemas are a million objects that live as long as it does; to
+    look at them again and again takes a tenth of an answer's time, in pauses that streams feel.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
 
 
 class _Server(uvicorn.Server):

@@ -68,7 +68,7 @@ class RunLeases:
 
     async def _renew(self, live: Mapping[UUID, LiveRun | None]) -> list[UUID]:
         """Renews what can be; returns the runs whose rows are locked."""
-        async with self._database.unit_of_work(SYSTEM) as uow:
+        async with self._database.reserved_unit_of_work(SYSTEM) as uow:
             held = await uow.run_claims.renew(self._owner, self._lease_seconds, live)
             await uow.commit()
         known = {(each.run_id, each.attempt): each for each in held}

@@ -95,6 +95,21 @@ async def test_a_connection_is_taken_late_and_given_back_at_the_commit(
         assert (database.pool_usage.in_use, database.pool_usage.limit) == (0, 1)
 
 
+async def test_the_event_log_and_the_leases_need_no_connection_of_the_requests(
+    database_url: str, key_ring: KeyRing, tmp_path: Path
+) -> None:
+    settings = small_pool(database_url)
+    async with (
+        open_database(settings, key_ring=key_ring, data_dir=tmp_path) as database,
+        database.unit_of_work(SYSTEM) as busy,
+    ):
+        await busy.users.create("anna")
+        appended = await database.event_log.append("this process", [])
+        assert (appended.stored, appended.locked) == (frozenset(), frozenset())
+        async with database.reserved_unit_of_work(SYSTEM) as uow:
+            assert await uow.run_claims.renew("this process", 15, []) == []
+
+
 async def test_a_cancelled_unit_of_work_leaves_a_usable_connection(
     database_url: str, key_ring: KeyRing, tmp_path: Path
 ) -> None:
