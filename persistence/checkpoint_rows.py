@@ -14,7 +14,7 @@ import orjson
 from langgraph.checkpoint.postgres.base import SELECT_SQL
 
 from persistence.checkpoint_saves import Save, SaveBatch
-from persistence.errors import DatabaseUnavailable, PersistenceError, RunLost
+from persistence.errors import DatabaseUnavailable, RunLost
 from persistence.transaction import Row, errors_made_ours
 
 ATTEMPT_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
@@ -122,10 +122,14 @@ class CheckpointRows:
         return {row["fence"]: row["is_free"] for row in rows}
 
     async def _send(self, waiting: Sequence[_Waiting]) -> None:
-        batch = SaveBatch([save for save, _ in waiting])
         try:
+            batch = SaveBatch([save for save, _ in waiting])
             found = await self._execute(batch)
-        except PersistenceError as exc:
+        except asyncio.CancelledError:
+            for _, stored in waiting:
+                stored.cancel()
+            raise
+        except Exception as exc:  # noqa: BLE001 - a task's entry point: who waits must hear of it
             if len(waiting) > 1 and not isinstance(exc, DatabaseUnavailable):
                 for each in waiting:  # one run's trouble must not become that of all
                     await self._send([each])
@@ -133,10 +137,6 @@ class CheckpointRows:
             for _, stored in waiting:
                 if not stored.done():
                     stored.set_exception(exc)
-        except asyncio.CancelledError:
-            for _, stored in waiting:
-                stored.cancel()
-            raise
         else:
             for save, stored in waiting:
                 if not stored.done():

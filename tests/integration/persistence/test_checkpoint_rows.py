@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -73,6 +74,19 @@ async def test_one_runs_trouble_is_not_that_of_the_others(rows: CheckpointRows) 
     )
     assert [type(each) for each in saved] == [type(None), InvalidValue, type(None)]
     assert await count(rows, ["first", "last"]) == 2
+
+
+async def test_a_save_that_cannot_even_be_sent_fails_and_the_others_are_stored(
+    rows: CheckpointRows,
+) -> None:
+    whole, broken = checkpoint("whole"), checkpoint("broken")
+    assert broken.checkpoint is not None
+    unsendable = replace(broken.checkpoint, checkpoint={"v": object()})
+    saved = await asyncio.gather(
+        rows.save(whole), rows.save(replace(broken, checkpoint=unsendable)), return_exceptions=True
+    )
+    assert [type(each) for each in saved] == [type(None), TypeError]
+    assert await count(rows, ["whole", "broken"]) == 1
 
 
 async def test_of_two_saves_of_one_checkpoint_the_last_one_stands(rows: CheckpointRows) -> None:
