@@ -66,7 +66,9 @@ class Database:
         self.rate_limits = RateLimiter(autocommit, key_ring=key_ring)
         """How often callers may ask."""
         self.event_log = EventLog(
-            Autocommit(reserve, pool_timeout_seconds=pool_timeout_seconds), key_ring
+            Autocommit(reserve, pool_timeout_seconds=pool_timeout_seconds),
+            key_ring,
+            requests=autocommit,
         )
         """What the runs of this process have to show."""
         self.audited = asyncio.Event()

@@ -34,8 +34,16 @@ class Appended:
 class EventLog:
     """Stores the events of all runs of a process in one statement, without a transaction."""
 
-    def __init__(self, database: Autocommit, key_ring: KeyRing) -> None:
-        self._database = database
+    def __init__(self, reserve: Autocommit, key_ring: KeyRing, *, requests: Autocommit) -> None:
+        """Prepare to write.
+
+        Args:
+            reserve: Its connections store events.
+            key_ring: Seals them.
+            requests: What readers ask goes over its connections, and never before an event.
+        """
+        self._reserve = reserve
+        self._requests = requests
         self._key_ring = key_ring
 
     async def append(
@@ -64,7 +72,7 @@ class EventLog:
             "bodies": [seal_batch(self._key_ring, batch) for batch in batches],
             "watched": list(watched),
         }
-        rows = await self._database.fetch(_APPEND, values)
+        rows = await self._reserve.fetch(_APPEND, values)
         return Appended(
             stored=frozenset(plain_uuid(run_id) for run_id, stored in rows if stored),
             locked=frozenset(plain_uuid(run_id) for run_id, stored in rows if not stored),
@@ -76,4 +84,4 @@ class EventLog:
         Raises:
             DatabaseUnavailable: The database cannot be reached or broke off.
         """
-        await self._database.fetch(_WATCH, {"run": str(run_id)})
+        await self._requests.fetch(_WATCH, {"run": str(run_id)})

@@ -6,7 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, delete, func, select, true, update
+from sqlalchemy import (
+    Integer,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import LargeBinary, TypeEngine, Uuid
@@ -21,7 +32,7 @@ from persistence.event_batches import (
     open_batch,
     seal_batch,
 )
-from persistence.models import chat_sessions, run_events, runs
+from persistence.models import approvals, chat_sessions, run_events, runs
 from persistence.records import RunStatus
 from persistence.repositories.base import Repository
 from persistence.repositories.sessions import session_id_context
@@ -43,6 +54,8 @@ class RunLook:
 
     status: RunStatus
     attempt: int
+    is_asking: bool
+    """Whether it waits, and for somebody who has not answered yet."""
     expired: bool
     """Whether its events are kept no more."""
     events: list[StoredEvent]
@@ -100,8 +113,18 @@ def _build_look(guard: Guard) -> Any:
         .correlate(runs)
         .lateral("batches")
     )
+    pending = (
+        select(approvals.c.id)
+        .where(approvals.c.run_id == runs.c.id, approvals.c.status == literal_column("'pending'"))
+        .correlate(runs)
+    )
+    is_asking = and_(runs.c.status == literal_column("'awaiting_approval'"), exists(pending))
     return (
-        select(runs.c.status, runs.c.attempt, runs.c.events_expired_at, *batches.c)
+        select(
+            *(runs.c.status, runs.c.attempt, runs.c.events_expired_at),
+            is_asking.label("is_asking"),
+            *batches.c,
+        )
         .select_from(runs.outerjoin(batches, true()))
         .where(runs.c.id == bindparam("run"), guard.owned(runs.c.user_id))
         .order_by(batches.c.first_id)
@@ -206,6 +229,7 @@ class RunEventRepository(Repository):
         return RunLook(
             status=rows[0]["status"],
             attempt=rows[0]["attempt"],
+            is_asking=rows[0]["is_asking"],
             expired=expired,
             events=events,
             more=len(batches) == limit,

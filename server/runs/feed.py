@@ -61,7 +61,8 @@ class RunFeed:
         """Yields what follows event number `after`, as many events as there are at a time.
 
         It ends when the run has ended, and after a `done` with which the run begins to wait for an
-        approval. Whoever comes after that `done` waits for the run to go on. When the events
+        approval, as long as somebody has to answer. Whoever comes after that `done`, or when all is
+        answered, waits for the run to go on. When the events
         cannot be had, an `error` without a number comes last.
 
         Args:
@@ -176,8 +177,7 @@ class _Reader:
 
     def judge(self, look: RunLook) -> None:
         """Decides whether there is more to wait for, all that is stored having been read."""
-        waits_for_approval = look.status == "awaiting_approval"
-        self.is_over = look.status in ENDED or (waits_for_approval and self._has_done)
+        self.is_over = look.status in ENDED or (look.is_asking and self._has_done)
 
     async def read_stream(self, stream: RunStream) -> AsyncGenerator[Events, None]:
         """Reads what is shown here, until the stream ends or has gone too far ahead."""

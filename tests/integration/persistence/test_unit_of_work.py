@@ -108,6 +108,8 @@ async def test_the_event_log_and_the_leases_need_no_connection_of_the_requests(
         assert (appended.stored, appended.locked) == (frozenset(), frozenset())
         async with database.reserved_unit_of_work(SYSTEM) as uow:
             assert await uow.run_claims.renew("this process", 15, []) == []
+        with pytest.raises(DatabaseUnavailable):
+            await database.event_log.watch(new_uuid7())
 
 
 async def test_a_cancelled_unit_of_work_leaves_a_usable_connection(

@@ -41,7 +41,9 @@ async def unsteady(database: Database) -> AsyncIterator[UnsteadyDatabase]:
 
 @asynccontextmanager
 async def writing(unsteady, key_ring, pauses=PATIENT) -> AsyncIterator[LogWriter]:
-    writer = LogWriter(EventLog(unsteady, key_ring), owner=OWNER, retry_pauses_seconds=pauses)
+    writer = LogWriter(
+        EventLog(unsteady, key_ring, requests=unsteady), owner=OWNER, retry_pauses_seconds=pauses
+    )
     task = asyncio.create_task(writer.keep_writing())
     yield writer
     assert not task.done()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import asyncpg
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from persistence.approval_records import ApprovalAnswer
 from persistence.event_batches import StoredEvent
 from persistence.records import ChatSession
 from tests.fixtures.rows import create_session
@@ -188,6 +190,25 @@ async def test_a_run_that_waits_for_an_approval_ends_the_feed_and_goes_on_later(
     await there.finish(second)
     assert [number for number, _, _ in await waiting] == [4, 5]
     assert [number for number, _, _ in await whole.read_to_end()] == [1, 2, 3, 4, 5]
+
+
+@BOTH
+async def test_whoever_comes_when_all_is_answered_is_not_sent_away_before_the_run_goes_on(
+    here, there, reading, scope, execution
+):
+    await here.pause(execution)
+    async with here.database.unit_of_work(scope) as uow:
+        [approval] = await uow.approvals.of_run(execution.run_id)
+        allowed = {approval.id: ApprovalAnswer(decision="allow")}
+        await uow.approvals.decide(execution.run_id, allowed, now=datetime.now(UTC))
+        await uow.commit()
+    reader = reading.reader(scope, execution.run_id)
+    await reader.read_to(2)
+    ending = asyncio.create_task(reader.read_to_end())
+    second = await there.seize(execution.run_id)
+    second.say("3")
+    await there.finish(second)
+    assert [number for number, _, _ in await ending] == [1, 2, 3, 4]
 
 
 async def test_the_end_is_seen_elsewhere_without_any_event_before_it(here, there, scope, execution):
