@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
 
+from graph.excess import note_excess
+
 BYTES_PER_TOKEN = 4
 MESSAGE_OVERHEAD_TOKENS = 4
 """Role and separators that a chat template adds."""
@@ -97,23 +99,31 @@ def _in_plain_text(message: AnyMessage) -> AnyMessage:
 
 
 def _answer_calls(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """Bring the results of each step into the order of its calls, and add those that are missing.
+    """Bring the results of each step into the order of its calls, and add what is missing.
 
     A result is missing when a run was stopped or died before it heard from the tool; models refuse
     or misread such a conversation. What was refused was answered before what was called, and some
     models tell results apart by nothing but their order.
     """
     arranged: list[AnyMessage] = []
-    calls: Sequence[ToolCall] = ()
+    asking: AnyMessage | None = None
     results: list[ToolMessage] = []
     for message in messages:
         if isinstance(message, ToolMessage):
             results.append(message)
             continue
-        arranged += _in_order(calls, results)
+        arranged += _results_of(asking, results)
         arranged.append(message)
-        calls, results = message.tool_calls if isinstance(message, AIMessage) else (), []
-    return arranged + _in_order(calls, results)
+        asking, results = message, []
+    return [*arranged, *_results_of(asking, results)]
+
+
+def _results_of(
+    message: AnyMessage | None, results: Sequence[ToolMessage]
+) -> Sequence[ToolMessage]:
+    if not isinstance(message, AIMessage):
+        return results
+    return note_excess(message, _in_order(message.tool_calls, results))
 
 
 def _in_order(calls: Sequence[ToolCall], results: Sequence[ToolMessage]) -> list[ToolMessage]:

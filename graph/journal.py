@@ -33,7 +33,10 @@ class ToolJournal(Protocol):
         ...
 
     async def begin(self, call: ProposedCall) -> None:
-        """Store that the call is about to be made, perhaps once more; return when it is stored."""
+        """Store that the call is about to be made, perhaps once more; return when it is stored.
+
+        While the process stops it may wait until it is cancelled; nothing is stored then.
+        """
         ...
 
     async def end(

@@ -64,7 +64,7 @@ class AgentNodes:
             emit=emitter_of(runtime),
             lead=Turn.newest(state["messages"]).lead,
         )
-        return {"messages": [message, *self.tool_steps.refuse_excess(message, runtime)]}
+        return {"messages": [self.tool_steps.leave_out_excess(message, runtime)]}
 
     async def conclude(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Get an answer, now and without tools, or say that there is none."""

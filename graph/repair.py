@@ -145,12 +145,13 @@ def _as_call(item: Any) -> ToolCall | None:
 
 def _without_unsendable(message: AIMessage) -> AIMessage:
     """Counts arguments that are nested too deep for the wire among the invalid ones."""
-    refused = [call for call in message.tool_calls if not _is_sendable(call["args"])]
-    if not refused:
+    sendable = [call for call in message.tool_calls if _is_sendable(call["args"])]
+    if len(sendable) == len(message.tool_calls):
         return message
+    refused = [call for call in message.tool_calls if not _is_sendable(call["args"])]
     return message.model_copy(
         update={
-            "tool_calls": [call for call in message.tool_calls if call not in refused],
+            "tool_calls": sendable,
             "invalid_tool_calls": [
                 *message.invalid_tool_calls,
                 *(

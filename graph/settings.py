@@ -27,7 +27,7 @@ class AgentSettings(BaseModel):
     max_iterations: PositiveInt = 10
     """How often the model may ask for tools in one turn; then it has to answer."""
     max_calls_per_message: PositiveInt = 64
-    """How many tool calls the model may ask for at once; it is told that the rest are not made."""
+    """How many tool calls the model may ask for at once; it is told how many were left out."""
     max_parallel_calls: PositiveInt = 8
     """How many of them are made at the same time."""
     history_tokens: PositiveInt = 3000

@@ -75,7 +75,6 @@ def reasons_of(error: ValidationError) -> str:
 
 
 REPEATED = "{name} was called with these arguments several times already. Use what it answered."
-TOO_MANY = "Only the first {most} calls of a message are made, and this was not. Ask for fewer."
 UNKNOWN = "There is no tool named {name}. The tools are: {offered}."
 TIMED_OUT = "The tool gave no answer within {seconds:g} seconds."
 MISFIT = "The arguments do not fit the tool: {reasons}."

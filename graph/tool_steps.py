@@ -11,11 +11,12 @@ from graph.approvals import ProposedCall
 from graph.clearance import clear_calls, edit_calls
 from graph.equipment import AgentRuntime, Equipment, context_of, emitter_of
 from graph.events import Log
+from graph.excess import has_excess, leave_out_excess
 from graph.left_calls import clear_left_calls
 from graph.loops import repeated_calls
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_calls import ToolRunner
-from graph.tool_outcome import REPEATED, TOO_MANY, Outcome, report_invalid
+from graph.tool_outcome import REPEATED, Outcome, report_invalid
 
 StateUpdate = dict[str, Any]
 
@@ -26,13 +27,12 @@ class ToolSteps:
 
     equipment: Equipment
 
-    def refuse_excess(self, message: AIMessage, runtime: AgentRuntime) -> list[ToolMessage]:
-        """Answer the calls that are too many for one message: no further step sees them."""
-        most = self.equipment.settings.max_calls_per_message
-        if excess := message.tool_calls[most:]:
+    def leave_out_excess(self, message: AIMessage, runtime: AgentRuntime) -> AIMessage:
+        """The message without the calls that are too many for one: nothing else sees them."""
+        kept = leave_out_excess(message, self.equipment.settings.max_calls_per_message)
+        if has_excess(kept):
             emitter_of(runtime)(Log(level="warning", message="The model asks for too many calls."))
-        text = TOO_MANY.format(most=most)
-        return [Outcome.failed(call, text).as_message() for call in excess]
+        return kept
 
     async def approve(self, state: AgentState, runtime: AgentRuntime) -> StateUpdate:
         """Have people decide on calls, where the policy wants it; refuse what it denies."""

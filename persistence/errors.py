@@ -31,6 +31,7 @@ PersistenceError
 │   ├── DataDirInUse
 │   └── EmbeddedPostgresFailed
 └── AccessDenied
+    ├── KeyEnded
     └── UserLockedOut
 """
 
@@ -157,6 +158,10 @@ class EmbeddedPostgresFailed(EmbeddedPostgresError):
 
 class AccessDenied(PersistenceError):
     """The scope may not do this at all, whatever the row."""
+
+
+class KeyEnded(AccessDenied):
+    """The API key that something was asked with was revoked or has expired."""
 
 
 class UserLockedOut(AccessDenied):

@@ -1,8 +1,8 @@
 """One database transaction, opened by its first statement, and its errors made ours."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -86,6 +86,23 @@ class Transaction:
             connection = self._connection or await self._begin()
             tag = await connection.execute(statement.sql, *statement.arguments(values))
         return int(tag.rpartition(" ")[2])
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """Undo what is done within if it fails, and nothing of what was done before.
+
+        Raises:
+            DatabaseUnavailable: The database cannot be reached or broke off.
+        """
+        with errors_made_ours():
+            connection = self._connection or await self._begin()
+            await connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except Exception:
+            with errors_made_ours():
+                await connection.execute("ROLLBACK TO SAVEPOINT part")
+            raise
 
     async def commit(self) -> None:
         """Make what was done last; without a statement there is nothing to do.

@@ -1,6 +1,7 @@
 """The unit of work: the repositories over one transaction, under one scope."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -73,6 +74,14 @@ class UnitOfWork:
         await self._transaction.commit()
         if self._on_audited is not None and "audit" in vars(self):  # put there by cached_property
             self._on_audited()
+
+    def part(self) -> AbstractAsyncContextManager[None]:
+        """Undo what is done within if that fails, so that what was done before can be committed.
+
+        Raises:
+            DatabaseUnavailable: The database cannot be reached or broke off.
+        """
+        return self._transaction.part()
 
     async def notify(self, channel: Channel, payload: str) -> None:
         """Tell whoever listens on any replica, when this is committed.

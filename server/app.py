@@ -12,6 +12,7 @@ from server.auth.routes import router as auth_router
 from server.bootstrap import Resources
 from server.chat.image_routes import router as images_router
 from server.chat.message_body import MessageReader
+from server.chat.message_memory import MessageMemory
 from server.chat.open_sockets import OpenSockets
 from server.chat.routes import router as chat_router
 from server.chat.session_routes import router as sessions_router
@@ -80,6 +81,7 @@ def _services(resources: Resources) -> tuple[object, ...]:
     return (
         api,
         MessageReader(small_bytes=api.max_body_bytes),
+        MessageMemory(),
         OpenSockets(max_per_user=api.max_sockets_per_user),
         resources.doors.auth,
         resources.doors.authenticator,

@@ -234,22 +234,26 @@ async def open_resources(
         # When everything is there that runs need.
         await enter(keep_leases(leases))
         await enter(keep_runs(keeper, notifications, alone=database.embedded))
+        chat = ChatService(
+            database=database,
+            executor=executor,
+            preparation=preparation,
+            canceller=canceller,
+            revocation=revocation,
+            media=media,
+            settings=settings.runs,
+            owner=owner,
+        )
+        # What was begun by those who have left; it ends with the help of all that is above.
+        stack.push_async_callback(canceller.settle)
+        stack.push_async_callback(chat.settle)
         yield Resources(
             settings=settings,
             doors=build_doors(database, key_ring, settings, secrets, await _ensure_root(database)),
             revocation=revocation,
             executor=executor,
             keeper=keeper,
-            chat=ChatService(
-                database=database,
-                executor=executor,
-                preparation=preparation,
-                canceller=canceller,
-                revocation=revocation,
-                media=media,
-                settings=settings.runs,
-                owner=owner,
-            ),
+            chat=chat,
             answers=AnswerService(
                 database=database,
                 executor=executor,

@@ -36,8 +36,9 @@ class ApiSettings(BaseModel):
     max_message_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     """Largest message: with images or a recording in base64 it may be large."""
     max_socket_message_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
-    """Largest message over a WebSocket, where each that is open may hold one; larger ones, with
-    images or long recordings, are for `POST /v1/chat`. No more than `max_message_bytes` counts."""
+    """Largest message over a WebSocket. Each that is open may be receiving one; what has come and
+    waits takes at most 64 MiB a user and 256 MiB in all. Larger ones, with images or long
+    recordings, are for `POST /v1/chat`. No more than `max_message_bytes` counts."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
     """Largest upload, all its files together; it is held in memory while it is read."""
     max_upload_files: Annotated[int, Field(ge=1)] = 20

@@ -210,7 +210,12 @@ _LAPSE_ALL = ScopedStatement(
     lambda guard: (
         update(runs)
         .where(_RUNNING, guard.owned(runs.c.user_id))
-        .values(lease_until=func.least(runs.c.lease_until, _PAST))
+        # Added up now: once the lease has been ended early, it tells no more how long it was kept.
+        .values(
+            lease_until=func.least(runs.c.lease_until, _PAST),
+            taken_at=func.now(),
+            worked_seconds=_WORKED,
+        )
     )
 )
 _ASK_CANCEL = ScopedStatement(
@@ -328,9 +333,13 @@ class RunClaimRepository(Repository):
         await self._notify(Channel.RUN_WAITING, str(claim.run_id))
         return True
 
-    async def lapse_all(self) -> int:
-        """End every lease, because no other process can be at work on this database."""
-        return await self._change(_LAPSE_ALL.under(self._scope), {})
+    async def lapse_all(self, lease_seconds: float) -> int:
+        """End every lease, because no other process can be at work on this database.
+
+        Args:
+            lease_seconds: For how long they were taken, and renewed, each time.
+        """
+        return await self._change(_LAPSE_ALL.under(self._scope), {"lease_seconds": lease_seconds})
 
     async def ask_cancel(self, run_id: UUID) -> Run | None:
         """Ask whoever has a run to end it; None if it has ended, or is out of sight."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     null,
+    or_,
     select,
     true,
     update,
@@ -28,7 +29,7 @@ from sqlalchemy.types import (
 )
 
 from persistence.access import Guard, ScopedStatement
-from persistence.models import chat_sessions, model_calls, runs, users
+from persistence.models import api_keys, chat_sessions, model_calls, runs, users
 
 RUN_COLUMNS = tuple(column for column in runs.c if column.name != "input")
 """What is read of runs, unless somebody goes on with them: what they were asked may be large."""
@@ -40,6 +41,17 @@ _LIVE = runs.c.status.in_([literal_column("'running'"), literal_column("'awaitin
 _OWNER_IS_ACTIVE = exists().where(
     users.c.id == chat_sessions.c.user_id, users.c.is_active, users.c.closing_at.is_(None)
 )
+_API_KEY = bindparam("api_key", type_=BigInteger)
+_KEY_IS_GOOD = or_(
+    _API_KEY.is_(None),
+    exists().where(
+        api_keys.c.id == _API_KEY,
+        api_keys.c.user_id == chat_sessions.c.user_id,
+        api_keys.c.revoked_at.is_(None),
+        or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now()),
+    ),
+)
+"""The key that a run is asked with, if there is one."""
 _LEASE: ColumnElement[Any] = func.now() + literal_column("interval '1 second'") * bindparam(
     "lease_seconds", type_=Float
 )
@@ -61,7 +73,8 @@ _FIGURES: dict[str, Any] = {
 def _build_start(guard: Guard) -> Any:
     """Insert for a session in scope; no row comes back when it has a live run or one waiting.
 
-    None either when its user was locked out, be it after the request had been let in.
+    None either when its user was locked out or the key has ended, be it after the request had been
+    let in.
     """
     columns: dict[str, TypeEngine[Any]] = {
         "id": Uuid(),
@@ -79,6 +92,7 @@ def _build_start(guard: Guard) -> Any:
             chat_sessions.c.id == bindparam("session", type_=BigInteger),
             guard.owned(chat_sessions.c.user_id),
             _OWNER_IS_ACTIVE,
+            _KEY_IS_GOOD,
             ~exists().where(
                 waiting.c.chat_session_id == chat_sessions.c.id,
                 waiting.c.status == literal_column("'queued'"),
@@ -218,6 +232,10 @@ def _build_answering(guard: Guard) -> Any:
     )
 
 
+_MAY_BEGIN = (
+    _OWNER_IS_ACTIVE.label("owner_is_active"),
+    _KEY_IS_GOOD.label("key_is_good"),
+)
 START = ScopedStatement(_build_start)
 ENQUEUE = ScopedStatement(_build_enqueue)
 FINISH = ScopedStatement(_build_finish)
@@ -230,13 +248,13 @@ PUT_INPUT = ScopedStatement(
     )
 )
 SESSION = ScopedStatement(
-    lambda guard: select(_OWNER_IS_ACTIVE.label("owner_is_active")).where(
+    lambda guard: select(*_MAY_BEGIN).where(
         chat_sessions.c.id == bindparam("session"), guard.owned(chat_sessions.c.user_id)
     )
 )
 SESSION_LOCKED = ScopedStatement(
     lambda guard: (
-        select(_OWNER_IS_ACTIVE.label("owner_is_active"))
+        select(*_MAY_BEGIN)
         .where(chat_sessions.c.id == bindparam("session"), guard.owned(chat_sessions.c.user_id))
         .with_for_update(of=chat_sessions)
     )

@@ -4,7 +4,14 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from persistence.errors import NotFound, QueueFull, RunInProgress, RunLost, UserLockedOut
+from persistence.errors import (
+    KeyEnded,
+    NotFound,
+    QueueFull,
+    RunInProgress,
+    RunLost,
+    UserLockedOut,
+)
 from persistence.identifiers import plain_uuid
 from persistence.notifications import Channel
 from persistence.records import ModelCall, Run, RunClaim, RunInput, RunStatus
@@ -47,20 +54,22 @@ class RunRepository(Repository):
             RunInProgress: The session has a live run, or one that waits for its turn.
             NotFound: The scope sees no such session.
             UserLockedOut: The session's user may not come in any more.
+            KeyEnded: The key that it is asked with has ended.
         """
         parameters = {
             "id": run_id,
             "session": session_row_id,
             "model": model,
             "input": await seal_input(self._key_ring, run_id, run_input),
+            "api_key": run_input.api_key_id,
             "lease_owner": lease_owner,
             "lease_seconds": lease_seconds,
         }
         row = await self._first(START.under(self._scope), parameters)
         if row is not None:
             return read_run(row)
-        found = await self._first(SESSION.under(self._scope), {"session": session_row_id})
-        _require_open(found)
+        asked = {"session": session_row_id, "api_key": run_input.api_key_id}
+        _require_open(await self._first(SESSION.under(self._scope), asked))
         raise RunInProgress("the session has a live run")
 
     async def enqueue(
@@ -78,11 +87,12 @@ class RunRepository(Repository):
             QueueFull: So many wait there already.
             NotFound: The scope sees no such session.
             UserLockedOut: The session's user may not come in any more.
+            KeyEnded: The key that it is asked with has ended.
         """
         # Locked, so that runs are queued one after the other, and none while another one ends:
         # whoever ends one sees those that wait, or they see that it has ended.
-        found = await self._first(SESSION_LOCKED.under(self._scope), {"session": session_row_id})
-        _require_open(found)
+        asked = {"session": session_row_id, "api_key": run_input.api_key_id}
+        _require_open(await self._first(SESSION_LOCKED.under(self._scope), asked))
         parameters = {
             "id": run_id,
             "session": session_row_id,
@@ -225,6 +235,8 @@ def _require_open(session: Row | None) -> None:
         raise NotFound("no such session")
     if not session["owner_is_active"]:
         raise UserLockedOut("the session's user is not active")
+    if not session["key_is_good"]:
+        raise KeyEnded("the API key has ended")
 
 
 def _fence(claim: RunClaim) -> dict[str, Any]:

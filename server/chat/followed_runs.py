@@ -14,7 +14,7 @@ from persistence.event_batches import StoredEvent
 from persistence.records import Run
 from server.chat.socket_messages import ended_note, error_note, note
 from server.error_responses import translate
-from server.errors import ServerError, TooManyFollowed
+from server.errors import RunNotFound, ServerError, TooManyFollowed
 from server.observability import describe
 from server.runs.feed import ENDED
 from server.runs.service import RunService
@@ -62,7 +62,7 @@ class FollowedRuns:
         *,
         ended: Callable[[UUID], None],
     ) -> None:
-        """Args: ended: is told of a run whose last event was sent."""
+        """Args: ended: is told of each run that is followed no more because it has ended."""
         self._runs = runs
         self._send = send
         self._ended = ended
@@ -156,6 +156,24 @@ class FollowedRuns:
         earlier: Collection["asyncio.Task[None]"],
     ) -> None:
         try:
+            await self._send_all(caller, followed, feed, earlier)
+            if not followed.has_ended:
+                followed.has_ended = await self._is_over(caller, followed)
+        finally:
+            if followed.has_ended:
+                self._ended(followed.run_id)
+            if self._followed.get(followed.run_id) is followed:
+                del self._followed[followed.run_id]
+
+    async def _send_all(
+        self,
+        caller: Principal,
+        followed: _Followed,
+        feed: Feed,
+        earlier: Collection["asyncio.Task[None]"],
+    ) -> None:
+        """Sends what there is of a run; tells the client if that cannot be had."""
+        try:
             await self._pass_on(followed, feed, earlier)
             while followed.waits_for_person:
                 followed.waits_for_person = False
@@ -169,9 +187,18 @@ class FollowedRuns:
             async with self._sending:
                 await self._name(followed.run_id, followed.position)
                 await self._send(error_note(translate(exc)))
-        finally:
-            if self._followed.get(followed.run_id) is followed:
-                del self._followed[followed.run_id]
+
+    async def _is_over(self, caller: Principal, followed: _Followed) -> bool:
+        """Whether a run has ended of which no last event came; others may be going on with it."""
+        if followed.status in ENDED:
+            return True
+        try:
+            run = await self._runs.read(caller, followed.run_id)
+        except RunNotFound:
+            return True
+        except PersistenceError:  # nobody knows
+            return False
+        return run.status in ENDED
 
     async def _pass_on(
         self, followed: _Followed, feed: Feed, earlier: Collection["asyncio.Task[None]"]
@@ -203,8 +230,6 @@ class FollowedRuns:
                     followed.waits_for_person = _waits_for_person(data)
                     followed.has_ended = not followed.waits_for_person
                 await self._send(message(event))
-            if followed.has_ended:
-                self._ended(followed.run_id)
 
     async def _name(self, run_id: UUID, last_event_id: int) -> None:
         self._named = run_id

@@ -105,7 +105,7 @@ def _when_left(
 
     def left() -> None:
         if body.on_disconnect == "cancel":
-            chat.cancel_soon(caller, accepted)
+            chat.cancel_soon(caller, accepted.run.id)
 
     return left
 

@@ -1,9 +1,11 @@
 """Chat: accepts a message as a run, which is begun at once or when its turn has come."""
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Literal
-from uuid import uuid4
+from typing import Any, Literal
+from uuid import UUID, uuid4
 
 from persistence.database import Database
 from persistence.errors import NotFound, RunInProgress
@@ -23,6 +25,8 @@ from server.security.principal import Origin, Principal
 from server.security.revocation import Revocation
 
 TITLE_CHARS = 80
+SETTLE_SECONDS = 10.0
+"""How long a server that stops waits until what it accepts is at work, to be handed over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,7 @@ class ChatService:
         self._media = media
         self._settings = settings
         self._owner = owner
+        self._accepting: set[asyncio.Task[AcceptedRun]] = set()
 
     async def send(self, principal: Principal, origin: Origin, message: NewMessage) -> AcceptedRun:
         """Reads a message and accepts it.
@@ -108,14 +113,31 @@ class ChatService:
         )
         return ReadMessage(message=message, model=model, media=media)
 
-    async def accept(self, principal: Principal, origin: Origin, read: ReadMessage) -> AcceptedRun:
+    async def accept(
+        self,
+        principal: Principal,
+        origin: Origin,
+        read: ReadMessage,
+        *,
+        on_accepted: Callable[[AcceptedRun], None] | None = None,
+    ) -> AcceptedRun:
         """Records a message and begins its run, or has it wait for its turn.
+
+        Once begun with, this is done whole, also when whoever wants it is cancelled: a run that
+        was recorded and that nobody works on would be missed only when its lease lapses.
+
+        Args:
+            principal: Who asks.
+            origin: From where.
+            read: The message.
+            on_accepted: Is told of the run, whether or not somebody still waits for it here.
 
         Raises:
             RunConflict: The session is answering another message.
             QueueFull: Too many of its messages wait already.
             MessageNotFound: There is no message whose place this one could take.
             UserLockedOut: The user may not come in any more.
+            KeyEnded: The key that it was asked with has ended.
             Unavailable: This server stops.
         """
         message = read.message
@@ -135,11 +157,37 @@ class ChatService:
         )
         if self._executor.stopping:
             raise Unavailable("This server is stopping.")
-        return await self._record_and_begin(principal, origin, message, asked, read.model)
+        return await self._to_its_end(
+            self._record_and_begin(principal, origin, message, asked, read.model), on_accepted
+        )
 
-    def cancel_soon(self, principal: Principal, accepted: AcceptedRun) -> None:
+    def cancel_soon(self, principal: Principal, run_id: UUID) -> None:
         """Ends a run whose reader has left, wherever it has got to; returns at once."""
-        self._canceller.cancel_soon(principal.scope, accepted.run.id)
+        self._canceller.cancel_soon(principal.scope, run_id)
+
+    async def settle(self) -> None:
+        """Waits until what is being accepted is at work, or waits for its turn."""
+        if self._accepting:
+            _, late = await asyncio.wait(self._accepting, timeout=SETTLE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _to_its_end(
+        self,
+        accepting: Coroutine[Any, Any, AcceptedRun],
+        on_accepted: Callable[[AcceptedRun], None] | None,
+    ) -> AcceptedRun:
+        async def accept() -> AcceptedRun:
+            accepted = await accepting
+            if on_accepted is not None:
+                on_accepted(accepted)
+            return accepted
+
+        task = asyncio.create_task(accept())
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+        return await asyncio.shield(task)
 
     async def _record_and_begin(
         self,

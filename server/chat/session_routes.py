@@ -21,6 +21,7 @@ from server.chat.sessions import HistoryPage, SessionService
 from server.dependencies import ROW_ID_MAX, Caller, Limit, Offset, RequestOrigin, provided
 from server.error_responses import responses
 from server.errors import (
+    BadRequest,
     MessageNotFound,
     RunConflict,
     SessionExists,
@@ -37,9 +38,15 @@ BeforeMessage = Annotated[int, Query(ge=1, le=ROW_ID_MAX)]
 
 @router.get("/chat/sessions", summary="One's own sessions, the newest first")
 async def list_sessions(
-    caller: Caller, sessions: Sessions, limit: Limit = 50, offset: Offset = 0
+    caller: Caller,
+    sessions: Sessions,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    query: Annotated[str | None, Query(include_in_schema=False)] = None,
 ) -> SessionList:
     """A page of them."""
+    if query is not None:  # whoever still searches so would otherwise not notice
+        raise BadRequest("Words are looked for with POST /v1/chat/sessions/search, in the body.")
     page = await sessions.list(caller, limit=limit, offset=offset)
     return SessionList(
         sessions=[SessionSummary.model_validate(s, from_attributes=True) for s in page.items],

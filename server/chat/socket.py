@@ -1,8 +1,9 @@
 """One open WebSocket: messages in, events out."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from graph.errors import AgentError
 from persistence.errors import PersistenceError
 from server.chat.followed_runs import FollowedRuns
 from server.chat.message_body import MessageReader
+from server.chat.message_memory import HeldMessage, MessageMemory
 from server.chat.service import ChatService
 from server.chat.socket_messages import ended_note, error_note, note, read_message
 from server.chat.socket_questions import SocketQuestions
@@ -58,6 +60,7 @@ class SocketServices:
     approvals: ApprovalService
     authenticator: Authenticator
     reader: MessageReader
+    memory: MessageMemory
 
 
 class ChatSocket:
@@ -114,6 +117,7 @@ class ChatSocket:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._followed.stop()
+            self._questions.discard()
 
     async def _break_off(self, code: int, tasks: Collection["asyncio.Task[None]"]) -> None:
         self._questions.abandon()
@@ -146,11 +150,25 @@ class ChatSocket:
 
     async def _take(self, text: str | None) -> None:
         await self._count()
-        message = await self._read(text)
-        self._caller = await self._services.authenticator.recheck(self._caller)
+        with ExitStack() as stack:
+            held = stack.enter_context(self._hold(text))
+            message = await self._read(text)
+            self._caller = await self._services.authenticator.recheck(self._caller)
+            if isinstance(message, TextMessage | AudioMessage):
+                self._questions.put(self._caller, message, held)
+                stack.pop_all()  # given back when it was asked
+            else:
+                await self._take_at_once(message)
+
+    def _hold(self, text: str | None) -> HeldMessage:
+        """Counts a large message while it is read; a small one is not refused before that."""
+        is_large = text is not None and self._services.reader.is_large(text)
+        return self._services.memory.hold(
+            self._caller.user.id, sys.getsizeof(text) if is_large else 0
+        )
+
+    async def _take_at_once(self, message: StopMessage | ApprovalMessage | ResumeMessage) -> None:
         match message:
-            case TextMessage() | AudioMessage():
-                self._questions.put(self._caller, message)
             case StopMessage():
                 await self._stop(message)
             case ApprovalMessage():
@@ -161,10 +179,7 @@ class ChatSocket:
     async def _read(self, text: str | None) -> SocketMessage:
         if text is None:
             return read_message(text)
-        reader = self._services.reader
-        if reader.is_large(text):
-            self._questions.require_room_for_large()
-        async with reader.place_for(text, self._caller.user.id):
+        async with self._services.reader.place_for(text, self._caller.user.id):
             return read_message(text)
 
     async def _stop(self, message: StopMessage) -> None:

@@ -1,12 +1,16 @@
 """What a client asks on one socket: one message after the other is read and becomes a run."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from persistence.errors import PersistenceError
 from server.chat.followed_runs import FollowedRuns
 from server.chat.media_schemas import sent_audio, sent_images
+from server.chat.message_memory import HeldMessage
 from server.chat.service import AcceptedRun, ChatService, NewMessage, ReadMessage
 from server.chat.socket_messages import note
 from server.chat.socket_schemas import AudioMessage, TextMessage
@@ -18,10 +22,15 @@ from server.security.principal import Origin, Principal
 
 WAITING_MAX = 16
 """Messages that may wait to be asked."""
-LARGE_WAITING_MAX = 2
-"""While so many wait, none that is large is taken: each is held in memory as a whole."""
 
 Question = TextMessage | AudioMessage
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Waiting:
+    caller: Principal
+    question: Question
+    held: HeldMessage
 
 
 class SocketQuestions:
@@ -48,7 +57,7 @@ class SocketQuestions:
         self._tied = tied
         self._send = send
         self._attempt = attempt
-        self._waiting: asyncio.Queue[tuple[Principal, Question] | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._asked: Question | None = None
         self._reading: asyncio.Task[ReadMessage] | None = None
         self._is_stopped = False
@@ -56,32 +65,32 @@ class SocketQuestions:
         self._has_left = False
         self._is_abandoned = False
 
-    def require_room_for_large(self) -> None:
-        """Asks whether a large message can wait.
-
-        Raises:
-            Unavailable: It cannot.
-        """
-        if self._waiting.qsize() >= LARGE_WAITING_MAX:
-            raise Unavailable("Too many messages wait here for a large one; try again.")
-
-    def put(self, caller: Principal, question: Question) -> None:
+    def put(self, caller: Principal, question: Question, held: HeldMessage) -> None:
         """Has a message asked when its turn has come.
 
+        Args:
+            caller: Who asks.
+            question: The message.
+            held: Counts what it takes in memory; given back when it was asked, or not.
+
         Raises:
-            Unavailable: Too many wait.
+            Unavailable, RateLimited: Too many wait, or too much.
         """
         if self._waiting.qsize() >= WAITING_MAX:
             raise Unavailable("Too many messages wait here already; try again.")
-        self._waiting.put_nowait((caller, question))
+        held.resize(_size_of(question))
+        self._waiting.put_nowait(_Waiting(caller=caller, question=question, held=held))
 
     async def keep_asking(self) -> None:
         """Asks until the client has left and everything was asked."""
-        while (waiting := await self._waiting.get()) is not None:
-            caller, self._asked = waiting
-            await self._attempt(self._ask(caller, self._asked))
-            self._asked = None
-            self._is_stopped = False
+        while await self._ask_next():
+            pass  # nothing of a message is kept while the next one is waited for
+
+    def discard(self) -> None:
+        """Drops what nobody is going to ask any more."""
+        while not self._waiting.empty():
+            if (waiting := self._waiting.get_nowait()) is not None:
+                waiting.held.give_back()
 
     def stop(self) -> bool:
         """Ends the message that is being asked, or is next; whether there is any.
@@ -110,14 +119,24 @@ class SocketQuestions:
         self._is_abandoned = True
         self.leave()
 
+    async def _ask_next(self) -> bool:
+        waiting = await self._waiting.get()
+        if waiting is None:
+            return False
+        with waiting.held:
+            self._asked = waiting.question
+            await self._attempt(self._ask(waiting.caller, waiting.question))
+        self._asked = None
+        self._is_stopped = False
+        return True
+
     async def _ask(self, caller: Principal, question: Question) -> None:
         self._followed.require_room()
         read = None if self._is_dropped(question) else await self._read(question)
         if read is None or self._is_dropped(question):
             return await self._send(note("stopped", session_id=self._session_id))
-        accepted = await self._chat.accept(caller, self._origin, read)
-        if question.on_disconnect == "cancel":
-            self._tied.tie(caller, accepted)
+        tie = partial(self._tied.tie, caller) if question.on_disconnect == "cancel" else None
+        accepted = await self._chat.accept(caller, self._origin, read, on_accepted=tie)
         try:
             await self._follow(caller, accepted)
         finally:
@@ -154,6 +173,12 @@ class SocketQuestions:
     def _is_dropped(self, question: Question) -> bool:
         ends = self._has_left and question.on_disconnect == "cancel"
         return ends or self._is_abandoned or self._is_stopped
+
+
+def _size_of(question: Question) -> int:
+    """What its text, its recording and its images take in memory."""
+    parts = (question.content or "", *(image.data_b64 for image in question.images))
+    return sum(map(sys.getsizeof, parts))
 
 
 def _new_message(question: Question, session_id: str) -> NewMessage:

@@ -11,15 +11,15 @@ class TiedRuns:
 
     def __init__(self, chat: ChatService) -> None:
         self._chat = chat
-        self._tied: dict[UUID, tuple[Principal, AcceptedRun]] = {}
+        self._tied: dict[UUID, Principal] = {}
         self._has_left = False
 
     def tie(self, caller: Principal, accepted: AcceptedRun) -> None:
         """Adds a run; it is ended at once when the client has left already."""
         if self._has_left:
-            self._chat.cancel_soon(caller, accepted)
+            self._chat.cancel_soon(caller, accepted.run.id)
         else:
-            self._tied[accepted.run.id] = (caller, accepted)
+            self._tied[accepted.run.id] = caller
 
     def untie(self, run_id: UUID) -> None:
         """Forgets a run that has ended."""
@@ -28,6 +28,6 @@ class TiedRuns:
     def leave(self) -> None:
         """Ends them all, soon."""
         self._has_left = True
-        for caller, accepted in self._tied.values():
-            self._chat.cancel_soon(caller, accepted)
+        for run_id, caller in self._tied.items():
+            self._chat.cancel_soon(caller, run_id)
         self._tied.clear()

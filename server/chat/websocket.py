@@ -2,7 +2,8 @@
 
 The client sends `text`, `audio`, `stop`, `approval` and `resume`, as `socket_schemas` has them, and
 may send the next one at any time: texts and recordings are asked one after the other, up to 16 of
-them wait, and the others are taken at once. The server sends
+them wait (as long as what a user has waiting takes no more than 64 MiB, and that of all users 256;
+what is beyond is an `error`), and the others are taken at once. The server sends
 
 - the events of runs: what `POST /v1/chat/stream` sends as data, with `type` and the event's `id`
   (`sources`, whose data is a list, has it as `sources`);
@@ -32,6 +33,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, WebSocket
 
 from server.chat.message_body import MessageReader
+from server.chat.message_memory import MessageMemory
 from server.chat.open_sockets import OpenSockets
 from server.chat.schemas import SESSION_ID_PATTERN
 from server.chat.service import ChatService
@@ -63,9 +65,15 @@ async def _services(
     approvals: Annotated[ApprovalService, Depends(provided(ApprovalService))],
     authenticator: Annotated[Authenticator, Depends(provided(Authenticator))],
     reader: Annotated[MessageReader, Depends(provided(MessageReader))],
+    memory: Annotated[MessageMemory, Depends(provided(MessageMemory))],
 ) -> SocketServices:
     return SocketServices(
-        chat=chat, runs=runs, approvals=approvals, authenticator=authenticator, reader=reader
+        chat=chat,
+        runs=runs,
+        approvals=approvals,
+        authenticator=authenticator,
+        reader=reader,
+        memory=memory,
     )
 
 

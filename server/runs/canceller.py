@@ -1,7 +1,9 @@
 """Ends runs wherever they are: here, on another replica, in a queue, or nowhere any more."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -15,10 +17,13 @@ from persistence.records import Run
 from server.observability import describe
 from server.runs.executor import RunExecutor
 from server.runs.keeper import RunKeeper
+from server.runs.live import LiveRun
 from server.runs.run import RunOutcome, last_events
 
 PATIENCE_SECONDS = 0.5
 """How long the process that executes a run may take to end it, before it is taken away from it."""
+SETTLE_SECONDS = 10.0
+"""How long a server that stops waits for the ends of runs whose readers have left."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,11 +58,35 @@ class RunCanceller:
         Raises:
             PersistenceError: The database did not do it.
         """
+        await self._end(scope, run_id, self._stop_here(scope, run_id))
+
+    def cancel_soon(self, scope: AccessScope, run_id: UUID) -> None:
+        """Does the same without waiting for it; a run that is at work here stops at once."""
+        ending = self._end(scope, run_id, self._stop_here(scope, run_id))
+        task = asyncio.create_task(_end_unheard(run_id, ending))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def settle(self) -> None:
+        """Waits for what was to be ended soon."""
+        if self._background:
+            _, late = await asyncio.wait(self._background, timeout=SETTLE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _stop_here(self, scope: AccessScope, run_id: UUID) -> LiveRun | None:
+        """Stops a run that is executed here; None if it is not, or out of sight."""
         live = self._executor.live(run_id)
-        if live is not None and scope.owns(live.request.principal.user.id):
-            live.cancel()
-            if await live.outcome() is not None:
-                return
+        if live is None or not scope.owns(live.request.principal.user.id):
+            return None
+        live.cancel()
+        return live
+
+    async def _end(self, scope: AccessScope, run_id: UUID, live: LiveRun | None) -> None:
+        """Sees to the end of a run, be it one that was stopped here."""
+        if live is not None and await live.outcome() is not None:
+            return
         changed = asyncio.Event()
         self._changes.setdefault(str(run_id), set()).add(changed)
         try:
@@ -71,20 +100,6 @@ class RunCanceller:
         ended = await self._keeper.end(run_id)
         if ended is not None:
             await ended.outcome()
-
-    def cancel_soon(self, scope: AccessScope, run_id: UUID) -> None:
-        """Does the same without waiting for it."""
-        task = asyncio.create_task(self._cancel_unheard(scope, run_id))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    async def _cancel_unheard(self, scope: AccessScope, run_id: UUID) -> None:
-        try:
-            await self.cancel(scope, run_id)
-        except PersistenceError as exc:
-            log.warning("run_not_cancelled", run_id=str(run_id), **describe(exc))
-        except Exception as exc:  # noqa: BLE001 - the entry point of a task that nobody reads
-            log.error("run_not_cancelled", run_id=str(run_id), **describe(exc))
 
     async def _ask(self, scope: AccessScope, run_id: UUID) -> Run | None:
         """Asks for the end of a run; None if there is nothing left to do."""
@@ -122,6 +137,15 @@ class RunCanceller:
     def _note_change(self, payload: str) -> None:
         for event in self._changes.get(payload, ()):
             event.set()
+
+
+async def _end_unheard(run_id: UUID, ending: Coroutine[Any, Any, None]) -> None:
+    try:
+        await ending
+    except PersistenceError as exc:
+        log.warning("run_not_cancelled", run_id=str(run_id), **describe(exc))
+    except Exception as exc:  # noqa: BLE001 - the entry point of a task that nobody reads
+        log.error("run_not_cancelled", run_id=str(run_id), **describe(exc))
 
 
 def _never_begun(run: Run) -> RunOutcome:

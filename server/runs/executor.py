@@ -20,7 +20,7 @@ from server.runs.live import LiveRun
 from server.runs.log_writer import LogWriter
 from server.runs.progress import RunProgress
 from server.runs.question import question_content
-from server.runs.recorder import RunRecorder
+from server.runs.recorder import UNWRITABLE, RunRecorder
 from server.runs.run import OutcomeStatus, RunOutcome, RunRequest
 from server.runs.stream import RunStream
 from server.security.revocation import Watch
@@ -147,10 +147,12 @@ class RunExecutor:
             callback()
 
     async def _leave(self, live: LiveRun) -> None:
-        if live.request.journal is not None:
+        journal = live.request.journal
+        if journal is not None:
+            journal.close()
             try:
                 async with asyncio.timeout(self._grace_seconds):
-                    await live.request.journal.until_idle()
+                    await journal.until_idle()
             except TimeoutError:
                 log.warning("tool_cut_off", run_id=str(live.request.run_id))
         live.stop("handed_over")
@@ -252,7 +254,7 @@ class RunExecutor:
                 await self._recorder.hand_over(live.request)
             else:
                 await self._recorder.forget_deleted(live.request)
-        except PersistenceError as exc:  # its lease will lapse
+        except UNWRITABLE as exc:  # its lease will lapse
             log.warning("run_let_go", run_id=str(live.request.run_id), **describe(exc))
 
 

@@ -39,6 +39,7 @@ class RunJournal:
         self._earlier = {each.call_id: _earlier_call(each) for each in earlier}
         self.recorded = {each.call_id for each in earlier if each.status != "begun"}
         """The calls that are written down with their end, and are in the audit trail."""
+        self._is_closed = False
         self._begun: dict[str, NewToolRun] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -48,17 +49,23 @@ class RunJournal:
         """The calls of earlier attempts by their ids, as they were when this attempt began."""
         return self._earlier
 
+    def close(self) -> None:
+        """Lets no further call begin: they are left to the next attempt."""
+        self._is_closed = True
+
     async def until_idle(self) -> None:
         """Waits until no call is on its way of which the end has not been stored."""
         await self._idle.wait()
 
     async def begin(self, call: ProposedCall) -> None:
-        """Stores that the call is about to be made.
+        """Stores that the call is about to be made; waits to be cancelled if no more may begin.
 
         Raises:
             RunLost: Another process has the run now.
             DatabaseUnavailable: It could not be stored.
         """
+        if self._is_closed:  # whoever closed it stops the attempt within its grace
+            await asyncio.get_running_loop().create_future()
         before = self._earlier.get(call.call_id)
         entry = NewToolRun(
             run_id=self._claim.run_id,

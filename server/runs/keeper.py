@@ -1,7 +1,7 @@
 """Takes runs that wait for a process, as many as this one has room for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import structlog
 from persistence.database import Database
 from persistence.errors import Conflict, PersistenceError
 from persistence.notifications import Channel, Notifications
-from persistence.records import ClaimedRun
+from persistence.records import ClaimedRun, RunClaim
 from persistence.unit_of_work import UnitOfWork
 from server.observability import describe
 from server.runs.asking import expire_approvals
@@ -29,6 +29,8 @@ LOCKED_SECONDS = 0.1
 """After so long a run is looked for again whose turn has come and whose rows were locked."""
 SETTLE_SECONDS = 10.0
 """How long a process that stops waits until what it has claimed is at work, to be handed over."""
+HAND_OVER_SECONDS = 2.0
+"""How long it takes after that at most, to hand over what it has not come to."""
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +103,7 @@ class RunKeeper:
             PersistenceError: The database could not be reached.
         """
         async with self._database.unit_of_work(SYSTEM) as uow:
-            await uow.run_claims.lapse_all()
+            await uow.run_claims.lapse_all(self._lease_seconds)
             await uow.commit()
 
     async def look(self) -> None:
@@ -150,6 +152,8 @@ class RunKeeper:
             _, late = await asyncio.wait(self._claiming, timeout=SETTLE_SECONDS)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=HAND_OVER_SECONDS)
 
     async def _to_its_end(self, claiming: Coroutine[Any, Any, T]) -> T:
         """Does something from a claim to the work on it, also when whoever wants it is cancelled.
@@ -160,7 +164,11 @@ class RunKeeper:
         task = asyncio.create_task(claiming)
         self._claiming.add(task)
         task.add_done_callback(self._claiming.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_fault)
+            raise
 
     async def _expire_approvals(self) -> None:
         async with self._database.unit_of_work(SYSTEM) as uow:
@@ -188,29 +196,60 @@ class RunKeeper:
                 return
 
     async def _take_batch(self, claim: Claim, limit: int) -> int:
-        async with self._database.unit_of_work(SYSTEM) as uow:
-            claimed = await claim(uow, limit)
-            await uow.commit()
-        for each in claimed:
-            await self._go_on(each)
+        async with self._claims() as claimed:
+            async with self._database.unit_of_work(SYSTEM) as uow:
+                claimed += await claim(uow, limit)
+                await uow.commit()
+            for each in claimed:
+                await self._set_to_work(each, self._takeover.go_on(each))
         return len(claimed)
 
-    async def _go_on(self, claimed: ClaimedRun) -> None:
-        try:
-            await self._takeover.go_on(claimed)
-        except PersistenceError as exc:  # its lease will lapse
-            log.warning("run_not_gone_on_with", run_id=str(claimed.run.id), **describe(exc))
-        except Exception as exc:  # noqa: BLE001 - it would be the same at the next attempt
-            log.error("run_not_gone_on_with", run_id=str(claimed.run.id), **describe(exc))
-            await self._takeover.give_up(claimed)
-
     async def _seize(self, run_id: UUID) -> LiveRun | None:
-        async with self._database.unit_of_work(SYSTEM) as uow:
-            claimed = await uow.run_claims.seize(run_id, self._owner, self._lease_seconds)
-            if claimed is None:
-                return None
-            await uow.commit()
-        return await self._takeover.go_on(claimed, cancel=True)
+        async with self._claims() as claimed:
+            async with self._database.unit_of_work(SYSTEM) as uow:
+                seized = await uow.run_claims.seize(run_id, self._owner, self._lease_seconds)
+                if seized is None:
+                    return None
+                claimed.append(seized)
+                await uow.commit()
+            return await self._takeover.go_on(seized, cancel=True)
+
+    async def _set_to_work(
+        self, claimed: ClaimedRun, work: Coroutine[Any, Any, LiveRun | None]
+    ) -> None:
+        """Begins a run or goes on with it; whatever comes of that does not hold up the others."""
+        run_id = str(claimed.run.id)
+        try:
+            await work
+        except PersistenceError as exc:  # its lease will lapse
+            log.warning("run_not_gone_on_with", run_id=run_id, **describe(exc))
+        except Exception as exc:  # noqa: BLE001 - it would be the same at the next attempt
+            log.error("run_not_gone_on_with", run_id=run_id, **describe(exc))
+            try:
+                await self._takeover.give_up(claimed)
+            except PersistenceError as failure:  # its lease will lapse, and it is tried again
+                log.warning("run_not_given_up", run_id=run_id, **describe(failure))
+
+    @asynccontextmanager
+    async def _claims(self) -> AsyncIterator[list[ClaimedRun]]:
+        """What is claimed within, and not at work when that is cancelled, is left to others."""
+        claimed: list[ClaimedRun] = []
+        try:
+            yield claimed
+        except asyncio.CancelledError:
+            await self._hand_over([c for c in claimed if self._executor.live(c.run.id) is None])
+            raise
+
+    async def _hand_over(self, claimed: Sequence[ClaimedRun]) -> None:
+        try:
+            async with self._database.unit_of_work(SYSTEM) as uow:
+                for each in claimed:
+                    await uow.run_claims.hand_over(
+                        RunClaim(run_id=each.run.id, attempt=each.run.attempt, owner=each.owner)
+                    )
+                await uow.commit()
+        except PersistenceError as exc:  # their leases will lapse
+            log.warning("runs_not_handed_over", **describe(exc))
 
     async def _begin_queued(self) -> None:
         while self._room() and await self._to_its_end(self._begin_next()):
@@ -218,23 +257,26 @@ class RunKeeper:
 
     async def _begin_next(self) -> bool:
         """Begins a run whose turn has come; False if there is none to be had."""
-        async with self._database.unit_of_work(SYSTEM) as uow:
-            try:
-                claimed = await uow.run_claims.claim_queued(
-                    self._owner, self._lease_seconds, limit=1
-                )
-            except Conflict:  # a run has begun in that session at the same moment
-                self._wake_soon()
-                return False
-            if not claimed:
-                # Nobody says when a row is free again.
-                if await uow.run_claims.has_next():
+        async with self._claims() as claimed:
+            async with self._database.unit_of_work(SYSTEM) as uow:
+                try:
+                    claimed += await uow.run_claims.claim_queued(
+                        self._owner, self._lease_seconds, limit=1
+                    )
+                except Conflict:  # a run has begun in that session at the same moment
                     self._wake_soon()
-                return False
-            begun = await self._takeover.record_begin(uow, claimed[0])
-            await uow.commit()
-        if begun is not None:
-            await self._takeover.begin(begun, cancel=claimed[0].cancel_asked)
+                    return False
+                if not claimed:
+                    # Nobody says when a row is free again.
+                    if await uow.run_claims.has_next():
+                        self._wake_soon()
+                    return False
+                [first] = claimed
+                begun = await self._takeover.record_begin(uow, first)
+                await uow.commit()
+            if begun is not None:
+                work = self._takeover.begin(begun, cancel=first.cancel_asked)
+                await self._set_to_work(first, work)
         return True
 
     def _wake_soon(self) -> None:
@@ -247,6 +289,13 @@ class RunKeeper:
 
     async def _claim_answered(self, uow: UnitOfWork, limit: int) -> list[ClaimedRun]:
         return await uow.run_claims.claim_answered(self._owner, self._lease_seconds, limit=limit)
+
+
+def _log_fault(claiming: asyncio.Task[Any]) -> None:
+    """Says what came of claims whose waiter has gone: nobody else hears of it."""
+    exc = None if claiming.cancelled() else claiming.exception()
+    if exc is not None:
+        log.error("runs_not_looked_after", **describe(exc))
 
 
 @asynccontextmanager

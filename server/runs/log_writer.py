@@ -99,6 +99,9 @@ class LogWriter:
         Args:
             run_id: The run; of one that is not attached there is nothing.
             ending: Events that come after all others, each by its name and data.
+
+        Raises:
+            TypeError: What waits cannot be put together; asked again, this gives the rest.
         """
         writing = self._writing.get(run_id)
         return writing.drain(ending) if writing is not None else ()
@@ -133,7 +136,7 @@ class LogWriter:
             not_before = loop.time() + PACE_SECONDS
             dirty, self._dirty = self._dirty, {}
             pokes, self._pokes = self._pokes, {}
-            await self._write(dirty, pokes)
+            await self._write(self._cut(dirty), pokes)
             # A statement that took long has left its time to the others that share the loop.
             await self._rest(not_before - loop.time())
 
@@ -144,8 +147,7 @@ class LogWriter:
 
     def _watch(self, writing: Writing) -> None:
         writing.watched = True
-        self._pokes[writing.run_id] = None  # what was stored before nobody was told of
-        self._wanted.set()
+        self._poke_later([writing.run_id])  # what was stored before nobody was told of
 
     async def _rest(self, seconds: float) -> None:
         if seconds > 0 and not self._urgent.is_set():
@@ -153,20 +155,11 @@ class LogWriter:
                 async with asyncio.timeout(seconds):
                     await self._urgent.wait()
 
-    async def _write(self, run_ids: Collection[UUID], pokes: Collection[UUID] = ()) -> None:
-        """Stores what waits of these runs; one that cannot be stored is broken off alone."""
-        try:
-            await self._send_patiently(self._cut(run_ids), pokes)
-        except Exception as exc:  # noqa: BLE001 - the entry point of a task that must go on
-            log.warning("events_not_written", runs=len(run_ids), **describe(exc))
-            for run_id in run_ids:
-                if len(run_ids) == 1:
-                    self._break_off(run_id, exc)
-                else:
-                    await self._write([run_id])
+    async def _write(self, batches: Sequence[EventBatch], pokes: Collection[UUID]) -> None:
+        """Sends batches, and again while the database is away, until their fate is known.
 
-    async def _send_patiently(self, batches: Sequence[EventBatch], pokes: Collection[UUID]) -> None:
-        """Sends batches, and again while the database is away, until their fate is known."""
+        What cannot be stored breaks off its own run, and no other.
+        """
         error: PersistenceError | None = None
         for pause in (0.0, *self._retry_pauses_seconds):
             if error is not None:
@@ -179,14 +172,49 @@ class LogWriter:
                 await self._send(batches, pokes)
             except (DatabaseUnavailable, Conflict) as exc:
                 error = exc
+            except Exception as exc:  # noqa: BLE001 - the entry point of a task that must go on
+                log.warning("events_not_written", runs=len(batches), **describe(exc))
+                if batches:  # else it is they that cannot be sent
+                    self._poke_later(pokes)
+                pokes = ()
+                error = await self._write_apart(batches)
             else:
+                error = None
+            if error is None:
                 return
         for batch in filter(self._is_ours, batches):
             self._break_off(batch.run_id, error or DatabaseUnavailable())
 
+    async def _write_apart(self, batches: Sequence[EventBatch]) -> PersistenceError | None:
+        """Sends batches one by one, to find the one that is at fault.
+
+        Returns:
+            What to wait for with the rest together: alone each would keep the others waiting.
+        """
+        for batch in filter(self._is_ours, batches):
+            try:
+                await self._send([batch], ())
+            except (DatabaseUnavailable, Conflict) as exc:
+                return exc
+            except Exception as exc:  # noqa: BLE001 - the entry point of a task that must go on
+                self._break_off(batch.run_id, exc)
+        return None
+
+    def _poke_later(self, run_ids: Collection[UUID]) -> None:
+        if run_ids:
+            self._pokes |= dict.fromkeys(run_ids)
+            self._wanted.set()
+
     def _cut(self, run_ids: Collection[UUID]) -> list[EventBatch]:
-        found = (self._writing[run_id].cut() for run_id in run_ids if run_id in self._writing)
-        return [batch for batch in found if batch is not None]
+        batches = []
+        for writing in [self._writing[run_id] for run_id in run_ids if run_id in self._writing]:
+            try:
+                batch = writing.cut()
+            except Exception as exc:  # noqa: BLE001 - the entry point of a task that must go on
+                self._break_off(writing.run_id, exc)
+            else:
+                batches += [] if batch is None else [batch]
+        return batches
 
     async def _send(self, batches: Sequence[EventBatch], pokes: Collection[UUID]) -> None:
         watched = [b.run_id for b in batches if self._writing[b.run_id].watched]

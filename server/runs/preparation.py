@@ -3,16 +3,28 @@
 from graph.context import AgentContext
 from graph.llm.chat_model import ChatModels
 from persistence.database import Database
-from persistence.records import Run, RunClaim, RunInput
+from persistence.records import Run, RunClaim, RunInput, User
 from server.errors import UnknownModel
 from server.runs.journal import RunJournal
 from server.runs.past import RunPast
 from server.runs.run import RunRequest
-from server.security.principal import Origin, Principal
+from server.security.principal import Origin, Principal, scope_of
 from server.security.tool_policies import ToolPolicies
 from tools.catalog import ToolCatalog
 from tools.client import McpTool
 from tools.scope import ScopeSigner
+
+
+def asker(user: User, asked: RunInput) -> tuple[Principal, Origin]:
+    """Who asked, and from where, as the run remembers it."""
+    principal = Principal(
+        user=user,
+        scope=scope_of(user),
+        api_key_id=asked.api_key_id,
+        scopes=frozenset(asked.scopes),
+    )
+    origin = Origin(ip=asked.ip, user_agent=asked.user_agent, correlation_id=asked.correlation_id)
+    return principal, origin
 
 
 class RunPreparation:

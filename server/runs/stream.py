@@ -96,7 +96,11 @@ class RunStream:
         self._usage.append(usage)
 
     def cut(self, run_id: UUID, attempt: int) -> EventBatch | None:
-        """Takes what waits, to be stored; it is not merged with anything any more."""
+        """Takes what waits, to be stored; it is not merged with anything any more.
+
+        Raises:
+            TypeError: A text that waits is none; it waits on, and nothing is taken.
+        """
         if not self._waiting:
             return None
         batch = EventBatch(

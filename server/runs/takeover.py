@@ -7,20 +7,19 @@ import structlog
 
 from persistence.access import AccessScope
 from persistence.database import Database
-from persistence.errors import DecryptionError, EventsMissing
-from persistence.event_batches import EventBatch
-from persistence.notifications import Channel
-from persistence.records import ClaimedRun, Run, RunClaim, RunInput, User
+from persistence.errors import Conflict, DatabaseUnavailable, DecryptionError, EventsMissing
+from persistence.records import ClaimedRun, Run, RunInput, User
 from persistence.unit_of_work import UnitOfWork
+from server.error_responses import translate
 from server.errors import ApiKeyEnded, MessageNotFound, RunGivenUp, ServerError, UnknownModel
 from server.observability import describe
 from server.runs.beginning import record_question
+from server.runs.ending import end_unanswered
 from server.runs.executor import RunExecutor
 from server.runs.live import LiveRun
 from server.runs.past import RunPast, read_past
-from server.runs.preparation import RunPreparation
-from server.runs.run import OutcomeStatus, RunOutcome, last_events
-from server.security.principal import Origin, Principal, scope_of
+from server.runs.preparation import RunPreparation, asker
+from server.runs.run import OutcomeStatus
 from server.security.revocation import Revocation
 
 SYSTEM = AccessScope.system("runs that go on")
@@ -66,17 +65,33 @@ class RunTakeover:
         """Writes the message of a run, in the unit of work in which its turn has come.
 
         Returns:
-            The run; None if nobody can know what it was asked, and it has ended.
+            The run; None if it has ended, and the conversation is as it was: nobody can know what
+            it was asked, or its user may not ask it any more.
+
+        Raises:
+            DatabaseUnavailable: It did not do it.
+            Conflict: Somebody else was at it.
         """
         if claimed.input is None:
             await self._give_up(uow, claimed)
             return None
         asked, fault = claimed.input, await self._fault(uow, claimed, claimed.input)
+        user = await uow.users.get(claimed.run.user_id)
+        key_ended = fault if isinstance(fault, ApiKeyEnded) else None
+        if key_ended is not None or not user.is_active:
+            await end_unanswered(uow, claimed, "cancelled", key_ended, user=user)
+            return None
         try:
-            asked = await record_question(uow, claimed.run, asked)
+            async with uow.part():
+                asked = await record_question(uow, claimed.run, asked)
         except MessageNotFound as exc:
             fault = exc
-        user = await uow.users.get(claimed.run.user_id)
+        except (DatabaseUnavailable, Conflict):
+            raise
+        except Exception as exc:  # noqa: BLE001 - it would be the same whenever it is the next one
+            log.error("run_not_begun", run_id=str(claimed.run.id), **describe(exc))
+            await end_unanswered(uow, claimed, "error", translate(exc), user=user)
+            return None
         return BegunRun(run=claimed.run, asked=asked, user=user, fault=fault)
 
     async def begin(self, begun: BegunRun, *, cancel: bool = False) -> LiveRun:
@@ -144,15 +159,7 @@ class RunTakeover:
             watch = stack.enter_context(self._revocation.watch(user.id))
             await self._revocation.confirm(watch)
             stack.pop_all()  # the run closes it
-        principal = Principal(
-            user=user,
-            scope=scope_of(user),
-            api_key_id=asked.api_key_id,
-            scopes=frozenset(asked.scopes),
-        )
-        origin = Origin(
-            ip=asked.ip, user_agent=asked.user_agent, correlation_id=asked.correlation_id
-        )
+        principal, origin = asker(user, asked)
         request = self._preparation.prepare(run, asked, principal, origin, past=past)
         log.info("run_goes_on", run_id=str(run.id), attempt=run.attempt)
         if cancel or watch.ended:
@@ -179,36 +186,4 @@ class RunTakeover:
 
     async def _give_up(self, uow: UnitOfWork, claimed: ClaimedRun) -> None:
         """Ends a run of which not even so much can be read as to write an answer."""
-        run, error = claimed.run, RunGivenUp()
-        outcome = RunOutcome(
-            status="error",
-            content="",
-            model=run.model,
-            latency_ms=0,
-            error_code=error.code,
-            error_message=str(error),
-            iterations=run.iterations,
-            tool_calls=run.tool_calls,
-            tokens_in=run.tokens_in,
-            tokens_out=run.tokens_out,
-        )
-        await uow.runs.finish(
-            RunClaim(run_id=run.id, attempt=run.attempt, owner=claimed.owner),
-            "error",
-            error_code=error.code,
-            iterations=run.iterations,
-            tool_calls=run.tool_calls,
-            tokens_in=run.tokens_in,
-            tokens_out=run.tokens_out,
-        )
-        await uow.run_events.append(
-            EventBatch.of(
-                run.id,
-                run.attempt,
-                after=await uow.run_events.last_id(run.id),
-                events=last_events(outcome),
-            )
-        )
-        await uow.approvals.withdraw(run.id)
-        # The session is not locked: somebody may be about to queue behind the run, unseen so far.
-        await uow.notify(Channel.RUN_WAITING, str(run.id))
+        await end_unanswered(uow, claimed, "error", RunGivenUp())

@@ -52,12 +52,17 @@ class Writing:
         self._answer()
 
     def drain(self, ending: Sequence[tuple[str, Any]]) -> tuple[EventBatch, ...]:
-        """Gives what is not known to have arrived, and an ending after it."""
+        """Gives what is not known to have arrived, and an ending after it.
+
+        Raises:
+            TypeError: What waits cannot be put together; asked again, this gives the rest.
+        """
         if not self.is_drained:
-            waiting = self.stream.cut(self.run_id, self._attempt)
-            self._rest = tuple(each for each in (self._sent, waiting) if each is not None)
             self.is_drained = True
+            self._rest = () if self._sent is None else (self._sent,)
             self.give_up()
+            if (waiting := self.stream.cut(self.run_id, self._attempt)) is not None:
+                self._rest = (*self._rest, waiting)
         if not ending:
             return self._rest
         last_id = self._rest[-1].last_id if self._rest else self.stream.stored_through

@@ -9,6 +9,7 @@ import selectors
 import signal
 import socket
 import sys
+import traceback
 
 from loaders import worker
 from loaders.reading import warm_up
@@ -24,12 +25,13 @@ def main() -> None:
         while sys.stdin not in {key.fileobj for key, _ in selector.select()}:
             client, _ = listener.accept()
             with client:
-                _, [control], _, _ = socket.recv_fds(client, 1, 1)
-                if os.fork() == 0:
-                    selector.close()
-                    listener.close()
-                    _read(control)
-                os.close(control)
+                _, controls, _, _ = socket.recv_fds(client, 1, 1)
+                for control in controls:  # none if the client has died before it sent one
+                    if os.fork() == 0:
+                        selector.close()
+                        listener.close()
+                        _read(control)
+                    os.close(control)
 
 
 def _read(control: int) -> None:
@@ -39,8 +41,10 @@ def _read(control: int) -> None:
         os.setsid()
         sys.argv = [worker.__name__, str(control)]
         worker.main()
-    finally:
-        os._exit(0)
+    except BaseException:  # noqa: BLE001 - the entry point of a process
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 if __name__ == "__main__":

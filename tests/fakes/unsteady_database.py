@@ -24,6 +24,12 @@ class UnsteadyDatabase(Autocommit):
         """A run of which it takes nothing."""
         self.refusal: Exception = PersistenceError("refused")
         """What it says to that."""
+        self.leaves = False
+        """Whether it goes away when it has refused something."""
+        self.told: set[UUID] = set()
+        """The runs of which it has told that there is news."""
+        self.runs_asked: list[int] = []
+        """Of how many runs each statement was."""
         self.statements = 0
         """How many were asked for."""
         self.gate = asyncio.Event()
@@ -33,12 +39,16 @@ class UnsteadyDatabase(Autocommit):
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         """Execute one, or not."""
         self.statements += 1
+        self.runs_asked.append(len(values["runs"]))
         await self.gate.wait()
         if self.away.is_set():
             raise DatabaseUnavailable("away")
         if self.refuses in values["runs"]:
+            if self.leaves:
+                self.away.set()
             raise self.refusal
         rows = await self._steady.fetch(statement, values)
+        self.told |= set(values["watched"])
         if self.answers_to_lose:
             self.answers_to_lose -= 1
             raise DatabaseUnavailable("the answer was lost")

@@ -76,26 +76,48 @@ async def test_a_run_that_is_cancelled_leaves_the_calls_that_wait_alone(model, f
     assert [call.status for call in journal.calls.values()] == ["begun"] * 2
 
 
-async def test_calls_that_are_too_many_for_a_message_are_not_made_and_the_model_is_told(
+async def test_calls_that_are_too_many_for_a_message_are_left_out_and_the_model_is_told_once(
     model, fake
 ):
     desk = Desk(awaited=1)
     conversation = Conversation(model, [desk.tool], max_calls_per_message=4)
-    fake.calls(*_numbered(6))
+    fake.calls(*_numbered(5_000))
     fake.reply("Done.")
+    fake.reply("Again.")
 
     told = await conversation.say("Go")
+    await conversation.say("And now?")
 
     assert sorted(desk.served) == [0, 1, 2, 3]
-    results = [m["content"] for m in fake.requests[1].messages if m["role"] == "tool"]
-    assert results[:4] == [f"served {number}" for number in range(4)]
-    assert len(results) == 6
-    assert all("first 4 calls" in result for result in results[4:])
+    for request in fake.requests[1:]:
+        [asked] = [m for m in request.messages if "tool_calls" in m]
+        assert len(asked["tool_calls"]) == 4
+        results = [m["content"] for m in request.messages if m["role"] == "tool"]
+        assert results[:3] == [f"served {number}" for number in range(3)]
+        assert len(results) == 4
+        assert "4996 more calls" in results[3]
+        assert results[3].endswith("served 3")
     assert told.finished.tool_calls == 4
     assert len(told.of(ToolCall)) == 8
     assert [log.level for log in told.of(Log)] == ["warning"]
     kept = [m for m in await conversation.messages() if isinstance(m, ToolMessage)]
-    assert [m.status for m in kept].count("error") == 2
+    assert [m.content for m in kept] == [f"served {number}" for number in range(4)]
+
+
+async def test_calls_that_cannot_be_understood_are_limited_with_the_others(model, fake):
+    desk = Desk(awaited=1)
+    conversation = Conversation(model, [desk.tool], max_calls_per_message=4)
+    fake.calls(*[("queue", "no json")] * 5_000, *_numbered(1))
+    fake.reply("Done.")
+
+    await conversation.say("Go")
+
+    [asked] = [m for m in await conversation.messages() if getattr(m, "tool_calls", ())]
+    assert (len(asked.tool_calls), len(asked.invalid_tool_calls)) == (1, 3)
+    results = [m["content"] for m in fake.requests[1].messages if m["role"] == "tool"]
+    assert results[0] == "served 0"
+    assert ["not valid JSON" in result for result in results[1:]] == [True] * 3
+    assert ["4997 more calls" in result for result in results] == [False] * 3 + [True]
 
 
 @pytest.mark.parametrize("verdict", ["allow", "ask"])
@@ -120,4 +142,5 @@ async def test_nobody_is_asked_about_calls_that_are_too_many(model, fake, verdic
     assert {call.args["number"] for call in judged} == {0, 1}
     assert sorted(desk.served) == [0, 1]
     results = [m["content"] for m in fake.requests[1].messages if m["role"] == "tool"]
-    assert [result.partition(" ")[0] for result in results] == ["served"] * 2 + ["Only"] * 3
+    assert ["served" in result for result in results] == [True] * 2
+    assert "3 more calls" in results[1]

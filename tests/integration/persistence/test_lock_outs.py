@@ -7,9 +7,10 @@ import pytest
 
 from persistence.access import AccessScope
 from persistence.database import Database
-from persistence.errors import AccessDenied, NotFound, UserLockedOut
+from persistence.errors import AccessDenied, KeyEnded, NotFound, UserLockedOut
+from persistence.identifiers import new_uuid7
 from persistence.notifications import Channel, open_notifications
-from persistence.records import ChatSession, Login, User
+from persistence.records import ChatSession, Login, RunInput, User
 from tests.fixtures.rows import SYSTEM, create_session, create_user, start_run
 
 HEARD_SECONDS = 30
@@ -38,6 +39,31 @@ async def begin_closing(database: Database, scope: AccessScope, user_id: int) ->
 async def read_user(database: Database, user_id: int) -> User:
     async with database.unit_of_work(SYSTEM) as uow:
         return await uow.users.get(user_id)
+
+
+async def begin(
+    database: Database, scope: AccessScope, session: ChatSession, asked: RunInput
+) -> None:
+    async with database.unit_of_work(scope) as uow:
+        await uow.runs.start(
+            new_uuid7(),
+            session.id,
+            model="a model",
+            lease_owner="this process",
+            lease_seconds=60,
+            run_input=asked,
+        )
+        await uow.commit()
+
+
+async def wait(
+    database: Database, scope: AccessScope, session: ChatSession, asked: RunInput
+) -> None:
+    async with database.unit_of_work(scope) as uow:
+        await uow.runs.enqueue(
+            new_uuid7(), session.id, model="a model", run_input=asked, max_queued=9
+        )
+        await uow.commit()
 
 
 @pytest.mark.parametrize("ending", ["deactivated", "closing"])
@@ -101,6 +127,40 @@ async def test_no_run_begins_for_a_user_who_is_locked_out(
         await start_run(database, scope, chat_session)
     await set_active(database, scope.user_id, active=True)
     await start_run(database, scope, chat_session)
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired", "of somebody else"])
+async def test_no_run_begins_or_waits_under_a_key_that_is_not_good(
+    database: Database, scope: AccessScope, other_scope: AccessScope, how: str
+):
+    session = await create_session(database, scope)
+    owner = other_scope if how == "of somebody else" else scope
+    expires_at = datetime.now(UTC) - timedelta(hours=1) if how == "expired" else None
+    async with database.unit_of_work(owner) as uow:
+        keys = [
+            await uow.api_keys.create(
+                owner.user_id, name=name, key_hash=name, prefix="p", expires_at=expires
+            )
+            for name, expires in (("ended", expires_at), ("good", None))
+        ]
+        if how == "revoked":
+            await uow.api_keys.revoke(keys[0].id)
+        await uow.commit()
+    asked = [
+        RunInput(
+            session_id=session.session_id, thread_id=session.thread_id, text="?", api_key_id=key.id
+        )
+        for key in keys
+    ]
+    with pytest.raises(KeyEnded):
+        await begin(database, scope, session, asked[0])
+    with pytest.raises(KeyEnded):
+        await wait(database, scope, session, asked[0])
+    if owner == scope:
+        await begin(database, scope, session, asked[1])
+        await wait(database, scope, session, asked[1])
+        with pytest.raises(KeyEnded):
+            await begin(database, scope, session, asked[0])
 
 
 async def test_a_closing_account_stays_closed_whatever_an_administrator_sets(

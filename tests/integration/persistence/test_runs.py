@@ -174,7 +174,7 @@ async def test_only_lapsed_leases_are_taken_and_never_those_that_live_here(
     assert await take_lapsed(database, mine=[lapsed.id]) == []
     assert [each.run.id for each in await take_lapsed(database)] == [lapsed.id]
     async with database.unit_of_work(SYSTEM) as uow:
-        assert await uow.run_claims.lapse_all() == 2
+        assert await uow.run_claims.lapse_all(LEASE_SECONDS) == 2
 
 
 async def test_a_run_that_was_handed_over_has_not_crashed(
@@ -250,12 +250,12 @@ async def test_a_crash_is_in_vain_when_there_was_nothing_new_of_the_run(
             async with database.unit_of_work(SYSTEM) as uow:
                 batch = EventBatch.of(run.id, 1, after=last_id, events=[("log", "news")])
                 await uow.run_events.append(batch)
-                await uow.run_claims.lapse_all()
+                await uow.run_claims.lapse_all(LEASE_SECONDS)
                 await uow.commit()
         [taken] = await take_lapsed(database)
         counted.append((taken.crashes, taken.vain_crashes))
         async with database.unit_of_work(SYSTEM) as uow:
-            await uow.run_claims.lapse_all()
+            await uow.run_claims.lapse_all(LEASE_SECONDS)
             await uow.commit()
     assert counted == [(1, 0), (2, 1), (3, 2), (4, 2)]
 
@@ -491,6 +491,24 @@ async def test_a_run_whose_turn_has_come_is_known_of_while_its_session_is_locked
     assert len(await take_queued(database)) == 1
 
 
+async def test_a_restart_right_after_a_kill_loses_nothing_of_the_time_that_a_run_was_at_work(
+    database: Database, scope: AccessScope, chat_session: ChatSession, database_url: str
+) -> None:
+    await start_run(database, scope, chat_session)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "UPDATE runs SET taken_at = now() - interval '300 s', "
+        f"lease_until = now() + interval '{LEASE_SECONDS} s'"
+    )
+    await connection.close()
+    for _ in range(2):  # as it may go down again before the run is taken
+        async with database.unit_of_work(SYSTEM) as uow:
+            await uow.run_claims.lapse_all(LEASE_SECONDS)
+            await uow.commit()
+    [taken] = await take_lapsed(database)
+    assert (taken.run.worked_seconds, taken.crashes) == (300, 1)
+
+
 @pytest.mark.parametrize("lapses", ["by itself", "at a start"])
 async def test_the_time_that_a_run_was_at_work_is_added_up_and_what_it_waited_is_not(
     database: Database,
@@ -513,7 +531,7 @@ async def test_the_time_that_a_run_was_at_work_is_added_up_and_what_it_waited_is
     await connection.execute(spent)
     if lapses == "at a start":
         async with database.unit_of_work(SYSTEM) as uow:
-            await uow.run_claims.lapse_all()
+            await uow.run_claims.lapse_all(LEASE_SECONDS)
             await uow.commit()
     [crashed] = await take_lapsed(database)
     assert crashed.run.worked_seconds == 300 - LEASE_SECONDS

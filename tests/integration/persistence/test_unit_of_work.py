@@ -19,6 +19,7 @@ from persistence.errors import (
 from persistence.identifiers import new_uuid7
 from persistence.records import AuditEntry, ChatSession, RunInput
 from persistence.settings import DatabaseSettings
+from persistence.unit_of_work import UnitOfWork
 from tests.fixtures.rows import SYSTEM, create_session
 
 ENTRY = AuditEntry(action="session.deleted", resource_type="session", resource_id="1")
@@ -60,6 +61,23 @@ async def test_a_commit_after_a_statement_that_failed_is_an_error(database: Data
         with pytest.raises(DatabaseError, match="failed before"):
             await uow.commit()
     assert await count_users(database) == 0
+
+
+async def test_a_part_that_fails_is_undone_and_nothing_else(database: Database) -> None:
+    async def fail(uow: UnitOfWork) -> None:
+        async with uow.part():
+            await uow.users.create("bert")
+            await uow.users.create("a\0b")
+
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.users.create("anna")
+        with pytest.raises(InvalidValue):
+            await fail(uow)
+        async with uow.part():
+            await uow.users.create("carl")
+        await uow.commit()
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert {user.username for user in (await uow.users.list()).items} == {"anna", "carl"}
 
 
 async def test_what_was_committed_lasts_and_what_came_after_does_not(database: Database) -> None:

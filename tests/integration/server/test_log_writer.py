@@ -203,6 +203,46 @@ async def test_a_run_that_is_refused_takes_no_other_with_it(
     await reach(stream, 3)
 
 
+async def test_who_begins_to_follow_a_run_while_another_is_refused_is_told_nevertheless(
+    database, unsteady, writer, scope, run, stream
+):
+    stream.append("log", "stored before")
+    await reach(stream, 2)
+    session = await create_session(database, scope, "another session")
+    other = await start_run(database, scope, session, lease_owner=OWNER)
+    unsteady.refuses = other.id
+    attach(writer, other).append("log", 1)
+
+    writer.hear_watch(str(run.id))
+
+    async with asyncio.timeout(20):
+        while run.id not in unsteady.told:
+            await asyncio.sleep(0)
+
+
+async def test_a_database_that_goes_away_after_a_refusal_is_waited_for_once_by_all(
+    database, unsteady, writer, scope, run, stream
+):
+    streams, lost = [stream], []
+    for number in range(3):
+        session = await create_session(database, scope, f"session {number}")
+        other = await start_run(database, scope, session, lease_owner=OWNER)
+        streams.append(attach(writer, other, lost))
+    unsteady.refuses, unsteady.leaves = other.id, True
+    for each in streams:
+        each.append("log", 1)
+    while unsteady.statements < 10:
+        await asyncio.sleep(0)
+    assert unsteady.runs_asked[:10] == [4, 1] + [4] * 8
+
+    unsteady.leaves = False
+    unsteady.away.clear()
+
+    await asyncio.gather(*(reach(each, 2) for each in streams[:3]))
+    assert not await writer.flush(other.id)
+    assert lost == [other.id]
+
+
 async def test_a_run_whose_row_is_locked_holds_no_other_up(database, writer, scope, run, stream):
     session = await create_session(database, scope, "another session")
     other = attach(writer, await start_run(database, scope, session, lease_owner=OWNER))

@@ -3,14 +3,17 @@
 import asyncio
 import base64
 
+import asyncpg
 import orjson
 import pytest
 
 from loaders.speech.transcriber import Transcriber
+from server.chat.message_memory import MessageMemory
+from server.chat.socket import LOCKED_OUT
 from server.chat.socket_questions import WAITING_MAX
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.images import make_gif, make_jpeg, make_png, make_webp
-from tests.fixtures.product import Product
+from tests.fixtures.product import Product, client_for
 from tests.fixtures.sockets import Socket, open_socket
 from tests.fixtures.speech import (
     ILL_DISPOSED,
@@ -19,6 +22,7 @@ from tests.fixtures.speech import (
     read_samples,
     word_error_rate,
 )
+from tests.integration.server.people import Person, open_person, told
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -40,6 +44,10 @@ ENDS_SECONDS = 30
 
 def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def key_of(person: Person) -> str:
+    return person.client.headers["Authorization"].removeprefix("Bearer ")
 
 
 def image(data: bytes, mime: str = "image/png") -> dict[str, str]:
@@ -292,6 +300,87 @@ async def test_so_many_messages_wait_behind_a_recording_and_are_stopped_for(shar
         await socket.send(type="stop")
         stopped = await socket.next()
     assert (refused["code"], stopped["type"]) == ("SERVICE_UNAVAILABLE", "stopped")
+
+
+NOWHERE = "01890000-0000-7000-8000-000000000000"
+VAST = "\N{ZEBRA FACE}" + "A" * (5 * 1024 * 1024)
+"""Of which each character takes four bytes, and that is no recording."""
+
+
+async def heard_of(socket: Socket, **message: object) -> str:
+    """Sends a message; the code of what is said to it, or what comes when it was taken."""
+    await socket.send(**message)
+    await socket.send(type="stop", run_id=NOWHERE)
+    code: str = (await socket.next())["code"]
+    if code != "RUN_NOT_FOUND":
+        assert (await socket.next())["code"] == "RUN_NOT_FOUND"
+    return code
+
+
+async def test_messages_that_wait_take_so_much_memory_of_a_user_over_all_sockets(shared_product):
+    speech = {"type": "audio", "content": b64(bytes(32_000)), "format": "pcm16"}
+    vast = {**speech, "content": VAST, "on_disconnect": "cancel"}
+    typed = {"type": "text", "content": "hello", "on_disconnect": "cancel"}
+    taken, url = "RUN_NOT_FOUND", shared_product.url
+    memory = shared_product.app.state.services[MessageMemory]
+    async with (
+        open_person(shared_product, "ada") as ada,
+        open_socket(url, "one", key=shared_product.secrets.root_api_key) as one,
+        open_socket(url, "two", key=shared_product.secrets.root_api_key) as two,
+        open_socket(url, key=key_of(ada)) as other,
+        transcriber_of(shared_product)._turn,
+    ):
+        for socket in (one, two, other):
+            assert await heard_of(socket, **speech, on_disconnect="cancel") == taken
+        assert [await heard_of(one, **vast) for _ in range(3)] == [taken] * 3
+        assert await heard_of(two, **vast) == "RATE_LIMIT_EXCEEDED"
+        assert await heard_of(two, **typed) == taken
+        assert await heard_of(other, **vast) == taken
+        await one.send(type="stop")
+        said = [await one.next() for _ in range(4)]
+        assert [each.get("code") for each in said] == [None, *["UNSUPPORTED_MEDIA"] * 3]
+        assert await heard_of(two, **vast) == taken
+        for socket in (two, other):
+            await socket.connection.close()
+        async with asyncio.timeout(ENDS_SECONDS):
+            while memory._of_users:
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat", "/v1/chat/stream"])
+async def test_no_run_begins_under_a_key_that_is_revoked_while_its_recording_is_read(
+    shared_product, path
+):
+    body = {"audio_b64": b64(read_samples("ill_disposed")), "audio_format": "pcm16"}
+    async with open_person(shared_product, "ada") as ada:
+        spare = (await ada.client.post("/v1/api-keys", json={"name": "spare"})).json()
+        async with client_for(shared_product.url, spare["key"]) as asking:
+            async with transcriber_of(shared_product)._turn:
+                answering = asyncio.create_task(asking.post(path, json=body))
+                async with asyncio.timeout(ENDS_SECONDS):
+                    while not transcriber_of(shared_product)._held:
+                        await asyncio.sleep(0)
+                revoked = await ada.client.delete(f"/v1/api-keys/{spare['id']}")
+                assert revoked.status_code == 204
+            answer = await answering
+        assert told(answer) == (401, "INVALID_API_KEY")
+        assert (await ada.client.get("/v1/chat/sessions")).json()["total"] == 0
+
+
+async def test_a_socket_is_closed_whose_key_expires_while_a_recording_is_read(shared_product):
+    expiring = "UPDATE api_keys SET expires_at = now() - interval '1 hour' WHERE user_id = $1"
+    speech = {"type": "audio", "content": b64(read_samples("ill_disposed")), "format": "pcm16"}
+    database = await asyncpg.connect(shared_product.settings.database.url.get_secret_value())
+    async with (
+        open_person(shared_product, "ada") as ada,
+        open_socket(shared_product.url, "late", key=key_of(ada)) as socket,
+    ):
+        async with transcriber_of(shared_product)._turn:
+            assert await heard_of(socket, **speech) == "RUN_NOT_FOUND"  # it was taken
+            await database.execute(expiring, ada.id)
+        assert await socket.close_code() == LOCKED_OUT
+    assert not await database.fetchval("SELECT count(*) FROM runs WHERE user_id = $1", ada.id)
+    await database.close()
 
 
 async def test_somebody_elses_image_is_not_there(shared_product):

@@ -135,6 +135,22 @@ async def test_a_run_whose_answer_cannot_be_written_ends_with_an_error(
     await connection.close()
 
 
+async def test_a_run_of_which_events_cannot_be_put_together_ends_with_an_error_and_its_answer(
+    database, request_of_a_run
+):
+    request = request_of_a_run
+    writer, stream = LogWriter(database.event_log, owner=OWNER), RunStream(last_id=1)
+    writer.attach(request.run_id, 1, stream, lambda: None)
+    stream.append("token", {"text": ["no text"]})
+
+    with pytest.raises(TypeError):
+        await RunRecorder(database, writer).record(request, outcome())
+
+    ended = await read_back(database, request)
+    assert ended == (("error", "DATABASE_ERROR"), ["an answer"])
+    assert [name for _, name, _ in stream.read(1)] == ["error", "done"]
+
+
 async def test_a_run_that_outlived_its_session_takes_its_memory_along(
     database, database_url: str, key_ring, request_of_a_run
 ):

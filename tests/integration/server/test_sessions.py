@@ -103,12 +103,15 @@ async def test_a_search_that_is_none_is_refused(product: Product, body):
     assert told(answer) == (400, "VALIDATION_ERROR")
 
 
-async def test_words_in_the_address_are_not_looked_for(product: Product):
+async def test_words_in_the_address_are_refused_and_not_repeated(product: Product):
     await say(product, "s", ("Where is the walnut?", "Here."))
     answer = await product.client.post("/v1/chat/sessions/search", params={"query": "walnut"})
     assert told(answer) == (400, "VALIDATION_ERROR")
-    listed = await product.client.get("/v1/chat/sessions", params={"query": "no such word"})
-    assert listed.json()["total"] == 1
+    for words in ("walnut", ""):
+        answer = await product.client.get("/v1/chat/sessions", params={"query": words})
+        assert told(answer) == (400, "VALIDATION_ERROR")
+        assert "POST /v1/chat/sessions/search" in answer.json()["error"]["message"]
+        assert "walnut" not in answer.text
 
 
 async def test_a_session_may_be_called_search(product: Product):

@@ -31,10 +31,10 @@ server = FastMCP("notes")
 
 @server.tool()
 async def add(text: str) -> str:
-    \"\"\"Adds a note, and says so when the file 'go' is there.\"\"\"
+    \"\"\"Adds a note, and says so when the file 'go', or that of the note, is there.\"\"\"
     with (folder / "notes").open("a") as notes:
         notes.write(text + "\\n")
-    while not (folder / "go").exists():
+    while not any((folder / name).exists() for name in ("go", "go " + text)):
         await asyncio.sleep(0.01)
     return "noted"
 
@@ -486,6 +486,35 @@ async def test_a_tool_that_must_not_be_cut_off_gets_its_time_when_a_server_stops
     assert events[-1].data["metadata"]["status"] == "success"
     assert (notes / "notes").read_text() == "milk\n"
     assert answer_in(events) == "Noted."
+
+
+async def test_a_server_that_stops_begins_no_call_that_must_not_be_made_twice(
+    notes: Path, pair: Pair
+):
+    await until_ready(pair)
+    asked = [str(number) for number in range(10)]  # more than are made at a time
+    pair.model.calls(*[("notes__add", {"text": text}) for text in asked])
+    pair.model.reply("Noted.")
+    asking = asyncio.create_task(stream(pair.first, "note all of it"))
+    async with asyncio.timeout(ENDS_SECONDS):
+        while not (notes / "notes").exists() or len((notes / "notes").read_text()) < 2 * 8:
+            await asyncio.sleep(0)
+    [run_id] = pair.first.resources.executor.live_ids()
+    begun = (notes / "notes").read_text().split()
+
+    stopping = asyncio.create_task(pair.first.resources.executor.stop())
+    for text in begun:  # a call that began only now would be cut off
+        (notes / f"go {text}").touch()
+    await stopping
+    await asking
+    (notes / "go").touch()
+
+    _, events = await follow(pair.second, run_id)
+    assert events[-1].data["metadata"]["status"] == "success"
+    assert len(begun) == 8
+    assert sorted((notes / "notes").read_text().split()) == asked
+    called = await pair.fetch("SELECT status, count(*) FROM tool_runs GROUP BY 1")
+    assert called == [("end", 10)]
 
 
 async def test_a_tool_that_is_cut_off_is_written_down_as_interrupted(notes: Path, pair: Pair):
