@@ -91,6 +91,8 @@ def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
             .limit(bindparam("limit", type_=Integer))
             .with_for_update(skip_locked=True, key_share=True)
             .correlate(None)
+            # Found once: a plain subquery may be asked again for each row, and has its limit anew.
+            .cte("found")
         )
         taken = {
             "status": literal_column("'running'"),
@@ -102,7 +104,7 @@ def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
             "worked_seconds": _WORKED,
             **values,
         }
-        return update(runs).where(runs.c.id.in_(found)).values(taken).returning(runs)
+        return update(runs).where(runs.c.id.in_(select(found.c.id))).values(taken).returning(runs)
 
     return ScopedStatement(build)
 

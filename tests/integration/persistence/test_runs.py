@@ -310,6 +310,18 @@ async def test_of_a_session_only_so_many_wait(
         await enqueue(database, scope, chat_session, max_queued=2)
 
 
+async def test_no_more_is_taken_from_a_queue_than_was_asked_for_however_many_wait(
+    database: Database, scope: AccessScope
+) -> None:
+    waiting = []
+    for name in ("a", "b", "c", "d", "e"):
+        session = await create_session(database, scope, name)
+        first = await start_run(database, scope, session)
+        waiting.append(await enqueue(database, scope, session))
+        await finish(database, scope, first)
+    assert [len(await take_queued(database, limit=2)) for _ in range(4)] == [2, 2, 1, 0]
+
+
 async def test_of_many_that_take_from_a_queue_one_gets_the_run_whose_turn_it_is(
     database: Database, scope: AccessScope, chat_session: ChatSession
 ) -> None:

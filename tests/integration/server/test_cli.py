@@ -106,7 +106,8 @@ async def test_users_and_keys_are_made_listed_and_ended(product: Product):
     created = await youworker(product, "users", "create", "ada")
     key = created.stdout.splitlines()[-1]
     listed = await youworker(product, "users", "list")
-    user_id = next(line.split()[0] for line in listed.stdout.splitlines() if "ada" in line)
+    # The product's log lines may stand among them.
+    user_id = next(line.split()[0] for line in listed.stdout.splitlines() if "ada" in line.split())
     extra = await youworker(
         product, "keys", "create", "extra", "--user", user_id, "--scope", "chat", "--scope", "audit"
     )
