@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from server.cli.main import app
@@ -16,6 +18,14 @@ from tests.fixtures.product import Product, client_for
 
 ENDS_SECONDS = 60
 YOUWORKER = Path(sys.executable).with_name("youworker")
+
+
+@pytest.fixture(autouse=True)
+def product_that_logs_elsewhere() -> Iterator[None]:
+    """The product runs in this process: its log would stand among what the command prints."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
+    yield
+    structlog.reset_defaults()
 
 
 async def youworker(product: Product, *arguments: str, typed: str | None = None):
@@ -106,7 +116,6 @@ async def test_users_and_keys_are_made_listed_and_ended(product: Product):
     created = await youworker(product, "users", "create", "ada")
     key = created.stdout.splitlines()[-1]
     listed = await youworker(product, "users", "list")
-    # The product's log lines may stand among them.
     user_id = next(line.split()[0] for line in listed.stdout.splitlines() if "ada" in line.split())
     extra = await youworker(
         product, "keys", "create", "extra", "--user", user_id, "--scope", "chat", "--scope", "audit"
