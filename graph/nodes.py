@@ -27,6 +27,7 @@ from graph.ask import ask_model
 from graph.context import AgentContext
 from graph.equipment import AgentRuntime, Equipment, emitter_of
 from graph.events import Log, ModelCalled, Token
+from graph.foreign_text import as_model_reads
 from graph.history import batch_history, fit_history, split_history
 from graph.loops import is_going_in_circles
 from graph.prompts import with_summary
@@ -134,7 +135,8 @@ class AgentNodes:
     async def _extend_summary(
         self, summary: str, messages: Sequence[AnyMessage], runtime: AgentRuntime
     ) -> str:
-        told = get_buffer_string(fit_history(messages, self.equipment.history_tokens(runtime)))
+        kept = fit_history(messages, self.equipment.history_tokens(runtime))
+        told = get_buffer_string(as_model_reads(kept))
         message = await ask_model(
             self.equipment.model(runtime),
             [
@@ -155,7 +157,8 @@ class AgentNodes:
     def _prompt(self, state: AgentState, runtime: AgentRuntime) -> list[AnyMessage]:
         system_prompt = self.equipment.system_prompt(runtime)
         system = SystemMessage(with_summary(system_prompt, state.get("summary", "")))
-        return [system, *fit_history(state["messages"], self.equipment.history_tokens(runtime))]
+        kept = fit_history(state["messages"], self.equipment.history_tokens(runtime))
+        return [system, *as_model_reads(kept)]
 
 
 def _only_costs(emit: StreamWriter) -> StreamWriter:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePath
+
+_LONGEST_TITLE_CHARS = 200
 
 
 class ElementKind(StrEnum):
@@ -22,9 +25,11 @@ class Element:
     text: str
     """For a table one line per row, cells between ` | `; the first line is its header."""
     page: int | None = None
-    """Counted from 1; None where there are no pages."""
+    """A page or slide, counted from 1; None where there are none."""
     level: int = 1
     """For a heading: 1 is the outermost."""
+    start_seconds: float | None = None
+    """Where it begins in a recording; None where nothing is heard."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +49,9 @@ class LoadedDocument:
     def text(self) -> str:
         """The whole text, elements set apart by empty lines."""
         return "\n\n".join(element.text for element in self.elements)
+
+
+def choose_title(own: str | None, filename: str) -> str:
+    """What a document is called: as it calls itself, else by its file's name."""
+    title = " ".join((own or PurePath(filename).stem or filename).split())
+    return title[:_LONGEST_TITLE_CHARS] or "untitled"

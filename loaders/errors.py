@@ -7,6 +7,7 @@ LoaderError
 │   └── DocumentEncrypted     DOCUMENT_ENCRYPTED
 ├── LoaderTimeout             LOADER_TIMEOUT
 ├── LoaderLimit               LOADER_LIMIT
+├── OcrUnavailable            OCR_UNAVAILABLE
 └── LoaderUnavailable         LOADER_UNAVAILABLE
 """
 
@@ -56,6 +57,12 @@ class LoaderLimit(LoaderError):
     code = "LOADER_LIMIT"
 
 
+class OcrUnavailable(LoaderError):
+    """The file is a picture, and the data that recognising it takes is not installed."""
+
+    code = "OCR_UNAVAILABLE"
+
+
 class LoaderUnavailable(LoaderError):
     """The process that reads files could not be started, or went away; trying again may help."""
 
@@ -73,6 +80,7 @@ def error_of_code(code: str, message: str) -> LoaderError:
             DocumentEncrypted,
             LoaderTimeout,
             LoaderLimit,
+            OcrUnavailable,
         )
     }
     return known.get(code, UnreadableDocument)(message)

@@ -3,14 +3,93 @@
 This imports heavy parsers: nothing that serves requests may import it.
 """
 
-from pathlib import PurePath
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from loaders.document import Element, ElementKind, LoadedDocument
-from loaders.errors import EmptyDocument
-from loaders.formats import csv, html, markdown, pdf, text
-from loaders.media_type import MediaType, RecognisedFile, recognise
+from loaders import encoding
+from loaders.attachments import Attachments
+from loaders.document import Element, ElementKind, LoadedDocument, choose_title
+from loaders.errors import EmptyDocument, LoaderError, UnreadableDocument
+from loaders.formats import (
+    csv,
+    docx,
+    epub,
+    html,
+    image,
+    json,
+    lines,
+    mail,
+    markdown,
+    odf,
+    pdf,
+    pptx,
+    rst,
+    rtf,
+    subtitles,
+    text,
+    xls,
+    xlsx,
+    xml,
+)
+from loaders.formats.content import Content
+from loaders.media_type import MediaType, RecognisedFile
+from loaders.ocr.recognition import warm_up_ocr
+from loaders.ocr_choice import OcrChoice
+from loaders.recognition import recognise
 
-_LONGEST_TITLE_CHARS = 200
+_MAIL = b"""From: =?utf-8?q?J=C3=B6?= <a@b.c>
+Date: Mon, 1 Jan 2024 10:00:00 +0000
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=x
+
+--x
+Content-Type: text/plain; charset=iso-8859-15
+Content-Transfer-Encoding: quoted-printable
+
+W=F6rter
+--x
+Content-Disposition: attachment; filename="a.txt"
+Content-Transfer-Encoding: base64
+
+V29yZHM=
+--x--
+"""
+
+Loader = Callable[[RecognisedFile], Content]
+
+LOADERS: Mapping[MediaType, Loader] = {
+    MediaType.TEXT: lambda file: Content(elements=text.load(file.text)),
+    MediaType.CODE: lambda file: Content(elements=lines.load(file.text, ElementKind.CODE)),
+    MediaType.LOG: lambda file: Content(elements=lines.load(file.text, ElementKind.TEXT)),
+    MediaType.MARKDOWN: lambda file: markdown.load(file.text),
+    MediaType.RST: lambda file: Content(elements=rst.load(file.text)),
+    MediaType.HTML: lambda file: Content(
+        elements=html.load(file.text), title=html.find_title(file.text)
+    ),
+    MediaType.XML: lambda file: Content(elements=xml.load(file.text)),
+    MediaType.CSV: lambda file: Content(
+        elements=csv.load(file.text, delimiter=file.delimiter or ",")
+    ),
+    MediaType.TSV: lambda file: Content(elements=csv.load(file.text, delimiter="\t")),
+    MediaType.JSON: lambda file: Content(elements=json.load(file.text)),
+    MediaType.JSON_LINES: lambda file: Content(elements=json.load_lines(file.text)),
+    MediaType.SUBRIP: lambda file: Content(elements=subtitles.load(file.text)),
+    MediaType.WEBVTT: lambda file: Content(elements=subtitles.load(file.text)),
+    MediaType.PDF: lambda file: pdf.load(file.data),
+    MediaType.RTF: lambda file: rtf.load(file.data),
+    MediaType.DOCX: lambda file: docx.load(file.data),
+    MediaType.PPTX: lambda file: pptx.load(file.data),
+    MediaType.XLSX: lambda file: xlsx.load(file.data),
+    MediaType.XLS: lambda file: xls.load(file.data),
+    MediaType.ODT: lambda file: odf.load_text(file.data),
+    MediaType.ODS: lambda file: odf.load_sheets(file.data),
+    MediaType.EPUB: lambda file: epub.load(file.data),
+    **dict.fromkeys(image.KINDS, lambda file: image.load(file.data, file.media_type)),
+}
+"""How each kind of file is read that holds no other files."""
+
+MAIL_LOADERS = {MediaType.EMAIL: mail.load, MediaType.MAILBOX: mail.load_box}
+"""How those are read that do."""
 
 
 def read_document(data: bytes, filename: str) -> LoadedDocument:
@@ -19,55 +98,68 @@ def read_document(data: bytes, filename: str) -> LoadedDocument:
     Raises:
         LoaderError: the file cannot be read; the class says why.
     """
-    file = recognise(data, filename)
-    if file.media_type is MediaType.PDF:
-        content = pdf.load(data)
-        return LoadedDocument(
-            title=_title(content.title, filename),
-            mime=file.media_type,
-            elements=tuple(content.elements),
-            pages=content.pages,
-        )
-    elements = _read_text(file)
-    if not elements:
-        raise EmptyDocument("the file holds no text")
+    media_type, content = _read(data, filename, Attachments(_read_attachment))
     return LoadedDocument(
-        title=_title(_own_title(file, elements), filename),
-        mime=file.media_type,
-        elements=tuple(elements),
+        title=choose_title(content.title or _outermost_heading(content.elements), filename),
+        mime=media_type,
+        elements=tuple(content.elements),
+        pages=content.pages,
     )
 
 
-def warm_up() -> None:
-    """Read something of every kind, so that what a parser loads on first use is there."""
+def warm_up(ocr: OcrChoice = OcrChoice()) -> str | None:  # noqa: B008 - a frozen value
+    """Read something of every kind, so that what a parser loads on first use is there.
+
+    Gives why pictures cannot be read, if they cannot; all else can.
+    """
     read_document(b"Words.\n\nAnd more words.\n- a\n- b", "a.txt")
     read_document(b"# Words\n\n|a|b|\n|-|-|\n|1|2|\n\n```\ncode\n```", "a.md")
     read_document(b"<html><h1>Words</h1><table><tr><td>a</td></tr></table>", "a.html")
     read_document("Stra\xdfe\n".encode("latin-1"), "a.txt")
+    encoding.warm_up()
     read_document(bytes(range(0xC0, 0xFF)) * 8, "a.txt")
     read_document(b"a,b\n1,2\n", "a.csv")
+    read_document(b'{"a": "\xc3\xa9"}', "a.json")
+    read_document(b"<?xml version='1.0'?><a>b</a>", "a.xml")
+    read_document(b"Words\n=====\n\n.. note:: Words\n\n:math:`x`\n", "a.rst")
+    read_document(_MAIL, "a.eml")
+    image.warm_up()
+    pdf.warm_up()
+    return warm_up_ocr(ocr)
 
 
-def _read_text(file: RecognisedFile) -> list[Element]:
-    match file.media_type:
-        case MediaType.HTML:
-            return html.load(file.text)
-        case MediaType.MARKDOWN:
-            return markdown.load(file.text)
-        case MediaType.CSV:
-            return csv.load(file.text, delimiter=file.delimiter or ",")
-        case _:
-            return text.load(file.text)
+def _read(data: bytes, filename: str, attachments: Attachments) -> tuple[MediaType, Content]:
+    file = recognise(data, filename)
+    if file.media_type in MAIL_LOADERS:
+        content = MAIL_LOADERS[file.media_type](data, attachments)
+    else:
+        content = LOADERS[file.media_type](file)
+    elements = [_storable(each) for each in content.elements if each.text.strip()]
+    if not elements:
+        raise EmptyDocument("the file holds no text")
+    return file.media_type, replace(content, elements=elements)
 
 
-def _own_title(file: RecognisedFile, elements: list[Element]) -> str | None:
-    if file.media_type is MediaType.HTML and (title := html.find_title(file.text)):
-        return title
+def _read_attachment(data: bytes, name: str, attachments: Attachments) -> list[Element]:
+    try:
+        return _read(data, name, attachments)[1].elements
+    except (LoaderError, MemoryError):
+        raise
+    except RecursionError as exc:
+        raise UnreadableDocument("it is nested too deeply") from exc
+    except Exception as exc:  # a file of its own, as at the entry point: it harms no other
+        raise UnreadableDocument(f"it cannot be read: {type(exc).__name__}") from exc
+
+
+def _storable(element: Element) -> Element:
+    """The element without what is no character: NULs, and halves of surrogate pairs."""
+    text = element.text.replace("\x00", "")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return element if text == element.text else replace(element, text=text)
+
+
+def _outermost_heading(elements: list[Element]) -> str | None:
     headings = (each for each in elements if each.kind is ElementKind.HEADING)
     first = next(headings, None)
     return first.text if first is not None and first.level == 1 else None
-
-
-def _title(own: str | None, filename: str) -> str:
-    title = " ".join((own or PurePath(filename).stem or filename).split())
-    return title[:_LONGEST_TITLE_CHARS] or "untitled"

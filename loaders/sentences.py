@@ -5,14 +5,16 @@ Everything here keeps the text whole: the pieces, put together again, are the te
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 
 _SENTENCE_END = re.compile(
-    r"""[.!?…]+['")\]»”’]*\s+   # western: an end counts only before white space
+    r"""(?<![.!?…])[.!?…]+['")\]»”’]*\s+  # western: an end counts only before white space
     |[。！？｡]+['"）」』】”’]*\s*  # written without spaces between sentences
-    |\s*\n\s*""",
+    |(?<!\s)\s*\n\s*""",
     re.VERBOSE,
 )
+"""Begins only where a run of signs begins: each run is looked at once, however long it is."""
 _DIGIT = re.compile(r"[0-9]")
 _SIGN = re.compile(r"[!-/:-@\[-`{-~]")
 _FOREIGN = re.compile("[\u0370-\u1fff\u2070-\U0010ffff]")
@@ -56,12 +58,10 @@ def cut_to_weight(text: str, most: int) -> Iterator[str]:
 
 
 def _end_of_piece(text: str, start: int, most: int) -> int:
-    end, weight = start, 0
-    while end < len(text):
-        weight += weigh(text[end])
-        if weight > most and end > start:
-            break
-        end += 1
+    # Each character weighs 1 at least, and the first is taken whatever it weighs.
+    ends = range(start + 1, min(start + max(most, 1), len(text)) + 1)
+    fitting = bisect_right(ends, most, key=lambda end: weigh(text[start:end]))
+    end = ends[max(fitting - 1, 0)]
     if end == len(text):
         return end
     space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))

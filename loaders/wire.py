@@ -1,25 +1,52 @@
 """What the server and the process that reads files say to each other.
 
-One message is one packet of JSON. Nothing is pickled: a parser that a file has taken over can
-send wrong text, but cannot make the server run anything.
+One message is one packet of JSON. A document is a short head of JSON, so many notes of the same
+length, and the texts behind them: what it takes to unpack it is known before. Nothing is pickled: a
+parser that a file has taken over can send wrong text, but cannot make the server run anything.
 """
 
+import math
+import struct
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 
 from loaders.document import Element, ElementKind, LoadedDocument
-from loaders.errors import LoaderError, UnreadableDocument, error_of_code
+from loaders.errors import LoaderError, LoaderLimit, UnreadableDocument, error_of_code
 from loaders.limits import ReadLimits
+from loaders.media_type import MediaType
+from loaders.ocr_choice import OcrChoice
 
 LARGEST_MESSAGE_BYTES = 16 * 1024
+MOST_ELEMENTS = 200_000
+"""Pieces of one document: each costs the server some hundred bytes beside its text."""
 _LONGEST_FILENAME_CHARS = 512
+_LONGEST_TITLE_CHARS = 1000
+_LONGEST_MESSAGE_CHARS = 1000
+_LARGEST_HEAD_BYTES = 64 * 1024
+_MOST_PAGES = 10_000_000
+_DEEPEST_LEVEL = 9
+_KINDS = tuple(ElementKind)
+_LENGTH = struct.Struct("<I")
+_ELEMENT = struct.Struct("<BBIdI")  # kind, level, page or 0, seconds or NaN, bytes of text
+_PROGRESS = struct.Struct("<II")
+PROGRESS_BYTES = _PROGRESS.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRequest:
+    """Load the parsers: the first message of all."""
+
+    ocr: OcrChoice
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadRequest:
-    """Read a file; two descriptors travel with it: where it is, and where the answer goes."""
+    """Read a file; three descriptors travel with it.
+
+    They are where the file is, where the answer goes, and where it is noted how far reading is.
+    """
 
     job: int
     filename: str
@@ -38,6 +65,8 @@ class Ready:
     """The reading process has loaded its parsers, or could not."""
 
     problem: str | None = None
+    ocr_problem: str | None = None
+    """Why pictures cannot be read, though all else can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +78,18 @@ class Ended:
     """Negative: the signal that ended it."""
 
 
-Request = ReadRequest | KillRequest
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a file is read; what the reader notes in a file that the server looks into.
+
+    The server looks as often as it likes: a reader that a file has taken over cannot flood it.
+    """
+
+    done: int
+    total: int
+
+
+Request = StartRequest | ReadRequest | KillRequest
 Report = Ready | Ended
 
 
@@ -61,8 +101,12 @@ def pack(message: Request | Report) -> bytes:
 def unpack_request(packet: bytes) -> Request:
     """What the server asks for."""
     fields = orjson.loads(packet)
-    if fields.pop("kind") == "KillRequest":
+    kind = fields.pop("kind")
+    if kind == "KillRequest":
         return KillRequest(**fields)
+    if kind == "StartRequest":
+        ocr = fields["ocr"]
+        return StartRequest(ocr=OcrChoice(languages=tuple(ocr["languages"]), folder=ocr["folder"]))
     limits = ReadLimits(**fields.pop("limits"))
     return ReadRequest(limits=limits, **fields)
 
@@ -73,48 +117,124 @@ def unpack_report(packet: bytes) -> Report:
     return Ready(**fields) if fields.pop("kind") == "Ready" else Ended(**fields)
 
 
+def pack_progress(progress: Progress) -> bytes:
+    """What is noted, always of the same length; the newest note stands over the one before."""
+    return _PROGRESS.pack(progress.done, progress.total)
+
+
+def unpack_progress(note: bytes) -> Progress | None:
+    """What was noted; None if nothing was yet, or nothing that makes sense."""
+    if len(note) != PROGRESS_BYTES:
+        return None
+    done, total = _PROGRESS.unpack(note)
+    return Progress(done=done, total=total) if done <= total else None
+
+
 def short_name(filename: str) -> str:
     """The end of a file's name, which fits into a message and still has its suffix."""
     return filename.encode("utf-8", "replace").decode()[-_LONGEST_FILENAME_CHARS:]
 
 
 def pack_document(document: LoadedDocument) -> bytes:
-    """A document as the answer to a request."""
-    return orjson.dumps(
-        {
-            "title": document.title,
-            "mime": document.mime,
-            "pages": document.pages,
-            "elements": [
-                (each.kind, each.text, each.page, each.level) for each in document.elements
-            ],
-        }
-    )
+    """A document as the answer to a request.
+
+    Raises:
+        LoaderLimit: it has too many pieces.
+    """
+    if len(document.elements) > MOST_ELEMENTS:
+        raise LoaderLimit(f"the file falls into more than {MOST_ELEMENTS} pieces")
+    texts = [each.text.encode("utf-8", "replace") for each in document.elements]
+    notes = [
+        _ELEMENT.pack(
+            _KINDS.index(each.kind),
+            min(max(each.level, 1), _DEEPEST_LEVEL),
+            each.page or 0,
+            math.nan if each.start_seconds is None else each.start_seconds,
+            len(text),
+        )
+        for each, text in zip(document.elements, texts, strict=True)
+    ]
+    head = {
+        "title": document.title,
+        "mime": document.mime,
+        "pages": document.pages,
+        "elements": len(texts),
+    }
+    return b"".join((_pack_head(head), *notes, *texts))
 
 
 def pack_error(error: LoaderError) -> bytes:
     """A refusal as the answer to a request."""
-    return orjson.dumps({"error": {"code": error.code, "message": str(error)}})
+    message = str(error)[:_LONGEST_MESSAGE_CHARS]
+    return _pack_head({"error": {"code": error.code, "message": message}})
 
 
 def unpack_answer(data: bytes) -> LoadedDocument:
     """The document that the answer holds.
 
+    Whoever wrote it may have been taken over by a file: nothing is believed, and nothing is built
+    that is larger than a document may be.
+
     Raises:
         LoaderError: the answer is a refusal, or is none at all.
     """
     try:
-        answer: dict[str, Any] = orjson.loads(data)
-        if "error" in answer:
-            raise error_of_code(answer["error"]["code"], answer["error"]["message"])
+        (length,) = _LENGTH.unpack_from(data)
+        if length > _LARGEST_HEAD_BYTES:
+            raise ValueError("the head is too large")
+        start = _LENGTH.size + length
+        head: dict[str, Any] = orjson.loads(data[_LENGTH.size : start])
+        if "error" in head:
+            error = head["error"]
+            message = str(error["message"])[:_LONGEST_MESSAGE_CHARS]
+            raise error_of_code(str(error["code"]), message)
         return LoadedDocument(
-            title=str(answer["title"]),
-            mime=str(answer["mime"]),
-            pages=answer["pages"],
-            elements=tuple(
-                Element(kind=ElementKind(kind), text=str(text), page=page, level=int(level))
-                for kind, text, page, level in answer["elements"]
-            ),
+            title=_text(head["title"])[:_LONGEST_TITLE_CHARS],
+            mime=MediaType(head["mime"]),
+            pages=None if head["pages"] is None else _count(head["pages"], _MOST_PAGES),
+            elements=_unpack_elements(data, start, _count(head["elements"], MOST_ELEMENTS)),
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as exc:
+    except (struct.error, LookupError, TypeError, ValueError) as exc:
         raise UnreadableDocument("the file could not be read") from exc
+
+
+def _pack_head(head: dict[str, Any]) -> bytes:
+    packed = orjson.dumps(head)
+    return _LENGTH.pack(len(packed)) + packed
+
+
+def _unpack_elements(data: bytes, start: int, count: int) -> tuple[Element, ...]:
+    view = memoryview(data)
+    texts = start + count * _ELEMENT.size
+    elements = []
+    for kind, level, page, seconds, length in _ELEMENT.iter_unpack(view[start:texts]):
+        text = view[texts : texts + length]
+        texts += length
+        if not (1 <= level <= _DEEPEST_LEVEL) or page > _MOST_PAGES or len(text) < length:
+            raise ValueError("no such element")
+        if not (math.isnan(seconds) or 0 <= seconds < math.inf):
+            raise ValueError("no such time")
+        elements.append(
+            Element(
+                kind=_KINDS[kind],
+                text=str(text, "utf-8"),
+                page=page or None,
+                level=level,
+                start_seconds=None if math.isnan(seconds) else seconds,
+            )
+        )
+    if len(elements) != count or not elements or texts != len(data):
+        raise ValueError("the answer has another length")
+    return tuple(elements)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _count(value: object, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError("no count")
+    return value

@@ -1,7 +1,8 @@
 """The process that reads files: `python -m loaders.worker FD`, started by `ReaderProcess`.
 
-It loads the parsers once and forks for each file, so that a file costs milliseconds and cannot
-harm the next one. It ends, and its children with it, when the other end of its socket is closed.
+It loads the parsers that the first message asks for, and forks for each file, so that a file costs
+milliseconds and cannot harm the next one. It ends, and its children with it, when the other end of
+its socket is closed.
 """
 
 import errno
@@ -14,20 +15,27 @@ import sys
 from contextlib import suppress
 
 from loaders.errors import LoaderError, LoaderLimit, UnreadableDocument
+from loaders.file_access import hide_memory
 from loaders.isolation import leave_network, refuse_network
-from loaders.limits import apply_limits
+from loaders.limits import ReadLimits, apply_limits, grant_cpu
+from loaders.ocr_choice import OcrChoice
 from loaders.wire import (
     LARGEST_MESSAGE_BYTES,
     Ended,
+    KillRequest,
+    Progress,
     ReadRequest,
     Ready,
+    StartRequest,
     pack,
     pack_document,
     pack_error,
+    pack_progress,
     unpack_request,
 )
+from loaders.work import Work, taking_in_hand
 
-_DESCRIPTORS_PER_REQUEST = 2
+_DESCRIPTORS_PER_REQUEST = 3
 _LOWEST_PRIORITY_STEP = 5
 
 
@@ -35,10 +43,14 @@ def main() -> None:
     """Serve until the server goes away."""
     control = socket.socket(fileno=int(sys.argv[1]))
     has_namespace = leave_network()
+    hide_memory()
     try:
         from loaders.reading import warm_up
 
-        warm_up()
+        request = unpack_request(control.recv(LARGEST_MESSAGE_BYTES))
+        if not isinstance(request, StartRequest):
+            raise TypeError("the first message says how to start")
+        ocr_problem = warm_up(request.ocr)
     except Exception as exc:  # noqa: BLE001 - entry point: the server logs it and gives up
         control.send(pack(Ready(problem=f"{type(exc).__name__}: {exc}"[:1000])))
         return
@@ -47,15 +59,16 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     os.nice(_LOWEST_PRIORITY_STEP)
-    control.send(pack(Ready()))
-    Nursery(control).serve()
+    control.send(pack(Ready(ocr_problem=ocr_problem)))
+    Nursery(control, request.ocr).serve()
 
 
 class Nursery:
     """The children that read one file each."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, ocr: OcrChoice) -> None:
         self._control = control
+        self._ocr = ocr
         self._children: dict[int, int] = {}
 
     def serve(self) -> None:
@@ -91,17 +104,16 @@ class Nursery:
             return False
         request = unpack_request(packet)
         if isinstance(request, ReadRequest):
-            source, target = descriptors
-            self._children[self._fork(request, source, target)] = request.job
-            os.close(source)
-            os.close(target)
-        else:
+            self._children[self._fork(request, *descriptors)] = request.job
+            for descriptor in descriptors:
+                os.close(descriptor)
+        elif isinstance(request, KillRequest):
             for pid, job in self._children.items():
                 if job == request.job:
                     _kill(pid)
         return True
 
-    def _fork(self, request: ReadRequest, source: int, target: int) -> int:
+    def _fork(self, request: ReadRequest, source: int, target: int, notes: int) -> int:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -110,7 +122,8 @@ class Nursery:
                 self._control.close()
                 os.setsid()
                 apply_limits(request.limits, parent=parent)
-                _write(target, _answer(source, request.filename))
+                with taking_in_hand(_work(request.limits, self._ocr, notes)):
+                    _write(target, _answer(source, request.filename))
             finally:
                 os._exit(0)
         return pid
@@ -123,6 +136,14 @@ class Nursery:
                 report = Ended(job=job, exit_code=os.waitstatus_to_exitcode(status))
                 with suppress(ConnectionError):
                     self._control.send(pack(report))
+
+
+def _work(limits: ReadLimits, ocr: OcrChoice, notes: int) -> Work:
+    def report(done: int, total: int) -> None:
+        grant_cpu(limits.seconds)
+        os.pwrite(notes, pack_progress(Progress(done=done, total=total)), 0)
+
+    return Work(limits, ocr, report=report)
 
 
 def _answer(source: int, filename: str) -> bytes:

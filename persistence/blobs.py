@@ -41,19 +41,22 @@ class BlobStore:
         """
         return await asyncio.to_thread(self._read, name)
 
-    async def stream(self, name: str) -> AsyncGenerator[bytes, None]:
+    async def stream(self, name: str, *, start: int = 0) -> AsyncGenerator[bytes, None]:
         """Yield a blob piece by piece, as much as is decrypted at a time.
 
-        One that is deleted meanwhile is still read to its end.
+        What comes before `start` is left out, and hardly costs anything. A blob that is deleted
+        meanwhile is still read to its end.
 
         Raises:
             NotFound: There is none of that name.
             DecryptionError: The file was changed, cut short, or is another blob's.
         """
         with await asyncio.to_thread(self._open, name) as file:
-            pieces = self._unseal(name, file)
+            segment, surplus = divmod(start, SEGMENT_BYTES)
+            pieces = self._unseal(name, file, segment)
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                yield piece
+                yield piece[surplus:]
+                surplus = 0
 
     async def rotate(self, name: str) -> bool:
         """Encrypt a blob anew with the first key; return whether it was under another.
@@ -124,14 +127,14 @@ class BlobStore:
         except FileNotFoundError as exc:
             raise NotFound(f"no blob {name!r}") from exc
 
-    def _unseal(self, name: str, file: BinaryIO) -> Iterator[bytes]:
-        left = os.fstat(file.fileno()).st_size
-        for number, token in enumerate(self._tokens(name, file)):
-            left -= _LENGTH.size + len(token)
-            context = _context(name, number * SEGMENT_BYTES, last=left == 0)
+    def _unseal(self, name: str, file: BinaryIO, first: int = 0) -> Iterator[bytes]:
+        size = os.fstat(file.fileno()).st_size
+        for number, token in enumerate(self._tokens(name, file, first), first):
+            last = file.tell() == size
+            context = _context(name, number * SEGMENT_BYTES, last=last)
             yield self._key_ring.decrypt(token, context=context)
 
-    def _tokens(self, name: str, file: BinaryIO) -> Iterator[bytes]:
+    def _tokens(self, name: str, file: BinaryIO, skipped: int = 0) -> Iterator[bytes]:
         left = os.fstat(file.fileno()).st_size
         while True:
             header = file.read(_LENGTH.size)
@@ -139,7 +142,11 @@ class BlobStore:
             left -= _LENGTH.size + length
             if left < 0:
                 raise DecryptionError(f"the blob {name!r} was cut short")
-            yield file.read(length)
+            if skipped:
+                skipped -= 1
+                file.seek(length, os.SEEK_CUR)
+            else:
+                yield file.read(length)
             if left == 0:
                 return
 

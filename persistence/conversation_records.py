@@ -36,6 +36,8 @@ class Message:
     """Of what a user showed, `mime`, `width` and `height`; what is to be seen is kept apart."""
     audio: dict[str, Any] | None = None
     """Of a recording, whose words are in the content: `format`, `seconds` and `language`."""
+    citations: dict[str, list[str]] = field(default_factory=dict)
+    """Of an answer that cites something: the labels that are `cited`, and those `unknown`."""
 
     @property
     def turn_id(self) -> UUID:

@@ -55,6 +55,7 @@ class Database:
         embedded: bool,
         key_ring: KeyRing,
         pool_timeout_seconds: float,
+        files_per_user: int,
     ) -> None:
         """Args: reserve: connections that requests cannot use up."""
         self.embedded = embedded
@@ -78,6 +79,7 @@ class Database:
         self.key_ring = key_ring
         """The configured keys with the database's own lasting ones."""
         self._pool_timeout_seconds = pool_timeout_seconds
+        self._files_per_user = files_per_user
 
     def unit_of_work(self, scope: AccessScope) -> UnitOfWork:
         """Return a unit of work; it takes its connection when it needs one."""
@@ -110,7 +112,11 @@ class Database:
     def _unit_of_work(self, pool: "asyncpg.Pool[Row]", scope: AccessScope) -> UnitOfWork:
         transaction = self._transaction(pool, scope.sql_settings)
         return UnitOfWork(
-            transaction, scope=scope, key_ring=self.key_ring, on_audited=self.audited.set
+            transaction,
+            scope=scope,
+            key_ring=self.key_ring,
+            files_per_user=self._files_per_user,
+            on_audited=self.audited.set,
         )
 
     def _transaction(self, pool: "asyncpg.Pool[Row]", settings: str = "") -> Transaction:
@@ -189,6 +195,7 @@ async def _connected(
             embedded=settings.url is None,
             key_ring=key_ring,
             pool_timeout_seconds=settings.pool_timeout_seconds,
+            files_per_user=settings.files_per_user,
         )
 
 

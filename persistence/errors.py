@@ -15,7 +15,8 @@ PersistenceError
 │   │   ├── TooManyPolicies
 │   │   ├── RunInProgress
 │   │   ├── QueueFull
-│   │   └── RunLost
+│   │   ├── RunLost
+│   │   └── FileLost
 │   ├── EventsMissing
 │   ├── NotFound
 │   └── InvalidValue
@@ -98,6 +99,10 @@ class QueueFull(Conflict):
 
 class RunLost(Conflict):
     """The run belongs to another process now, or has ended: this one writes nothing more of it."""
+
+
+class FileLost(Conflict):
+    """The file belongs to another worker now, or was cancelled: this one writes nothing of it."""
 
 
 class EventsMissing(DatabaseError):

@@ -164,46 +164,60 @@ async def rotate_column(
     raise DatabaseUnavailable(f"rows of {place} were in use all the time; rotate again later")
 
 
-async def document_blobs(dsn: str) -> list[tuple[int, str]]:
-    """Return the ids of all documents, and the names of their originals.
+async def document_ids(dsn: str) -> list[int]:
+    """Return the ids of all documents.
 
     Raises:
         DatabaseUnavailable: The database cannot be reached.
     """
     async with _connected(dsn) as connection:
-        rows = await connection.fetch("SELECT id, blob FROM documents ORDER BY id")
-    return [(row["id"], row["blob"]) for row in rows]
+        rows = await connection.fetch("SELECT id FROM documents ORDER BY id")
+    return [row["id"] for row in rows]
 
 
 async def rotate_originals(dsn: str, blobs: BlobStore, *, tell: Tell = say_nothing) -> Rotated:
-    """Rotate the files of all documents.
+    """Rotate the files of all documents, and those that wait to become some.
 
     Raises:
         DatabaseUnavailable: The database went away. What is done is done.
     """
     found = Rotated(place="originals")
-    for document_id, name in await document_blobs(dsn):
+    for owner, name in await _originals(dsn):
         found.seen += 1
         try:
             changed = await blobs.rotate(name)
         except NotFound:  # deleted meanwhile
             continue
         except DecryptionError:
-            found.unreadable.append(f"document {document_id}")
+            found.unreadable.append(owner)
             continue
         if changed:
             found.changed += 1
-            if not await _has_document(dsn, document_id):
+            if not await _is_known(dsn, name):
                 await blobs.delete(name)  # it had come back
         tell(found.place, found.seen)
     return found
 
 
-async def _has_document(dsn: str, document_id: int) -> bool:
+async def _originals(dsn: str) -> list[tuple[str, str]]:
+    async with _connected(dsn) as connection:
+        rows = await connection.fetch(
+            """
+            SELECT 'document ' || id AS owner, blob FROM documents
+            UNION ALL
+            SELECT 'file ' || id, blob FROM ingest_files WHERE blob IS NOT NULL
+            """
+        )
+    return [(row["owner"], row["blob"]) for row in rows]
+
+
+async def _is_known(dsn: str, name: str) -> bool:
     async with _connected(dsn) as connection:
         return bool(
             await connection.fetchval(
-                "SELECT EXISTS (SELECT FROM documents WHERE id = $1)", document_id
+                "SELECT EXISTS (SELECT FROM documents WHERE blob = $1) "
+                "OR EXISTS (SELECT FROM ingest_files WHERE blob = $1)",
+                name,
             )
         )
 

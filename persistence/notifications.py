@@ -51,8 +51,18 @@ class Channel(StrEnum):
     """Some run can be begun or gone on with by whoever takes it; the payload is a run's id."""
     KEY_ROTATION = "youworker_key_rotation"
     """Whoever holds the embedded vector index is to rotate it, or says how far it is; JSON."""
+    REINDEXING = "youworker_reindexing"
+    """Whoever holds the embedded vector index is to make it anew, or says how far it is; JSON."""
+    INDEX_SWITCHED = "youworker_index_switched"
+    """Another collection of the vector index is in force; there is no payload."""
     RUN_CANCELLED = "youworker_run_cancelled"
     """Whoever executes the run is to end it; the payload is its id."""
+    JOB_WAITING = "youworker_job_waiting"
+    """A job can be begun by whoever takes it; there is no payload."""
+    INGEST_CHANGED = "youworker_ingest_changed"
+    """Files of the ingest run are further than they were; the payload is its id."""
+    INGEST_CANCELLED = "youworker_ingest_cancelled"
+    """Whoever works on files of the ingest run is to leave them; the payload is its id."""
 
 
 _NOTIFY = Statement(

@@ -4,31 +4,23 @@ A Qdrant server is open to everybody. The embedded engine belongs to one process
 then asks that process, by a notification, to do it, and hears from it how far it is.
 """
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, Protocol
-from uuid import uuid4
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
-import structlog
-
-from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.encryption import KeyRing
-from persistence.errors import DecryptionError, PersistenceError
-from persistence.key_rotation import Rotated, Tell, document_blobs, say_nothing
-from persistence.notifications import Channel, Notifications, open_notifications
+from persistence.errors import DecryptionError
+from persistence.index_holder import Order, Report, ask_holder, serve_holder
+from persistence.index_turns import take_turn
+from persistence.key_rotation import Rotated, Tell, document_ids, say_nothing
+from persistence.notifications import Channel, Notifications
 from persistence.vectors.errors import IndexInUse
 
 PLACE = "passages"
-SIGN_OF_LIFE_SECONDS = 60
-"""How long whoever asked waits from one notification to the next."""
-REPORT_SECONDS = 10
+MOST_NAMED = 50
+"""Unreadable values that a notification has room for."""
 _CONTEXT = "rotation of passages"
-_SCOPE = AccessScope.system("key rotation")
-
-log = structlog.get_logger(__name__)
 
 
 class Passages(Protocol):
@@ -52,16 +44,18 @@ async def rotate_passages(
         tell: Told how far it is.
 
     Raises:
+        IndexInUse: It is being made anew.
         VectorIndexError, DatabaseUnavailable: What is done is done.
     """
-    for document_id, _ in await document_blobs(dsn):
+    async with take_turn(dsn):
+        for document_id in await document_ids(dsn):
 
-        def translate(ciphertext: str, *, name: str = f"document {document_id}") -> str:
-            fresh = found.take(ciphertext.encode("utf-8", "replace"), name, key_ring)
-            return ciphertext if fresh is None else fresh.decode("ascii")
+            def translate(ciphertext: str, *, name: str = f"document {document_id}") -> str:
+                fresh = found.take(ciphertext.encode("utf-8", "replace"), name, key_ring)
+                return ciphertext if fresh is None else fresh.decode("ascii")
 
-        found.changed += await passages.recrypt(document_id, translate)
-        tell(PLACE, found.seen)
+            found.changed += await passages.recrypt(document_id, translate)
+            tell(PLACE, found.seen)
 
 
 async def ask_for_rotation(database: Database, *, tell: Tell = say_nothing) -> Rotated:
@@ -71,119 +65,46 @@ async def ask_for_rotation(database: Database, *, tell: Tell = say_nothing) -> R
         IndexInUse: It does not answer, it failed, or its first key is another one.
         DatabaseUnavailable: The database went away.
     """
-    request = str(uuid4())
-    answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    def hear(payload: str) -> None:
-        answer = json.loads(payload)
-        if answer.get("answers") == request:
-            answers.put_nowait(answer)
-
-    async with open_notifications(database.dsn) as notifications:
-        notifications.subscribe(Channel.KEY_ROTATION, hear)
+    def prove(request: str) -> Order:
         proof = database.key_ring.encrypt(request.encode(), context=_CONTEXT)
-        await _say(database, {"asks": request, "proof": proof.decode("ascii")})
-        while True:
-            try:
-                async with asyncio.timeout(SIGN_OF_LIFE_SECONDS):
-                    answer = await answers.get()
-            except TimeoutError as exc:
-                raise IndexInUse(
-                    "the vector index is in use by a process that does not answer: start that with"
-                    " the new key in front, or stop it, and rotate again"
-                ) from exc
-            if answer["failure"]:
-                raise IndexInUse(
-                    f"the server could not rotate its vector index: {answer['failure']}"
-                )
-            if answer["is_done"]:
-                return Rotated(
-                    place=PLACE,
-                    seen=answer["seen"],
-                    changed=answer["changed"],
-                    unreadable=answer["unreadable"],
-                )
-            tell(PLACE, answer["seen"])
+        return {"request": request, "proof": proof.decode("ascii")}
+
+    report = await ask_holder(
+        database,
+        Channel.KEY_ROTATION,
+        prove,
+        tell=lambda report: tell(PLACE, report.get("seen", 0)),
+        advice="start that with the new key in front, or stop it, and rotate again",
+    )
+    return Rotated(place=PLACE, **report)
 
 
-@asynccontextmanager
-async def serve_rotation(
+def serve_rotation(
     database: Database, notifications: Notifications, passages: Passages
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """Rotate when it is asked for, in the process that holds the embedded index."""
-    asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    def hear(payload: str) -> None:
-        said = json.loads(payload)
-        if "asks" in said:
-            asked.put_nowait(said)
+    async def rotate(order: Order, report: Report) -> None:
+        if not _has_my_first_key(order, database.key_ring):
+            raise IndexInUse("its first key is another one; start it with the new key in front")
+        found = Rotated(place=PLACE)
 
-    notifications.subscribe(Channel.KEY_ROTATION, hear)
-    serving = asyncio.create_task(_serve(database, passages, asked), name="key-rotation")
-    try:
-        yield
-    finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        def tell(_place: str, _seen: int) -> None:
+            report.update(
+                seen=found.seen, changed=found.changed, unreadable=found.unreadable[:MOST_NAMED]
+            )
 
+        tell(PLACE, 0)
+        await rotate_passages(database.dsn, passages, database.key_ring, found, tell=tell)
 
-async def _serve(
-    database: Database, passages: Passages, asked: "asyncio.Queue[dict[str, Any]]"
-) -> None:
-    while True:
-        question = await asked.get()
-        try:
-            if _has_my_first_key(question, database.key_ring):
-                await _rotate_for(question["asks"], database, passages)
-            else:
-                failure = "its first key is another one; start it with the new key in front"
-                await _answer(database, question["asks"], Rotated(place=PLACE), failure=failure)
-        except PersistenceError as exc:
-            log.warning("key_rotation_failed", reason=type(exc).__name__)
+    return serve_holder(database, notifications, Channel.KEY_ROTATION, rotate)
 
 
-def _has_my_first_key(question: dict[str, Any], key_ring: KeyRing) -> bool:
-    proof = str(question["proof"]).encode("utf-8", "replace")
+def _has_my_first_key(order: Order, key_ring: KeyRing) -> bool:
+    proof = str(order["proof"]).encode("utf-8", "replace")
     try:
         request = key_ring.decrypt(proof, context=_CONTEXT).decode()
     except DecryptionError:
         return False
-    return request == question["asks"] and key_ring.rotate(proof) == proof
-
-
-async def _rotate_for(request: str, database: Database, passages: Passages) -> None:
-    found = Rotated(place=PLACE)
-    rotating = asyncio.create_task(
-        rotate_passages(database.dsn, passages, database.key_ring, found)
-    )
-    try:
-        while not rotating.done():
-            await _answer(database, request, found)
-            await asyncio.wait([rotating], timeout=REPORT_SECONDS)
-        failed = rotating.exception()
-        failure = type(failed).__name__ if failed else ""
-        await _answer(database, request, found, is_done=True, failure=failure)
-    finally:
-        rotating.cancel()
-
-
-async def _answer(
-    database: Database, request: str, found: Rotated, *, is_done: bool = False, failure: str = ""
-) -> None:
-    await _say(
-        database,
-        {
-            "answers": request,
-            "seen": found.seen,
-            "changed": found.changed,
-            "unreadable": found.unreadable[:50],
-            "is_done": is_done,
-            "failure": failure,
-        },
-    )
-
-
-async def _say(database: Database, what: dict[str, Any]) -> None:
-    async with database.unit_of_work(_SCOPE) as uow:
-        await uow.notify(Channel.KEY_ROTATION, json.dumps(what))
-        await uow.commit()
+    return request == order["request"] and key_ring.rotate(proof) == proof

@@ -20,10 +20,11 @@ class Chunk:
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
-    """A chunk that a search found or that a citation points to."""
+    """A chunk, or neighbouring ones as one, that a search found or that a citation points to."""
 
     id: str
-    """Lasting: the same place in the same document, also after it was indexed again."""
+    """Lasting: the same place in the same document, also after it was indexed again. Of joined
+    neighbours it is the best one's, as are page, heading and score."""
     document_id: int
     title: str
     """The document's title."""
@@ -32,6 +33,13 @@ class Passage:
     start_seconds: float | None
     text: str
     score: float
-    """Cosine similarity to the query; 1.0 when it was opened by its id."""
+    """How well it answers, from 0 to 1: nearness of meaning and shared words, or what a reranker
+    says; 1.0 when it was opened by its id."""
     url: str
     """Where the product serves it, relative to its own address."""
+    citation_key: str
+    """What its label is made of: as lasting as the id, and nobody else can work it out."""
+    position: int = 0
+    """The chunk's place in its document, counted from 0."""
+    digest: str = ""
+    """Changes with the chunk's text; says nothing about it to anybody without the keys."""

@@ -1,78 +1,46 @@
 """Finding passages: the index finds, Postgres judges who may see them."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections import abc
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
+import structlog
+
 from persistence.access import AccessScope
+from persistence.document_access import DocumentDatabase, TitledDocument
 from persistence.encryption import KeyRing
-from persistence.errors import DecryptionError, NotFound
+from persistence.errors import NotFound
+from persistence.index_collections import Collection, Collections
+from persistence.lexical.terms import TermMaker
 from persistence.passages import Chunk, Passage
-from persistence.vectors.embeddings import Embedder
-from persistence.vectors.port import Point, ScoredPoint, StoredPoint, VectorIndex
+from persistence.point_making import PointMaker, searched_text
+from persistence.ranking.errors import RerankError
+from persistence.ranking.joining import Span, join_neighbours
+from persistence.ranking.near_duplicates import Fingerprint, fingerprint, is_near_duplicate
+from persistence.ranking.reranker import Reranker
+from persistence.ranking.scores import SCORE_FLOOR, score_of
+from persistence.sealed_chunks import open_chunk
+from persistence.unit_of_work import UnitOfWork
+from persistence.vectors.errors import VectorError
+from persistence.vectors.port import Point, ScoredPoint, StoredPoint, passage_id
+from persistence.visible_text import show
 
 __all__ = ["Chunk", "Passage", "Retriever"]
 
-SCORE_FLOOR = 0.25
-"""Below this cosine similarity a passage is no answer.
-
-With all-MiniLM-L6-v2, 18 questions about 12 short passages of office life and 18 about other
-things: 16 of the right passages lie above it, and 15 of the other questions find nothing (at 0.2:
-16 and 13; at 0.3: 14 and 17).
-"""
-
 _NO_DOCUMENT = 0
+DIGEST_CHARS = 12
 _CANDIDATES_PER_RESULT = 4
 _CANDIDATES_AT_MOST = 512
+_POOL_PER_RESULT = 3
+"""Passages that are opened, and reranked, for each that comes back: neighbours become one."""
 
+log = structlog.get_logger(__name__)
 
-class TitledDocument(Protocol):
-    """What a passage shows of its document."""
-
-    @property
-    def title(self) -> str:
-        """The name that people know it by."""
-        ...
-
-
-class DocumentJudge(Protocol):
-    """Tells which documents exist and may be seen."""
-
-    async def visible(self, ids: Collection[int]) -> Mapping[int, TitledDocument]:
-        """Those of the documents that the scope may see, by id."""
-        ...
-
-
-class GroupJudge(Protocol):
-    """Tells which groups the scope's user is in."""
-
-    async def ids(self) -> frozenset[int]:
-        """The ids of the groups."""
-        ...
-
-
-class DocumentUnit(Protocol):
-    """A unit of work, as far as searching needs one."""
-
-    @property
-    def documents(self) -> DocumentJudge:
-        """The documents under the unit's scope."""
-        ...
-
-    @property
-    def groups(self) -> GroupJudge:
-        """The groups under the unit's scope."""
-        ...
-
-
-class DocumentDatabase(Protocol):
-    """The database, as far as searching needs one."""
-
-    def unit_of_work(self, scope: AccessScope) -> AbstractAsyncContextManager[DocumentUnit]:
-        """A unit that reads under the scope."""
-        ...
+T = TypeVar("T")
+_Ranked = tuple[float, ScoredPoint]
 
 
 class Retriever:
@@ -85,16 +53,18 @@ class Retriever:
     def __init__(
         self,
         database: DocumentDatabase,
-        index: VectorIndex,
-        embedder: Embedder,
+        collections: Collections,
         key_ring: KeyRing,
         *,
+        reranker: Reranker | None = None,
         score_floor: float = SCORE_FLOOR,
     ) -> None:
         self._database = database
-        self._index = index
-        self._embedder = embedder
+        self._collections = collections
         self._key_ring = key_ring
+        self._terms = TermMaker(key_ring)
+        self._points = PointMaker(key_ring)
+        self._reranker = reranker
         self._score_floor = score_floor
 
     async def replace(
@@ -111,26 +81,60 @@ class Retriever:
             EmbeddingError: the chunks could not be embedded; nothing was changed.
             VectorIndexError: the index did not take them; the old ones stay in force.
         """
-        vectors = await self._embedder.embed([_embedded_text(chunk) for chunk in chunks])
-        points = [
-            Point(
-                position=chunk.position,
-                vector=vector,
-                ciphertext=self._seal(document_id, chunk),
-            )
-            for chunk, vector in zip(chunks, vectors, strict=True)
-        ]
-        await self._index.replace(document_id, points, owner_id=owner_id, group_id=group_id)
+        points = await self.prepare(document_id, chunks)
+        await self.put(document_id, points, owner_id=owner_id, group_id=group_id)
 
-    async def delete(self, document_id: int) -> None:
-        """Take the document out of the index."""
-        await self._index.delete(document_id)
+    async def prepare(self, document_id: int, chunks: Sequence[Chunk]) -> list[Point]:
+        """Embed and encrypt chunks of a document, which takes its time; the index is left alone.
+
+        Raises:
+            EmbeddingError: the chunks could not be embedded.
+        """
+        async with self._collections.reading() as collection:
+            return await self._points.make(collection.embedder, document_id, chunks)
+
+    async def put(
+        self,
+        document_id: int,
+        points: Sequence[Point],
+        *,
+        owner_id: int,
+        group_id: int | None = None,
+        within: UnitOfWork | None = None,
+    ) -> None:
+        """Put what was prepared in the place of whatever the document had in the index.
+
+        Args:
+            document_id: Whose it is.
+            points: What `prepare` made; embedded once more if the model is another one by now.
+            owner_id: Who finds it.
+            group_id: Who finds it too.
+            within: The unit of work that this is a part of.
+
+        Raises:
+            VectorIndexError: the index did not take it; what was there stays in force.
+            EmbeddingError: the model is another one, and does not answer.
+        """
+        async with self._collections.writing(within) as collection:
+            if any(point.model != collection.embedder.model for point in points):
+                stored = [_as_stored(document_id, point) for point in points]
+                points = await self._points.remake(collection.embedder, stored)
+            await collection.index.replace(
+                document_id, points, owner_id=owner_id, group_id=group_id
+            )
+
+    async def delete(self, document_id: int, *, within: UnitOfWork | None = None) -> None:
+        """Take the document out of the index, as a part of a unit of work if there is one."""
+        await self._collections.delete(document_id, within)
 
     async def recrypt(self, document_id: int, translate: Callable[[str], str]) -> int:
         """As `VectorIndex.recrypt`."""
-        return await self._index.recrypt(document_id, translate)
+        async with self._collections.writing(None) as collection:
+            return await collection.index.recrypt(document_id, translate)
 
-    async def share(self, document_id: int, group_id: int | None) -> None:
+    async def share(
+        self, document_id: int, group_id: int | None, *, within: UnitOfWork | None = None
+    ) -> None:
         """Let searches of a group look at the document, or of none; nothing is embedded anew.
 
         Whether the group may see what they find is for the database to say.
@@ -138,7 +142,8 @@ class Retriever:
         Raises:
             VectorIndexError: the index did not take it.
         """
-        await self._index.share(document_id, group_id)
+        async with self._collections.writing(within) as collection:
+            await collection.index.share(document_id, group_id)
 
     async def unshare(self, group_id: int, *, owner_id: int | None = None) -> None:
         """Let searches of a group no longer look at anything, or at anything of one owner's.
@@ -146,7 +151,8 @@ class Retriever:
         Raises:
             VectorIndexError: the index did not take it.
         """
-        await self._index.unshare(group_id, owner_id=owner_id)
+        async with self._collections.writing(None) as collection:
+            await collection.index.unshare(group_id, owner_id=owner_id)
 
     async def search(
         self,
@@ -154,30 +160,54 @@ class Retriever:
         *,
         scope: AccessScope,
         limit: int = 6,
-        document_ids: Collection[int] | None = None,
+        document_ids: abc.Collection[int] | None = None,
     ) -> list[Passage]:
-        """The passages nearest in meaning that the scope may see, best first; often none.
+        """The passages that answer best of those that the scope may see, best first; often none.
+
+        Passages that say the same come once, and neighbours in a document as one.
 
         Raises:
             EmbeddingError: the query could not be embedded.
             VectorIndexError: the index did not answer.
         """
+        query = show(query)
         if limit < 1 or not query.strip():
             return []
-        [vector] = await self._embedder.embed([query])
         scope = await self._with_groups(scope)
+        return await self._in_force(
+            lambda collection: self._search(
+                collection, query, scope=scope, limit=limit, document_ids=document_ids
+            )
+        )
+
+    async def _search(
+        self,
+        collection: Collection,
+        query: str,
+        *,
+        scope: AccessScope,
+        limit: int,
+        document_ids: abc.Collection[int] | None,
+    ) -> list[Passage]:
+        [vector] = await collection.embedder.embed([query])
+        words = self._terms.of_query(query)
         candidates = limit * _CANDIDATES_PER_RESULT
         while True:
-            hits = await self._index.search(
-                vector, scope=scope, limit=candidates, document_ids=document_ids
+            hits = await collection.index.search(
+                vector, words=words, scope=scope, limit=candidates, document_ids=document_ids
             )
-            near = [hit for hit in hits if hit.score >= self._score_floor]
-            documents = await self._visible({hit.document_id for hit in near}, scope)
-            found = [hit for hit in near if hit.document_id in documents]
-            exhausted = len(near) < candidates or candidates >= _CANDIDATES_AT_MOST
-            if len(found) >= limit or exhausted:
-                return [self._open(hit, documents[hit.document_id]) for hit in found[:limit]]
+            ranked = _rank(hits, self._score_floor)
+            documents = await self._visible({hit.document_id for _, hit in ranked}, scope)
+            spans = self._different(ranked, documents)
+            pool = list(islice(spans, limit * _POOL_PER_RESULT))
+            joined = _join(pool, limit)
+            exhausted = len(ranked) < candidates or candidates >= _CANDIDATES_AT_MOST
+            if len(joined) >= limit or exhausted:
+                break
             candidates = min(candidates * _CANDIDATES_PER_RESULT, _CANDIDATES_AT_MOST)
+        if self._reranker is not None:
+            joined = _join(await self._rerank(self._reranker, query, pool), limit)
+        return [span.passage for span in joined]
 
     async def open_source(self, passage_id: str, scope: AccessScope) -> Passage:
         """The passage behind a citation, judged again under the scope.
@@ -186,18 +216,32 @@ class Retriever:
             NotFound: there is no such passage, or not for this scope.
         """
         try:
-            point = await self._index.get(UUID(passage_id))
+            wanted = UUID(passage_id)
         except ValueError as exc:
             raise NotFound("no such source") from exc
+        point = await self._in_force(lambda collection: collection.index.get(wanted))
         # Asked for nothing too: how long it takes tells nobody that there is something.
         documents = await self._visible({point.document_id if point else _NO_DOCUMENT}, scope)
         if point is None or point.document_id not in documents:
             raise NotFound("no such source")
-        return self._open(point, documents[point.document_id])
+        return self._open(point, documents[point.document_id], score=1.0)
 
     async def ping(self) -> None:
         """Return when the index answers."""
-        await self._index.ping()
+        async with self._collections.reading() as collection:
+            await collection.index.ping()
+
+    async def _in_force(self, read: Callable[[Collection], Awaitable[T]]) -> T:
+        """What is read from the collection in force, if another one is by now, from that."""
+        async with self._collections.reading() as used:
+            try:
+                return await read(used)
+            except VectorError:  # it may have been removed while this process heard nothing
+                await self._collections.refresh()
+                async with self._collections.reading() as now:
+                    if now is used:
+                        raise
+                    return await read(now)
 
     async def _with_groups(self, scope: AccessScope) -> AccessScope:
         """The scope with the groups of this moment, whatever it said before."""
@@ -205,48 +249,80 @@ class Retriever:
             return replace(scope, group_ids=await unit.groups.ids())
 
     async def _visible(
-        self, document_ids: Collection[int], scope: AccessScope
+        self, document_ids: abc.Collection[int], scope: AccessScope
     ) -> Mapping[int, TitledDocument]:
         if not document_ids:
             return {}
         async with self._database.unit_of_work(scope) as unit:
             return await unit.documents.visible(document_ids)
 
-    def _seal(self, document_id: int, chunk: Chunk) -> str:
-        content = {
-            "text": chunk.text,
-            "page": chunk.page,
-            "heading": chunk.heading,
-            "start_seconds": chunk.start_seconds,
-        }
-        context = _place(document_id, chunk.position)
-        return self._key_ring.encrypt_json(content, context=context).decode("ascii")
+    def _different(
+        self, ranked: Sequence[_Ranked], documents: Mapping[int, TitledDocument]
+    ) -> Iterator[Span]:
+        """The hits as passages, without those that say what a better one says."""
+        seen: list[Fingerprint] = []
+        for score, hit in ranked:
+            if hit.document_id not in documents:
+                continue
+            passage = self._open(hit, documents[hit.document_id], score=score)
+            mark = fingerprint(passage.text)
+            if not any(is_near_duplicate(mark, each) for each in seen):
+                seen.append(mark)
+                yield Span(passage=passage, first=hit.position, last=hit.position)
 
-    def _open(self, point: StoredPoint, document: TitledDocument) -> Passage:
-        content = self._unseal(point)
+    async def _rerank(
+        self, reranker: Reranker, query: str, spans: Sequence[Span]
+    ) -> Sequence[Span]:
+        texts = [searched_text(span.passage) for span in spans]
+        try:
+            scores = await reranker.rerank(query, texts)
+        except RerankError as exc:
+            log.warning("rerank_failed", reason=str(exc))
+            return spans
+        scored = [
+            replace(span, passage=replace(span.passage, score=score))
+            for span, score in zip(spans, scores, strict=True)
+        ]
+        return sorted(scored, key=lambda span: -span.passage.score)
+
+    def _open(self, point: StoredPoint, document: TitledDocument, *, score: float) -> Passage:
+        chunk = open_chunk(self._key_ring, point)
         return Passage(
             id=str(point.id),
             document_id=point.document_id,
             title=document.title,
-            page=content["page"],
-            heading=content["heading"],
-            start_seconds=content["start_seconds"],
-            text=content["text"],
-            score=point.score if isinstance(point, ScoredPoint) else 1.0,
+            page=chunk.page,
+            heading=chunk.heading,
+            start_seconds=chunk.start_seconds,
+            text=chunk.text,
+            score=score,
             url=f"/v1/sources/{point.id}",
+            citation_key=self._key_ring.keyed_hash(f"citation\0{point.id}"),
+            position=point.position,
+            digest=self._key_ring.keyed_hash(f"passage\0{chunk.text}")[:DIGEST_CHARS],
         )
 
-    def _unseal(self, point: StoredPoint) -> dict[str, Any]:
-        context = _place(point.document_id, point.position)
-        content = self._key_ring.decrypt_json(point.ciphertext.encode(), context=context)
-        if not isinstance(content, dict):
-            raise DecryptionError(f"{context!r} holds no chunk")
-        return content
+
+def _rank(hits: Sequence[ScoredPoint], floor: float) -> list[_Ranked]:
+    """The hits that answer at all, the best first; of equals always the same one."""
+    scored = [(score_of(hit), hit) for hit in hits]
+    found = [(score, hit) for score, hit in scored if score >= floor]
+    return sorted(found, key=lambda each: (-each[0], each[1].document_id, each[1].position))
 
 
-def _embedded_text(chunk: Chunk) -> str:
-    return f"{chunk.heading}\n{chunk.text}" if chunk.heading else chunk.text
+def _join(spans: Iterable[Span], limit: int) -> list[Span]:
+    joined: list[Span] = []
+    for span in spans:
+        if len(joined) >= limit:
+            break
+        joined = join_neighbours([*joined, span])
+    return joined
 
 
-def _place(document_id: int, position: int) -> str:
-    return f"vectors.chunk/{document_id}/{position}"
+def _as_stored(document_id: int, point: Point) -> StoredPoint:
+    return StoredPoint(
+        id=passage_id(document_id, point.position),
+        document_id=document_id,
+        position=point.position,
+        ciphertext=point.ciphertext,
+    )

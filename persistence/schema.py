@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from persistence.errors import SchemaError, SchemaTooNew
 from persistence.transaction import errors_made_ours
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration; said here so that a start with nothing to migrate need not load them."""
 
 CONNECT_TIMEOUT_SECONDS = 10

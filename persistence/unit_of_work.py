@@ -14,9 +14,14 @@ from persistence.repositories.api_keys import ApiKeyRepository
 from persistence.repositories.approvals import ApprovalRepository
 from persistence.repositories.audit import AuditRepository
 from persistence.repositories.audit_seals import AuditSealRepository
+from persistence.repositories.document_contents import DocumentContentRepository
+from persistence.repositories.document_labels import DocumentLabelRepository
 from persistence.repositories.documents import DocumentRepository
 from persistence.repositories.groups import GroupRepository
 from persistence.repositories.identities import IdentityRepository
+from persistence.repositories.ingest_files import IngestFileRepository
+from persistence.repositories.ingest_runs import IngestRunRepository
+from persistence.repositories.ingest_turns import IngestTurnRepository
 from persistence.repositories.login_sessions import LoginSessionRepository
 from persistence.repositories.memberships import MembershipRepository
 from persistence.repositories.message_images import MessageImageRepository
@@ -31,6 +36,7 @@ from persistence.repositories.tool_policies import ToolPolicyRepository
 from persistence.repositories.tool_runs import ToolRunRepository
 from persistence.repositories.turns import TurnRepository
 from persistence.repositories.users import UserRepository
+from persistence.repositories.vector_collections import VectorCollectionRepository
 from persistence.transaction import Transaction
 
 
@@ -46,12 +52,14 @@ class UnitOfWork:
         *,
         scope: AccessScope,
         key_ring: KeyRing,
+        files_per_user: int,
         on_audited: Callable[[], None] | None = None,
     ) -> None:
         """Args: on_audited: called after a commit that may have added to the audit trail."""
         self.scope = scope
         self._key_ring = key_ring
         self._transaction = transaction
+        self._files_per_user = files_per_user
         self._on_audited = on_audited
 
     async def __aenter__(self) -> Self:
@@ -182,6 +190,38 @@ class UnitOfWork:
         return DocumentRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
+    def document_labels(self) -> DocumentLabelRepository:
+        """The documents' titles and tags."""
+        return DocumentLabelRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def document_contents(self) -> DocumentContentRepository:
+        """What documents are read from."""
+        return DocumentContentRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def ingest_runs(self) -> IngestRunRepository:
+        """What was given to be made searchable."""
+        return IngestRunRepository(self._transaction, self.scope, self._key_ring, self.ingest_turns)
+
+    @cached_property
+    def ingest_files(self) -> IngestFileRepository:
+        """The files of that, to be worked on."""
+        return IngestFileRepository(
+            self._transaction, self.scope, self._key_ring, self.ingest_turns
+        )
+
+    @cached_property
+    def ingest_turns(self) -> IngestTurnRepository:
+        """Whose turn it is to be worked on."""
+        return IngestTurnRepository(
+            self._transaction,
+            self.scope,
+            self._key_ring,
+            files_per_user=self._files_per_user,
+        )
+
+    @cached_property
     def groups(self) -> GroupRepository:
         """The groups."""
         return GroupRepository(self._transaction, self.scope, self._key_ring)
@@ -200,3 +240,8 @@ class UnitOfWork:
     def audit_seals(self) -> AuditSealRepository:
         """The seals of the audit trail."""
         return AuditSealRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def vector_collections(self) -> VectorCollectionRepository:
+        """The collections of the vector index."""
+        return VectorCollectionRepository(self._transaction, self.scope, self._key_ring)

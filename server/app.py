@@ -18,6 +18,8 @@ from server.chat.routes import router as chat_router
 from server.chat.session_routes import router as sessions_router
 from server.chat.websocket import router as socket_router
 from server.documentation import install_documentation
+from server.documents.content_routes import router as contents_router
+from server.documents.ingest_routes import router as ingest_router
 from server.documents.routes import router as documents_router
 from server.doors import add_doors
 from server.error_responses import install_error_answers
@@ -37,6 +39,8 @@ _ROUTERS = (
     socket_router,
     runs_router,
     documents_router,
+    contents_router,
+    ingest_router,
     approvals_router,
     groups_router,
     tool_policies_router,
@@ -97,7 +101,9 @@ def _services(resources: Resources) -> tuple[object, ...]:
         resources.feed,
         resources.runs,
         resources.documents,
-        resources.sharing,
+        resources.ingestion,
+        resources.editor,
+        resources.contents,
         resources.groups,
         resources.users,
         resources.account,

@@ -18,7 +18,7 @@ from graph.llm.embedded.model_files import prepare_speech_model
 from graph.llm.embedded.settings import default_cache_dir
 from graph.llm.vision import VisionModels
 from graph.settings import AgentSettings
-from loaders.pipeline import open_pipeline
+from loaders.pipeline import Pipeline, open_pipeline
 from loaders.speech.errors import SpeechUnavailable
 from loaders.speech.transcriber import open_transcriber
 from persistence.access import AccessScope
@@ -31,9 +31,6 @@ from persistence.encryption import KeyRing
 from persistence.notifications import open_notifications
 from persistence.passage_rotation import serve_rotation
 from persistence.records import User
-from persistence.retrieval import Retriever
-from persistence.vectors.embeddings import OllamaEmbedder
-from persistence.vectors.index import open_index
 from server.account.eraser import AccountEraser, keep_resuming
 from server.account.service import AccountService
 from server.admission import Doors, build_doors
@@ -44,13 +41,19 @@ from server.chat.media import MediaIntake
 from server.chat.service import ChatService
 from server.chat.sessions import SessionService
 from server.chat.titles import open_titles
+from server.documents.contents import DocumentContents
+from server.documents.editing import DocumentEditor
+from server.documents.ingestion import IngestService
 from server.documents.service import DocumentService
 from server.documents.sharing import DocumentSharing
 from server.erasure.documents import DocumentEraser
 from server.erasure.sessions import SessionEraser
 from server.groups.service import GroupService
 from server.health.service import HealthService
+from server.ingestion_parts import IngestionBase, build_ingestion, keep_house
 from server.installation import InstallationSecrets
+from server.jobs.runner import keep_jobs
+from server.retrieval_parts import open_retriever
 from server.runs.approvals import ApprovalService
 from server.runs.canceller import RunCanceller
 from server.runs.event_retention import keep_expiring
@@ -98,7 +101,10 @@ class Resources:
     feed: RunFeed
     runs: RunService
     documents: DocumentService
-    sharing: DocumentSharing
+    ingestion: IngestService
+    pipeline: Pipeline
+    editor: DocumentEditor
+    contents: DocumentContents
     groups: GroupService
     users: UserService
     account: AccountService
@@ -133,19 +139,18 @@ async def open_resources(
         policies = ToolPolicies(database, unmarked=settings.mcp.unmarked_tools)
         policies.follow(notifications)
         checkpointer = await enter(open_checkpointer(database.dsn, key_ring))
-        retriever = await _open_retriever(llm, database, key_ring, data_dir, stack)
+        retriever = await open_retriever(llm, database, data_dir, notifications, stack)
         if settings.llm.qdrant_url is None:
             await enter(serve_rotation(database, notifications, retriever))
-        pipeline = await enter(open_pipeline(settings.ingest))
+        find_speech = partial(find_speech_model, settings.llm)
+        pipeline = await enter(open_pipeline(settings.ingest, settings.speech, find_speech))
         # What tools are told of the caller holds as long as a run may take.
         signer = ScopeSigner(
             secrets.jwt_secret, ttl_seconds=settings.runs.timeout_seconds + CALLER_MARGIN_SECONDS
         )
         catalog = await enter(open_catalog(settings.mcp, signer=signer, retriever=retriever))
         models = await enter(open_chat_models(llm))
-        transcriber = await enter(
-            open_transcriber(settings.speech, partial(_find_speech_model, settings.llm))
-        )
+        transcriber = await enter(open_transcriber(settings.speech, find_speech))
         media = MediaIntake(
             transcriber=transcriber,
             vision=VisionModels(models, declared=llm.vision_models),
@@ -213,27 +218,35 @@ async def open_resources(
         session_eraser = SessionEraser(
             database=database, canceller=canceller, checkpointer=checkpointer
         )
+        ingestion = build_ingestion(
+            IngestionBase(
+                settings=settings,
+                database=database,
+                notifications=notifications,
+                revocation=revocation,
+                retriever=retriever,
+                pipeline=pipeline,
+                blobs=blobs,
+            )
+        )
         account_eraser = AccountEraser(
-            database=database, sessions=session_eraser, documents=document_eraser
-        )
-        sharing = DocumentSharing(database, retriever)
-        documents = DocumentService(
             database=database,
-            blobs=blobs,
-            pipeline=pipeline,
-            retriever=retriever,
-            sharing=sharing,
-            eraser=document_eraser,
-            revocation=revocation,
-            max_file_bytes=settings.ingest.max_file_bytes,
-            max_passages=settings.ingest.max_passages,
+            sessions=session_eraser,
+            documents=document_eraser,
+            ingestion=ingestion.eraser,
         )
-        await documents.discard_abandoned()
+        documents = DocumentService(
+            database=database, blobs=blobs, retriever=retriever, eraser=document_eraser
+        )
+        executor.on_stopping(ingestion.feed.stop)
+        await enter(keep_house(database, ingestion.eraser, days=settings.jobs.retention_days))
         await enter(keep_resuming(account_eraser))
         await enter(keep_expiring(database, hours=settings.runs.event_retention_hours))
         # When everything is there that runs need.
         await enter(keep_leases(leases))
         await enter(keep_runs(keeper, notifications, alone=database.embedded))
+        if settings.jobs.in_api:
+            await enter(keep_jobs(ingestion.runner))
         chat = ChatService(
             database=database,
             executor=executor,
@@ -269,7 +282,10 @@ async def open_resources(
             approvals=ApprovalService(database, catalog),
             tool_policies=ToolPolicyService(database, policies),
             documents=documents,
-            sharing=sharing,
+            ingestion=ingestion.service,
+            pipeline=pipeline,
+            editor=DocumentEditor(database, DocumentSharing(database, retriever)),
+            contents=DocumentContents(database=database, blobs=blobs, revocation=revocation),
             groups=GroupService(database, retriever),
             users=UserService(database),
             account=AccountService(
@@ -299,7 +315,7 @@ def _agent_settings(settings: Settings) -> AgentSettings:
     return settings.agent.model_copy(update={"history_tokens": tokens})
 
 
-async def _find_speech_model(llm: LlmSettings) -> Path:
+async def find_speech_model(llm: LlmSettings) -> Path:
     """The folder of the speech model: the installation's own, or the small one of the cache.
 
     Raises:
@@ -332,27 +348,6 @@ async def _enter_both(
     if failures:
         raise next((f for f in failures if isinstance(f, Exception)), failures[0])
     return cast("tuple[A, B]", tuple(opened))
-
-
-async def _open_retriever(
-    llm: LlmSettings,
-    database: Database,
-    key_ring: KeyRing,
-    data_dir: Path,
-    stack: AsyncExitStack,
-) -> Retriever:
-    assert llm.ollama_base_url is not None  # noqa: S101 - settled by open_model_address
-    embedder = await stack.enter_async_context(
-        OllamaEmbedder(
-            llm.ollama_base_url,
-            llm.embed_model,
-            llm.ollama_api_key,
-        )
-    )
-    index = await stack.enter_async_context(
-        open_index(llm, data_dir=data_dir, dimension=embedder.dimension, model=embedder.model)
-    )
-    return Retriever(database, index, embedder, key_ring)
 
 
 async def _ensure_root(database: Database) -> User:

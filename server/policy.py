@@ -62,8 +62,15 @@ POLICIES: Mapping[str, Policy] = {
     "GET /v1/approvals": _user("chat"),
     # documents
     "POST /v1/ingest/upload": _user("documents:write"),
+    "POST /v1/ingest/path": _user("documents:write"),  # paths of the server are for root
+    "GET /v1/ingest/runs": _user("documents:read"),
+    "GET /v1/ingest/runs/{ingest_run_id}": _user("documents:read"),
+    "GET /v1/ingest/runs/{ingest_run_id}/events": _user("documents:read"),
+    "POST /v1/ingest/runs/{ingest_run_id}/cancel": _user("documents:write"),
+    "PUT /v1/documents/{document_id}/content": _user("documents:write"),
     "GET /v1/documents": _user("documents:read"),
     "GET /v1/documents/{document_id}": _user("documents:read"),
+    "GET /v1/documents/{document_id}/content": _user("documents:read"),
     "PATCH /v1/documents/{document_id}": _user("documents:write"),
     "DELETE /v1/documents/{document_id}": _user("documents:write"),
     "POST /v1/search": _user("documents:read"),

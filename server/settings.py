@@ -4,19 +4,32 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from cryptography.fernet import Fernet
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from graph.settings import AgentSettings, ChatModelSettings
 from loaders.settings import IngestSettings
 from loaders.speech.settings import SpeechSettings
-from persistence.settings import DatabaseSettings, EncryptionSettings, VectorSettings
+from persistence.settings import (
+    DatabaseSettings,
+    EncryptionSettings,
+    RerankSettings,
+    VectorSettings,
+)
 from server.errors import ConfigurationError
+from server.job_settings import JobSettings
 from server.run_settings import RunSettings
 from server.security.door_settings import DoorSettings
 from server.security.sso.settings import AuthentikSettings, OidcSettings
 from server.security.web_origins import OriginList
-from tools.settings import McpSettings
+from tools.settings import COMMA_SEPARATED, McpSettings, OutboundSettings
 
 ROOT_KEY_MIN_CHARS = 32
 JWT_SECRET_MIN_CHARS = 32
@@ -24,6 +37,15 @@ MAKE_TOKEN = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"  # 
 MAKE_FERNET_KEY = (
     "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
 )
+
+
+def _require_absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must begin with /")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_require_absolute)]
 
 
 class ApiSettings(BaseModel):
@@ -57,6 +79,17 @@ class ApiSettings(BaseModel):
         return min(self.max_socket_message_bytes, self.max_message_bytes)
 
 
+class SourceSettings(IngestSettings):
+    """What may be read, what reading may cost, and from where (`INGEST__*`)."""
+
+    roots: Annotated[tuple[AbsolutePath, ...], *COMMA_SEPARATED] = ()
+    """Folders of this server that documents may be taken in from; without any there are none."""
+    paths_for_everyone: bool = False
+    """Whether every user may take in what lies there, or root alone."""
+    max_path_files: Annotated[int, Field(ge=1)] = 10_000
+    """Files of one folder that are taken in at once."""
+
+
 class ImageSettings(BaseModel):
     """Which images a message may hold (`IMAGES__*`)."""
 
@@ -88,8 +121,8 @@ class SecuritySettings(DoorSettings, EncryptionSettings):
         return self
 
 
-class LlmSettings(ChatModelSettings, VectorSettings):
-    """Language models, the embedding model and the vector index (`LLM__*`)."""
+class LlmSettings(ChatModelSettings, VectorSettings, RerankSettings):
+    """Language models, the embedding model, the vector index and a reranker (`LLM__*`)."""
 
 
 class Settings(BaseSettings):
@@ -115,10 +148,12 @@ class Settings(BaseSettings):
     llm: LlmSettings = LlmSettings()
     agent: AgentSettings = AgentSettings()
     mcp: McpSettings = McpSettings()
-    ingest: IngestSettings = IngestSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    ingest: SourceSettings = SourceSettings()
     speech: SpeechSettings = SpeechSettings()
     images: ImageSettings = ImageSettings()
     runs: RunSettings = RunSettings()
+    jobs: JobSettings = JobSettings()
 
     @property
     def production(self) -> bool:
@@ -136,6 +171,11 @@ def load_settings() -> Settings:
         settings = Settings()
     except ValidationError as exc:
         raise ConfigurationError(_first_fault(exc)) from exc
+    if not settings.jobs.in_api and None in (settings.database.url, settings.llm.qdrant_url):
+        raise ConfigurationError(
+            "JOBS__IN_API is false, and on the embedded database and index no other process can "
+            "make files searchable: set DATABASE__URL and LLM__QDRANT_URL, or leave JOBS__IN_API."
+        )
     if settings.production:
         check_production(settings)
     return settings

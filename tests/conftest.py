@@ -21,6 +21,14 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("developer", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
+_LONGEST_BYTES_IN_A_NAME = 16
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long bytes name no test: a file made at collection may hold the time, another each time."""
+    is_long = isinstance(val, bytes) and len(val) > _LONGEST_BYTES_IN_A_NAME
+    return argname if is_long else None
+
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:

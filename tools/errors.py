@@ -7,8 +7,18 @@ ToolsError
 │   └── ServerLost       the session ended while a call was under way
 ├── CallTimeout          a server did not answer in time
 ├── CallRejected         a call that cannot be made, or answered with a protocol error
-└── ToolRefused          a built-in tool says no, in words for the model
+├── ToolRefused          a built-in tool says no, in words for the model
+└── FetchError           nothing comes from a URL; each with a code for clients
+    ├── FetchDisabled    URL_FETCH_DISABLED
+    ├── UrlNotAllowed    URL_NOT_ALLOWED
+    ├── UrlUnreachable   URL_UNREACHABLE
+    ├── UrlFailed        URL_FAILED
+    ├── UrlTooSlow       URL_TIMEOUT
+    ├── UrlTooLarge      URL_TOO_LARGE
+    └── UrlTypeRefused   URL_TYPE_REFUSED
 """
+
+from typing import ClassVar
 
 
 class ToolsError(Exception):
@@ -41,3 +51,62 @@ class CallRejected(ToolsError):
 
 class ToolRefused(ToolsError):
     """A built-in tool cannot do what was asked; the message tells the model why and what to try."""
+
+
+class FetchError(ToolsError):
+    """Nothing was fetched; the message is for whoever gave the URL, and shows nothing of it."""
+
+    code: ClassVar[str] = "URL_FAILED"
+    """What clients tell the errors apart by; never changes."""
+
+
+class FetchDisabled(FetchError):
+    """The installation sends nothing to the outside."""
+
+    code = "URL_FETCH_DISABLED"
+
+    def __init__(self) -> None:
+        super().__init__("This installation fetches nothing from URLs.")
+
+
+class UrlNotAllowed(FetchError):
+    """By its text alone, the URL is none that is fetched from."""
+
+    code = "URL_NOT_ALLOWED"
+
+
+class UrlUnreachable(FetchError):
+    """There is nothing at the address, or nothing that may be spoken to.
+
+    Which of them it is would tell a stranger what stands inside the network.
+    """
+
+    code = "URL_UNREACHABLE"
+
+    def __init__(self) -> None:
+        super().__init__("No web server that may be asked answers at this address.")
+
+
+class UrlFailed(FetchError):
+    """A web server answered, but not with what was asked for."""
+
+
+class UrlTooSlow(FetchError):
+    """The answer did not come in time."""
+
+    code = "URL_TIMEOUT"
+
+    def __init__(self) -> None:
+        super().__init__("The answer from this address took too long.")
+
+
+class UrlTooLarge(FetchError):
+    """The answer is larger than asked for, packed or unpacked."""
+
+    code = "URL_TOO_LARGE"
+
+
+class UrlTypeRefused(FetchError):
+    """The answer is of a type that was not asked for."""
+
+    code = "URL_TYPE_REFUSED"

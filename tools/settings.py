@@ -1,9 +1,24 @@
 """Settings of the tools folder."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, Field, FilePath
+from pydantic_settings import NoDecode
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+COMMA_SEPARATED = (NoDecode, BeforeValidator(_split))
+"""How a setting that is a list is written."""
+_Networks: TypeAlias = Annotated[tuple[IPv4Network | IPv6Network, ...], *COMMA_SEPARATED]
+_Names: TypeAlias = Annotated[tuple[str, ...], *COMMA_SEPARATED]
+_Ports: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *COMMA_SEPARATED]
 
 
 class McpSettings(BaseModel):
@@ -21,3 +36,29 @@ class McpSettings(BaseModel):
     """What becomes of calls that no rule is about, of tools that do not say that they only read."""
     result_max_chars: int = Field(default=20_000, ge=200)
     """A longer result is cut, with a note that says so."""
+
+
+class OutboundSettings(BaseModel):
+    """What may be fetched from addresses that users, documents and models name (`OUTBOUND__*`)."""
+
+    enabled: bool = False
+    """Whether anything is; the agent's own services have settings of their own."""
+    ports: _Ports = (80, 443)
+    allow_hosts: _Names = ()
+    """Only these, if any are named: `example.org`, or `*.example.org` for all below it."""
+    deny_hosts: _Names = ()
+    """Never these, in the same form."""
+    allow_private: _Networks = ()
+    """Ranges of addresses that are not public and may be fetched from all the same."""
+    deny_addresses: _Networks = ()
+    """Ranges that may not, such as public ones that lead back into the building."""
+    proxy: AnyHttpUrl | None = Field(default=None, repr=False)
+    """A proxy that everything is fetched through. It looks names up, and has to refuse those that
+    lead inside; what this server's own lookup says about a name counts as well."""
+    ca_file: FilePath | None = None
+    """Certificates to trust in the place of the system's."""
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10
+    read_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 15
+    """How long an answer may pause."""
+    total_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    """How long one fetch may take, redirects included."""

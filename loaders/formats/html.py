@@ -3,10 +3,12 @@
 from io import BytesIO
 
 import lxml.html  # type: ignore[import-untyped]
+from lxml import etree
 from lxml.html import HtmlElement
 from unstructured.partition.html import partition_html
 
 from loaders.document import Element
+from loaders.errors import UnreadableDocument
 from loaders.formats.hidden_text import remove_hidden
 from loaders.formats.partitioned import to_elements, use_small_tokenizer
 
@@ -21,14 +23,24 @@ _KEPT_AS = {
     "legend": "p",
     "label": "span",
 }
+_INLINE_TAGS = ("a", "abbr", "b", "big", "em", "font", "i", "ins", "s", "small", "span", "strong")
+_DEEPEST = 150
+"""Elements in one another; `unstructured` leaves out what is in a few more than this."""
+_PERMALINK_SIGNS = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
 
 
 def load(text: str) -> list[Element]:
-    """What a reader of the page sees, in order."""
+    """What a reader of the page sees, in order.
+
+    Raises:
+        UnreadableDocument: it is nested too deeply.
+    """
     root = _parse(text)
     if root is None:
         return []
     remove_hidden(root)
+    _remove_permalinks(root)
+    _flatten(root)
     for element in root.iter(*_KEPT_AS):
         element.tag = _KEPT_AS[element.tag]
     use_small_tokenizer()
@@ -43,9 +55,38 @@ def find_title(text: str) -> str | None:
     return " ".join(title.text_content().split()) or None if title is not None else None
 
 
+def _flatten(root: HtmlElement) -> None:
+    """Leave the words of what is nested deeply, without its structure.
+
+    Tags that are never closed, as old pages have them, nest as deeply, so they go first.
+    """
+    if not _elements_at(root, _DEEPEST):
+        return
+    etree.strip_tags(root, *_INLINE_TAGS)
+    for element in _elements_at(root, _DEEPEST):
+        words = " ".join(" ".join(element.itertext()).split())
+        for child in list(element):
+            element.remove(child)
+        element.text = words
+
+
+def _elements_at(root: HtmlElement, depth: int) -> list[HtmlElement]:
+    return [each for each in root.xpath("/*" * depth) if isinstance(each, HtmlElement)]
+
+
+def _remove_permalinks(root: HtmlElement) -> None:
+    """Take out the signs behind headings that link to them, which show under the mouse alone."""
+    for link in list(root.iter("a")):
+        text = link.text_content().strip()
+        if text in _PERMALINK_SIGNS and link.get("href", "").startswith("#"):
+            link.drop_tree()
+
+
 def _parse(text: str) -> HtmlElement | None:
     parser = lxml.html.HTMLParser(
         encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True
     )
     root = lxml.html.parse(BytesIO(text.encode()), parser=parser).getroot()
+    if any(each.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for each in parser.error_log):
+        raise UnreadableDocument("the page is nested too deeply")
     return root if isinstance(root, HtmlElement) else None

@@ -6,6 +6,7 @@ from typing import Any
 
 import lxml.html  # type: ignore[import-untyped]
 import spacy
+from spacy.tokens import Doc
 from unstructured.documents import elements as unstructured_elements
 from unstructured.nlp import tokenize
 
@@ -17,12 +18,14 @@ _LONGEST_HEADING_CHARS = 200
 
 @lru_cache(maxsize=1)
 def use_small_tokenizer() -> None:
-    """Have `unstructured` split sentences by punctuation instead of by a neural model.
+    """Have `unstructured` split words at spaces alone, and sentences not by a neural model.
 
-    Its own model is fetched from the net at the first call and reads 30 KB of text a second,
+    Its own model is fetched from the net at the first call and reads 30 KB of text a second, and
+    any of spaCy's own word splitters takes seconds for a few thousand signs without a space; all
     for a distinction between prose and titles that is made here by structure alone.
     """
     pipeline = spacy.blank("xx")
+    pipeline.tokenizer = lambda text: Doc(pipeline.vocab, words=text.split())
     pipeline.add_pipe("sentencizer")
     tokenize._get_nlp = lambda: pipeline  # type: ignore[assignment]  # noqa: SLF001
 

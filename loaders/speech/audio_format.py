@@ -1,11 +1,25 @@
 """What kind of recording bytes are; asked before anything decodes them."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from loaders.speech.errors import AudioEmpty, AudioUnsupported
 
 AudioFormat = Literal["wav", "pcm16", "mp3", "webm", "ogg"]
+"""What a message may hold."""
+
+RecordingFormat = Literal["wav", "mp3", "webm", "ogg", "m4a", "flac"]
+"""What a document may be."""
+
+MIME_TYPES: Mapping[RecordingFormat, str] = {
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "webm": "audio/webm",
+    "ogg": "audio/ogg",
+    "m4a": "audio/mp4",
+    "flac": "audio/flac",
+}
 
 PCM_RATE = 16_000
 PCM_SAMPLE_BYTES = 2
@@ -16,6 +30,8 @@ _DOCTYPE = re.compile(rb"\x42\x82.(?:webm|matroska)", re.DOTALL)
 """The EBML element that names the kind of file: its id, its length in one byte, its value."""
 _DOCTYPE_WITHIN_BYTES = 64
 _EBML = b"\x1a\x45\xdf\xa3"
+_ID3_VERSIONS = range(2, 5)
+_PICTURE_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 _FOREIGN_STARTS = (
     b"PK\x03\x04",
     b"\x1f\x8b",
@@ -23,7 +39,6 @@ _FOREIGN_STARTS = (
     b"\xff\xd8\xff",
     b"GIF8",
     b"%PDF",
-    b"fLaC",
     b"\x7fELF",
     b"7z\xbc\xaf",
     b"BZh",
@@ -49,15 +64,19 @@ def check_format(data: bytes, claimed: AudioFormat) -> None:
         raise AudioUnsupported(f"the recording is not of the format {claimed!r}")
 
 
-def recognise(data: bytes) -> AudioFormat | None:
+def recognise(data: bytes) -> RecordingFormat | None:
     """The format that the first bytes speak of."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return "wav"
-    if data[:4] == b"OggS":
+    if data[:5] == b"OggS\x00":
         return "ogg"
+    if data[:4] == b"fLaC":
+        return "flac"
+    if data[4:8] == b"ftyp":
+        return None if data[8:12] in _PICTURE_BRANDS else "m4a"
     if data[:4] == _EBML:
         return "webm" if _DOCTYPE.search(data[:_DOCTYPE_WITHIN_BYTES]) else None
-    if data[:3] == b"ID3" or _is_mp3_frame(data):
+    if (data[:3] == b"ID3" and data[3:4] and data[3] in _ID3_VERSIONS) or _is_mp3_frame(data):
         return "mp3"
     return None
 

@@ -12,10 +12,15 @@ class SpeechSettings(BaseModel):
     """How recordings are transcribed, and what that may cost (`SPEECH__*`)."""
 
     max_seconds: float = Field(default=300, gt=0)
-    """The longest recording that is taken."""
+    """The longest recording that is taken as a message."""
     max_bytes: int = Field(default=24 * _MIB, ge=1024)
+    document_seconds: float = Field(default=4 * 3600, gt=0)
+    """The longest recording that is taken as a document."""
     timeout_seconds: float = Field(default=240, gt=0)
-    """For one recording, once its turn has come; two processors need a tenth of its length."""
+    """For one recording, once its turn has come; two processors need a tenth of its length.
+
+    Of a document, for each two minutes of it.
+    """
     queue_seconds: float = Field(default=120, gt=0)
     """How long a recording waits for its turn, and for the model to be fetched and loaded."""
     max_waiting: int = Field(default=8, ge=1)

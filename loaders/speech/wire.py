@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from loaders.speech.audio_format import AudioFormat
+from loaders.speech.audio_format import AudioFormat, RecordingFormat
 from loaders.speech.errors import SpeechError, SpeechWorkerLost, error_of_code
 from loaders.speech.transcript import SpokenSegment, Transcript
 
@@ -25,10 +25,21 @@ class TranscriptionRequest:
     """Transcribe the bytes that follow."""
 
     size: int
-    audio_format: AudioFormat
+    audio_format: AudioFormat | RecordingFormat
     rate: int
     """Of raw samples; other formats say it themselves."""
     max_seconds: float
+    piece_seconds: float | None = None
+    """How much is decoded and recognised at a time; all of it when None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """So much is recognised; the transcript comes when it is all."""
+
+    seconds: float
+    of: float
+    """What the recording seems to last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +49,7 @@ class Ready:
     problem: str | None = None
 
 
-def pack(message: TranscriptionRequest | Ready | Transcript | SpeechError) -> bytes:
+def pack(message: TranscriptionRequest | Ready | Heard | Transcript | SpeechError) -> bytes:
     """One message as one frame."""
     if isinstance(message, SpeechError):
         body: Any = {"error": {"code": message.code, "message": str(message)}}
@@ -66,8 +77,8 @@ def unpack_ready(body: bytes) -> Ready:
     return Ready(problem=None if problem is None else str(problem))
 
 
-def unpack_answer(body: bytes) -> Transcript:
-    """What was said in the recording.
+def unpack_answer(body: bytes) -> Transcript | Heard:
+    """What was said in the recording, or how far it is recognised.
 
     Raises:
         SpeechError: The answer is a refusal.
@@ -77,6 +88,8 @@ def unpack_answer(body: bytes) -> Transcript:
         answer: dict[str, Any] = orjson.loads(body)
         if "error" in answer:
             raise error_of_code(str(answer["error"]["code"]), str(answer["error"]["message"]))
+        if "of" in answer:
+            return Heard(seconds=float(answer["seconds"]), of=float(answer["of"]))
         return Transcript(
             text=str(answer["text"]),
             language=str(answer["language"]),

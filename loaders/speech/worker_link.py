@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from loaders.speech.transcript import Transcript
 from loaders.speech.wire import (
     LARGEST_FRAME_BYTES,
     LENGTH,
+    Heard,
     TranscriptionRequest,
     pack,
     unpack_answer,
@@ -20,6 +22,9 @@ from loaders.speech.wire import (
 )
 
 START_TIMEOUT_SECONDS = 90.0
+_WRITTEN_AT_ONCE_BYTES = 1024 * 1024
+
+OnHeard = Callable[[Heard], None]
 
 _PROJECT = Path(__file__).resolve().parent.parent.parent
 
@@ -48,8 +53,15 @@ class SpeechWorkerLink:
         return self._process.returncode is None and not self._reader.at_eof()
 
     @classmethod
-    async def start(cls, model_dir: Path, settings: SpeechSettings) -> "SpeechWorkerLink":
+    async def start(
+        cls, model_dir: Path, settings: SpeechSettings, *, niceness: int = 0
+    ) -> "SpeechWorkerLink":
         """Start the process and wait until its model is loaded.
+
+        Args:
+            model_dir: the model.
+            settings: what it may take.
+            niceness: how far it steps back behind others who want the processors.
 
         Raises:
             SpeechUnavailable: It did not come up.
@@ -57,7 +69,7 @@ class SpeechWorkerLink:
         control, theirs = socket.socketpair()
         with theirs:
             try:
-                process = await _spawn(theirs.fileno(), model_dir, settings)
+                process = await _spawn(theirs.fileno(), model_dir, settings, niceness)
             except BaseException:
                 control.close()
                 raise
@@ -70,8 +82,15 @@ class SpeechWorkerLink:
             raise
         return link
 
-    async def transcribe(self, data: bytes, request: TranscriptionRequest) -> Transcript:
+    async def transcribe(
+        self, data: bytes, request: TranscriptionRequest, *, on_heard: OnHeard | None = None
+    ) -> Transcript:
         """Have one recording transcribed. After a time limit or a cancellation, `stop`.
+
+        Args:
+            data: the recording.
+            request: what it is, and how to take it.
+            on_heard: told after each piece of it how far it is recognised.
 
         Raises:
             SpeechError: It cannot be.
@@ -79,11 +98,16 @@ class SpeechWorkerLink:
         """
         try:
             self._writer.write(pack(request))
-            self._writer.write(data)
-            await self._writer.drain()
+            view = memoryview(data)
+            for start in range(0, len(data), _WRITTEN_AT_ONCE_BYTES):
+                self._writer.write(view[start : start + _WRITTEN_AT_ONCE_BYTES])
+                await self._writer.drain()
         except OSError as exc:
             raise SpeechWorkerLost("the process that transcribes has ended") from exc
-        return unpack_answer(await self._receive())
+        while isinstance(answer := unpack_answer(await self._receive()), Heard):
+            if on_heard is not None:
+                on_heard(answer)
+        return answer
 
     async def stop(self) -> None:
         """End the process at once: it keeps nothing that could be lost."""
@@ -112,7 +136,7 @@ class SpeechWorkerLink:
 
 
 async def _spawn(
-    descriptor: int, model_dir: Path, settings: SpeechSettings
+    descriptor: int, model_dir: Path, settings: SpeechSettings, niceness: int
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -122,6 +146,7 @@ async def _spawn(
         str(model_dir),
         str(settings.used_threads),
         str(settings.memory_mib),
+        str(niceness),
         pass_fds=(descriptor,),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

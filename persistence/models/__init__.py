@@ -15,8 +15,10 @@ from persistence.models.conversations import (
 )
 from persistence.models.documents import documents
 from persistence.models.groups import group_members, groups
+from persistence.models.ingestion import ingest_files, ingest_runs
 from persistence.models.keys import wrapped_keys
 from persistence.models.limits import rate_limits
+from persistence.models.vectors import vector_collections
 
 __all__ = [
     "api_keys",
@@ -29,6 +31,8 @@ __all__ = [
     "group_members",
     "groups",
     "identities",
+    "ingest_files",
+    "ingest_runs",
     "login_sessions",
     "message_images",
     "messages",
@@ -40,5 +44,6 @@ __all__ = [
     "tool_policies",
     "tool_runs",
     "users",
+    "vector_collections",
     "wrapped_keys",
 ]

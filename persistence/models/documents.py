@@ -27,6 +27,7 @@ documents = Table(
     Column("body", LargeBinary, nullable=False),  # encrypted: title, file name and tags
     Column("tag_hashes", ARRAY(Text), nullable=False),  # keyed hashes, to find documents by tag
     Column("content_hash", Text, nullable=False),  # keyed hash of the content's hash
+    Column("source_hash", Text),  # keyed hash of the path or address that it was read from
     Column("mime", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("blob", Text, nullable=False, unique=True),
@@ -45,6 +46,13 @@ documents = Table(
     ),
     CheckConstraint("status IN ('pending', 'indexed', 'failed')", name="status"),
     Index("uq_documents_owner_id_content_hash", "owner_id", "content_hash", unique=True),
+    Index(
+        "uq_documents_owner_id_source_hash",
+        "owner_id",
+        "source_hash",
+        unique=True,
+        postgresql_where=text("source_hash IS NOT NULL"),
+    ),
     Index(None, "owner_id", "created_at"),
     Index(None, "group_id"),
     Index("ix_documents_tag_hashes", "tag_hashes", postgresql_using="gin"),

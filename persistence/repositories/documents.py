@@ -4,15 +4,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.types import BigInteger
+from sqlalchemy.types import BigInteger, Text
 
 from persistence.access import ScopedStatement
+from persistence.encryption import KeyRing
 from persistence.errors import AccessDenied, Conflict, DocumentExists, NotAMember, NotFound
-from persistence.models import documents
+from persistence.models import documents, ingest_files
 from persistence.records import Document, DocumentStatus, Page, Share
 from persistence.repositories.base import Repository
+from persistence.repositories.ingest_rows import source_hash
 from persistence.statements import Statement
 from persistence.transaction import Row
 
@@ -27,10 +29,22 @@ _VISIBLE = ScopedStatement(lambda guard: select(documents).where(_IDS, guard.rea
 _OF_GROUP = (documents.c.group_id == bindparam("group", type_=BigInteger)) | bindparam(
     "group", type_=BigInteger
 ).is_(None)
+_TAGS = bindparam("tags", type_=ARRAY(Text))
+HAS_TAGS = documents.c.tag_hashes.bool_op("@>")(_TAGS)
+"""All of them."""
+# Without tags it must not be the tags' index that is asked: it would give all of it.
+_MAY_HAVE_TAGS = (func.cardinality(_TAGS) == literal_column("0")) | HAS_TAGS
+_OF_MIME = (documents.c.mime == bindparam("mime", type_=Text)) | bindparam("mime", type_=Text).is_(
+    None
+)
+_IN_STATUS = (documents.c.status == bindparam("status", type_=Text)) | bindparam(
+    "status", type_=Text
+).is_(None)
+_LISTED = and_(_OF_GROUP, _MAY_HAVE_TAGS, _OF_MIME, _IN_STATUS)
 _LIST = ScopedStatement(
     lambda guard: (
         select(documents)
-        .where(_OF_GROUP, guard.readable(documents))
+        .where(_LISTED, guard.readable(documents))
         .order_by(documents.c.created_at.desc(), documents.c.id.desc())
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
@@ -38,7 +52,7 @@ _LIST = ScopedStatement(
 )
 _COUNT = ScopedStatement(
     lambda guard: (
-        select(func.count()).select_from(documents).where(_OF_GROUP, guard.readable(documents))
+        select(func.count()).select_from(documents).where(_LISTED, guard.readable(documents))
     )
 )
 _OWN_AFTER = ScopedStatement(
@@ -66,12 +80,17 @@ _SHARED_AFTER = ScopedStatement(
         .limit(bindparam("limit"))
     )
 )
+# Of a file that is still worked on, that work decides.
+_BEING_INGESTED = exists().where(
+    ingest_files.c.document_id == documents.c.id, ingest_files.c.finished_at.is_(None)
+)
 _PENDING = ScopedStatement(
     lambda guard: (
         select(documents)
         .where(
             documents.c.status == "pending",
             documents.c.created_at <= bindparam("before"),
+            ~_BEING_INGESTED,
             guard.owned(documents.c.owner_id),
         )
         .order_by(documents.c.id)
@@ -87,6 +106,7 @@ _INSERT = Statement(
         "body",
         "tag_hashes",
         "content_hash",
+        "source_hash",
         "mime",
         "size_bytes",
         "blob",
@@ -139,8 +159,11 @@ class DocumentRepository(Repository):
         blob: str,
         tags: Sequence[str] = (),
         group_id: int | None = None,
+        source: str | None = None,
     ) -> Document:
         """Enter a document whose original is in the blob store, as pending.
+
+        `source` is the path or address that it was read from, if any.
 
         Raises:
             DocumentExists: The user has one with that content.
@@ -156,9 +179,10 @@ class DocumentRepository(Repository):
             {
                 "owner_id": owner_id,
                 "group_id": group_id,
-                "body": self._key_ring.encrypt_json(body, context=_context(owner_id)),
-                "tag_hashes": [self._key_ring.keyed_hash(f"documents.tags/{tag}") for tag in tags],
+                "body": self._key_ring.encrypt_json(body, context=body_context(owner_id)),
+                "tag_hashes": hash_tags(self._key_ring, tags),
                 "content_hash": self._hash(content_hash),
+                "source_hash": source_hash(self._key_ring, owner_id, source) if source else None,
                 "mime": mime,
                 "size_bytes": size_bytes,
                 "blob": blob,
@@ -199,19 +223,35 @@ class DocumentRepository(Repository):
         return self._read(row)
 
     async def list(
-        self, *, group_id: int | None = None, limit: int = 50, offset: int = 0
+        self,
+        *,
+        group_id: int | None = None,
+        tags: Collection[str] = (),
+        mime: str | None = None,
+        status: DocumentStatus | None = None,
+        limit: int = 50,
+        offset: int = 0,
     ) -> Page[Document]:
         """Return the documents that the scope may read, newest first.
 
         Args:
             group_id: Only those that are shared with this group.
+            tags: Only those that have all of these.
+            mime: Only those of this type.
+            status: Only those that are so far.
             limit: How many at most.
             offset: How many to leave out first.
         """
+        values = {
+            "group": group_id,
+            "tags": hash_tags(self._key_ring, tags),
+            "mime": mime,
+            "status": status,
+        }
         return await self._page(
             _LIST.under(self._scope),
             _COUNT.under(self._scope),
-            {"group": group_id},
+            values,
             limit=limit,
             offset=offset,
             read=self._read,
@@ -313,26 +353,41 @@ class DocumentRepository(Repository):
             raise NotFound(f"no document {document_id!r}")
 
     def _hash(self, content_hash: str) -> str:
-        return self._key_ring.keyed_hash(f"documents.content_hash/{content_hash}")
+        return hash_content(self._key_ring, content_hash)
 
     def _read(self, row: Row) -> Document:
-        body = self._key_ring.decrypt_json(row["body"], context=_context(row["owner_id"]))
-        return Document(
-            id=row["id"],
-            owner_id=row["owner_id"],
-            title=_readable(body["title"]),
-            filename=_readable(body["filename"]),
-            mime=row["mime"],
-            size_bytes=row["size_bytes"],
-            status=row["status"],
-            error_code=row["error_code"],
-            chunks=row["chunks"],
-            blob=row["blob"],
-            tags=tuple(map(_readable, body["tags"])),
-            created_at=row["created_at"],
-            updated_at=row["updated_at"],
-            group_id=row["group_id"],
-        )
+        return read_document(row, self._key_ring)
+
+
+def hash_content(key_ring: KeyRing, content_hash: str) -> str:
+    """Return what a content is known by in the database."""
+    return key_ring.keyed_hash(f"documents.content_hash/{content_hash}")
+
+
+def hash_tags(key_ring: KeyRing, tags: Collection[str]) -> Sequence[str]:
+    """Return what tags are known by in the database."""
+    return [key_ring.keyed_hash(f"documents.tags/{tag}") for tag in tags]
+
+
+def read_document(row: Row, key_ring: KeyRing) -> Document:
+    """Make a document of its row."""
+    body = key_ring.decrypt_json(row["body"], context=body_context(row["owner_id"]))
+    return Document(
+        id=row["id"],
+        owner_id=row["owner_id"],
+        title=_readable(body["title"]),
+        filename=_readable(body["filename"]),
+        mime=row["mime"],
+        size_bytes=row["size_bytes"],
+        status=row["status"],
+        error_code=row["error_code"],
+        chunks=row["chunks"],
+        blob=row["blob"],
+        tags=tuple(map(_readable, body["tags"])),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        group_id=row["group_id"],
+    )
 
 
 def _readable(text: str) -> str:
@@ -340,5 +395,6 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _context(owner_id: int) -> str:
+def body_context(owner_id: int) -> str:
+    """Return what binds an encrypted body to its place."""
     return f"documents.body/{owner_id}"

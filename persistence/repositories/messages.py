@@ -131,6 +131,7 @@ class MessageRepository(Repository):
         run_id: UUID | None = None,
         reasoning: str | None = None,
         sources: Sequence[Mapping[str, Any]] = (),
+        citations: Mapping[str, list[str]] | None = None,
         tool_events: Sequence[dict[str, Any]] = (),
         images: Sequence[Mapping[str, Any]] = (),
         audio: Mapping[str, Any] | None = None,
@@ -156,6 +157,8 @@ class MessageRepository(Repository):
             body["images"] = [_facts(image) for image in images]
         if audio is not None:
             body["audio"] = dict(audio)
+        if citations and any(citations.values()):
+            body["citations"] = dict(citations)
         columns: dict[str, Any] = {
             "run_id": run_id,
             "role": role,

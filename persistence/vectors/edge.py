@@ -1,10 +1,12 @@
-"""Qdrant's own engine in this process: one shard in one folder, for one process at a time."""
+"""Qdrant's own engine in this process: shards in one folder, for one process at a time."""
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,9 +18,12 @@ from typing_extensions import override
 from persistence.vectors.errors import IndexInUse, IndexUnavailable
 from persistence.vectors.filters import Filter, Match
 from persistence.vectors.point_store import (
+    COLLECTION,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
+    TERMS_NAME,
     VECTOR_NAME,
+    CollectionHost,
     Payload,
     PointStore,
     Record,
@@ -28,9 +33,10 @@ from persistence.vectors.point_store import (
 OPEN_TIMEOUT_SECONDS = 60.0
 OPERATION_TIMEOUT_SECONDS = 30.0
 CLOSE_TIMEOUT_SECONDS = 30.0
+LEAVE_TIMEOUT_SECONDS = 60.0
+"""How long a collection that is to be removed waits for those who still search in it."""
 
 _LOCK_FILE = "in-use.lock"
-_SHARD_FOLDER = "passages"
 _SHARD_FILE = "edge_config.json"
 
 log = structlog.get_logger(__name__)
@@ -54,14 +60,25 @@ class EdgePointStore(PointStore):
     async def search(
         self, vector: Sequence[float], where: Filter, limit: int
     ) -> list[ScoredRecord]:
-        request = qdrant_edge.QueryRequest(
-            limit=limit,
-            query=qdrant_edge.Query.Nearest(list(vector), VECTOR_NAME),
-            filter=_filter(where),
-            with_payload=True,
-        )
-        hits = await self._run(lambda: self._shard.query(request))
-        return [ScoredRecord(payload=hit.payload or {}, score=hit.score) for hit in hits]
+        return await self._query(qdrant_edge.Query.Nearest(list(vector), VECTOR_NAME), where, limit)
+
+    @override
+    async def search_terms(
+        self, weights: Mapping[int, float], where: Filter, limit: int
+    ) -> list[ScoredRecord]:
+        return await self._query(_nearest_by_terms(weights), where, limit)
+
+    @override
+    async def count_holders(self, terms: Sequence[int], where: Filter, at_most: int) -> list[int]:
+        conditions = _filter(where)
+        requests = [
+            qdrant_edge.QueryRequest(
+                limit=at_most, query=_nearest_by_terms({term: 1.0}), filter=conditions
+            )
+            for term in terms
+        ]
+        batch = qdrant_edge.QueryBatchRequest(requests)
+        return await self._run(lambda: [len(hits) for hits in self._shard.query_batch(batch)])
 
     @override
     async def retrieve(self, ids: Sequence[UUID]) -> list[Payload]:
@@ -98,6 +115,25 @@ class EdgePointStore(PointStore):
     async def ping(self) -> None:
         await self._run(self._shard.info)
 
+    async def close(self) -> None:
+        """Let the shard go; whoever asks it afterwards is refused."""
+        try:
+            await _run_in(self._thread, self._shard.close, timeout_seconds=CLOSE_TIMEOUT_SECONDS)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _query(
+        self, query: qdrant_edge.Query, where: Filter, limit: int
+    ) -> list[ScoredRecord]:
+        request = qdrant_edge.QueryRequest(
+            limit=limit, query=query, filter=_filter(where), with_payload=True
+        )
+        hits = await self._run(lambda: self._shard.query(request))
+        return [
+            ScoredRecord(id=_uuid(hit.id), payload=hit.payload or {}, score=hit.score)
+            for hit in hits
+        ]
+
     async def _update(self, operation: qdrant_edge.UpdateOperation) -> None:
         await self._run(lambda: self._shard.update(operation))
 
@@ -105,31 +141,114 @@ class EdgePointStore(PointStore):
         return await _run_in(self._thread, work, timeout_seconds=OPERATION_TIMEOUT_SECONDS)
 
 
+@dataclass(kw_only=True)
+class _Shard:
+    """A shard for all who have it open in this process, for it cannot be opened twice."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    users: int = 0
+    store: EdgePointStore | None = None
+
+
+class EdgeHost(CollectionHost):
+    """The shards in a folder that is held by this process."""
+
+    is_shared = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shards: dict[str, _Shard] = {}
+
+    @override
+    async def exists(self, name: str) -> bool:
+        return (self._folder / name / _SHARD_FILE).exists()
+
+    @override
+    @asynccontextmanager
+    async def open(self, name: str, *, dimension: int | None) -> AsyncIterator[PointStore]:
+        held = self._shards.setdefault(name, _Shard())
+        async with held.turn:
+            if held.store is None:
+                held.store = await _load(self._folder / name, dimension)
+                held.closed.clear()
+            held.users += 1
+        try:
+            yield held.store
+        finally:
+            await asyncio.shield(_leave(held))
+
+    @override
+    async def drop(self, name: str) -> None:
+        held = self._shards.get(name)
+        if held is not None and held.store is not None:
+            try:
+                async with asyncio.timeout(LEAVE_TIMEOUT_SECONDS):
+                    await held.closed.wait()
+            except TimeoutError as exc:
+                raise IndexUnavailable(f"the collection {name!r} is in use all the time") from exc
+        try:
+            await asyncio.to_thread(_remove, self._folder / name)
+        except OSError as exc:
+            raise IndexUnavailable(f"the collection {name!r} cannot be removed") from exc
+
+
 @asynccontextmanager
-async def open_edge_store(folder: Path, *, dimension: int) -> AsyncIterator[EdgePointStore]:
-    """Open the shard in the folder, or make one; every write is in its log before it returns.
+async def open_edge_host(folder: Path) -> AsyncIterator[EdgeHost]:
+    """Hold the folder for this process.
+
+    Raises:
+        IndexInUse: another process, or another part of this one, holds it.
+    """
+    with _exclusive_use(folder):
+        yield EdgeHost(folder)
+
+
+@asynccontextmanager
+async def open_edge_store(folder: Path, *, dimension: int) -> AsyncIterator[PointStore]:
+    """Open the first collection in the folder, or make it.
 
     Raises:
         IndexInUse: another process, or another part of this one, has the folder open.
         IndexUnavailable: the folder holds something that is no shard.
     """
+    async with (
+        open_edge_host(folder) as host,
+        host.open(COLLECTION, dimension=dimension) as store,
+    ):
+        yield store
+
+
+async def _load(path: Path, dimension: int | None) -> EdgePointStore:
+    """Open a shard, or make one; every write is in its log before it returns."""
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qdrant-edge")
     try:
-        with _exclusive_use(folder):
-            shard = await _run_in(
-                thread,
-                lambda: _open_shard(folder / _SHARD_FOLDER, dimension),
-                timeout_seconds=OPEN_TIMEOUT_SECONDS,
-            )
-            log.info("vector_index_opened", engine="qdrant-edge")
-            try:
-                yield EdgePointStore(shard, thread)
-            finally:
-                await asyncio.shield(
-                    _run_in(thread, shard.close, timeout_seconds=CLOSE_TIMEOUT_SECONDS)
-                )
-    finally:
+        shard = await _run_in(
+            thread, lambda: _open_shard(path, dimension), timeout_seconds=OPEN_TIMEOUT_SECONDS
+        )
+    except BaseException:
         thread.shutdown(wait=False)
+        raise
+    log.info("vector_index_opened", engine="qdrant-edge", collection=path.name)
+    return EdgePointStore(shard, thread)
+
+
+async def _leave(held: _Shard) -> None:
+    async with held.turn:
+        held.users -= 1
+        if held.users or held.store is None:
+            return
+        store, held.store = held.store, None
+        try:
+            await store.close()
+        finally:
+            held.closed.set()
+
+
+def _remove(path: Path) -> None:
+    (path / _SHARD_FILE).unlink(missing_ok=True)  # half a shard must not be taken for one
+    if path.exists():
+        shutil.rmtree(path)
 
 
 async def _run_in(
@@ -149,6 +268,8 @@ def _translating_errors(work: Callable[[], T]) -> Callable[[], T]:
     def run() -> T:
         try:
             return work()
+        except IndexUnavailable:
+            raise
         except Exception as exc:
             raise IndexUnavailable(f"the vector engine failed: {exc}") from exc
 
@@ -170,38 +291,56 @@ def _exclusive_use(folder: Path) -> Iterator[None]:
         yield
 
 
-def has_shard(folder: Path) -> bool:
-    """Tell whether an index was ever made in the folder."""
-    return (folder / _SHARD_FOLDER / _SHARD_FILE).exists()
-
-
-def _open_shard(path: Path, dimension: int) -> qdrant_edge.EdgeShard:
+def _open_shard(path: Path, dimension: int | None) -> qdrant_edge.EdgeShard:
     if (path / _SHARD_FILE).exists():
         return qdrant_edge.EdgeShard.load(str(path))
+    if dimension is None:
+        raise IndexUnavailable(f"there is no collection {path.name!r}")
     path.mkdir(parents=True, exist_ok=True)
     params = qdrant_edge.EdgeVectorParams(size=dimension, distance=qdrant_edge.Distance.Cosine)
     shard = qdrant_edge.EdgeShard.create(
-        str(path), qdrant_edge.EdgeConfig(vectors={VECTOR_NAME: params})
+        str(path),
+        qdrant_edge.EdgeConfig(
+            vectors={VECTOR_NAME: params},
+            sparse_vectors={TERMS_NAME: qdrant_edge.EdgeSparseVectorParams()},
+        ),
     )
     for fields, schema in (
         (INTEGER_FIELDS, qdrant_edge.PayloadSchemaType.Integer),
         (KEYWORD_FIELDS, qdrant_edge.PayloadSchemaType.Keyword),
     ):
-        for field in fields:
-            shard.update(qdrant_edge.UpdateOperation.create_field_index(field, schema))
+        for name in fields:
+            shard.update(qdrant_edge.UpdateOperation.create_field_index(name, schema))
     return shard
 
 
 def _point(record: Record) -> qdrant_edge.Point:
-    vector: qdrant_edge.Vector = {}
+    vector: dict[str, Any] = {}
     if record.vector is not None:
         vector = {VECTOR_NAME: list(record.vector)}
+    if record.terms:
+        vector[TERMS_NAME] = _sparse(record.terms)
     return qdrant_edge.Point(record.id, vector, dict(record.payload))
 
 
+def _nearest_by_terms(weights: Mapping[int, float]) -> qdrant_edge.Query:
+    return qdrant_edge.Query.Nearest(_sparse(weights), TERMS_NAME)
+
+
+def _sparse(terms: Mapping[int, float]) -> qdrant_edge.SparseVector:
+    return qdrant_edge.SparseVector(list(terms), list(terms.values()))
+
+
+def _uuid(point_id: int | UUID | str) -> UUID:
+    return point_id if isinstance(point_id, UUID) else UUID(str(point_id))
+
+
 def _filter(where: Filter) -> qdrant_edge.Filter:
+    must: list[Any] = [_condition(match) for match in where.must]
+    if where.ids:
+        must.append(qdrant_edge.HasIdCondition(set(where.ids)))
     return qdrant_edge.Filter(
-        must=[_condition(match) for match in where.must],
+        must=must,
         should=[_condition(match) for match in where.any_of] or None,
         must_not=[_condition(match) for match in where.never],
     )

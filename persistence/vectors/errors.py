@@ -7,6 +7,7 @@ PersistenceError
         ├── IndexUnavailable
         ├── IndexInUse
         ├── EmbeddingModelMismatch
+        ├── OutdatedIndex
         └── InvalidVector
 """
 
@@ -35,6 +36,10 @@ class IndexInUse(VectorIndexError):
 
 class EmbeddingModelMismatch(VectorIndexError):
     """The index was filled by another embedding model, whose vectors cannot be compared."""
+
+
+class OutdatedIndex(VectorIndexError):
+    """The index was made by another version of the product, in a way unknown to this one."""
 
 
 class InvalidVector(VectorIndexError):

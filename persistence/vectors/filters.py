@@ -4,7 +4,8 @@ The engines translate these; nothing else decides which points a caller may see.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from persistence.access import AccessScope
 
@@ -27,6 +28,12 @@ class Filter:
     """One of these holds, if there are any."""
     never: tuple[Match, ...] = ()
     """None of these holds."""
+    ids: tuple[UUID, ...] = ()
+    """The point is one of these, if there are any."""
+
+    def and_also(self, match: Match) -> "Filter":
+        """The points of this filter for which the condition holds too."""
+        return replace(self, must=(*self.must, match))
 
 
 def is_chunk() -> Match:
@@ -54,7 +61,8 @@ def visible_chunks(
     hidden_generations: Collection[str] = (),
 ) -> Filter:
     """The chunks that a scope may find."""
-    must = [is_chunk()]
+    # Bookkeeping has no owner: where one is asked for, its kind need not be.
+    must = [is_chunk()] if scope.sees_all else []
     if document_ids is not None:
         must.append(Match(field="document_id", values=tuple(document_ids)))
     never: tuple[Match, ...] = ()

@@ -9,13 +9,15 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
 from persistence.access import AccessScope
-from persistence.vectors.errors import EmbeddingModelMismatch, InvalidVector
+from persistence.vectors.bm25 import Weighing, weigh_words
+from persistence.vectors.errors import InvalidVector
 from persistence.vectors.filters import (
     Filter,
     Match,
@@ -31,13 +33,22 @@ from persistence.vectors.point_store import (
     Record,
     ScoredRecord,
 )
-from persistence.vectors.port import Point, ScoredPoint, StoredPoint, VectorIndex, passage_id
+from persistence.vectors.port import (
+    Point,
+    QueryWord,
+    ScoredPoint,
+    StoredPoint,
+    VectorIndex,
+)
+from persistence.vectors.records import DIGITS, chunk_record, scored_point, sign, stored_point
+from persistence.vectors.stored import Outline, Sign, StoredDocument
 
 _BOOKKEEPING = uuid5(NAMESPACE_URL, "youworker:index")
-_STAMP_ID = uuid5(_BOOKKEEPING, "stamp")
 _SHORTEST_VECTOR, _LONGEST_VECTOR = 1e-12, 1e18
 _SEARCH_ATTEMPTS = 8
 _ORPHANS_AT_A_TIME = 256
+_OUTLINED_AT_A_TIME = 500
+_NO_GENERATION = ""
 _GENERATIONS_PER_PASSAGE = 16
 
 
@@ -50,6 +61,7 @@ class GenerationIndex(VectorIndex):
     Args:
         store: where the points are.
         dimension: the length of every vector.
+        has_words: whether its points have terms; without, they are found by nearness only.
         orphan_after_seconds: how old the unfinished work of a writer is when it is taken to have
             been killed, and is cleared away. 0 where no other process can be writing.
         clock: seconds since the epoch.
@@ -60,11 +72,13 @@ class GenerationIndex(VectorIndex):
         store: PointStore,
         *,
         dimension: int,
+        has_words: bool = True,
         orphan_after_seconds: float = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._dimension = dimension
+        self._has_words = has_words
         self._orphan_after_seconds = orphan_after_seconds
         self._clock = clock
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -112,26 +126,31 @@ class GenerationIndex(VectorIndex):
         scope: AccessScope,
         limit: int,
         document_ids: Collection[int] | None = None,
+        words: Sequence[QueryWord] = (),
     ) -> list[ScoredPoint]:
         self._require_fitting(vector)
         if document_ids is not None and not document_ids:
             return []
         hidden: set[str] = set()
         seen: set[int] = set()
-        fresh: list[ScoredRecord] = []
+        words = words if self._has_words else ()
+        weighing = await weigh_words(self._store, words, visible_chunks(scope))
+        where = visible_chunks(scope, document_ids=document_ids)
+        fresh: dict[UUID, ScoredRecord] = {}
         for _ in range(_SEARCH_ATTEMPTS):
             where = visible_chunks(
                 scope, document_ids=document_ids, hidden_generations=sorted(hidden)
             )
-            hits = await self._store.search(vector, where, limit)
-            seen.update(hit.payload["document_id"] for hit in hits)
+            hits = await self._candidates(vector, weighing, where, limit)
+            seen.update(hit.payload["document_id"] for hit in hits.values())
             heads = await self._heads(seen)
-            fresh = [hit for hit in hits if _is_in_force(hit.payload, heads)]
+            fresh = {key: hit for key, hit in hits.items() if _is_in_force(hit.payload, heads)}
             if len(fresh) == len(hits):
                 break
-            hidden.update(hit.payload["generation"] for hit in hits)
+            hidden.update(hit.payload["generation"] for hit in hits.values())
             hidden -= set(heads.values())
-        return [_scored_point(hit) for hit in fresh]
+        overlaps = await self._overlaps(weighing, where, list(fresh))
+        return [scored_point(hit, overlaps.get(key, 0.0)) for key, hit in fresh.items()]
 
     @override
     async def get(self, point_id: UUID) -> StoredPoint | None:
@@ -141,7 +160,7 @@ class GenerationIndex(VectorIndex):
             heads = await self._heads({payload["document_id"] for payload in found})
             for payload in found:
                 if _is_in_force(payload, heads):
-                    return _stored_point(payload)
+                    return stored_point(payload)
             if not found:
                 return None
         return None
@@ -162,7 +181,9 @@ class GenerationIndex(VectorIndex):
     async def recrypt(self, document_id: int, translate: Callable[[str], str]) -> int:
         everything = Filter(must=(is_chunk(), of_document(document_id)))
         changed = 0
-        for payload in await self._store.find(everything, await self._store.count(everything) + 1):
+        found = await self._store.find(everything, await self._store.count(everything) + 1)
+        # The first chunk last: it tells that all of them have changed.
+        for payload in sorted(found, key=lambda each: -each["position"]):
             fresh = translate(payload["ciphertext"])
             if fresh != payload["ciphertext"]:
                 # Within its generation a passage never changes.
@@ -177,42 +198,123 @@ class GenerationIndex(VectorIndex):
     async def ping(self) -> None:
         await self._store.ping()
 
-    async def require_stamp(self, model: str) -> None:
-        """Bind an empty index to the model, or check that it is the model that filled it.
+    async def outline(self) -> Outline:
+        """What the collection holds, as far as it takes to see what changed.
+
+        A writing changes the generation; all else changes every chunk, so that the first tells.
+        """
+        head = Filter(must=(Match(field="kind", values=("head",)),))
+        heads = {
+            each["document_id"]: each["in_force"]
+            for each in await self._store.find(head, await self._store.count(head) + 1)
+        }
+        signs = {document: Sign(generation=generation) for document, generation in heads.items()}
+        documents = list(heads)
+        for start in range(0, len(documents), _OUTLINED_AT_A_TIME):
+            some = tuple(documents[start : start + _OUTLINED_AT_A_TIME])
+            firsts = Filter(
+                must=(
+                    is_chunk(),
+                    Match(field="document_id", values=some),
+                    Match(field="position", values=(0,)),
+                )
+            )
+            for first in await self._store.find(firsts, len(some) * _GENERATIONS_PER_PASSAGE):
+                if _is_in_force(first, heads):
+                    signs[first["document_id"]] = sign(first)
+        return signs
+
+    async def read(self, document_id: int) -> StoredDocument | None:
+        """All chunks that are in force of a document; None if it has none."""
+        for _ in range(_SEARCH_ATTEMPTS):
+            generation = (await self._heads({document_id})).get(document_id)
+            if generation is None:
+                return None
+            where = _of_generation(document_id, generation)
+            found = await self._store.find(where, await self._store.count(where) + 1)
+            # A writer removes the old chunks when the new ones are in force.
+            if found and (await self._heads({document_id})).get(document_id) == generation:
+                return StoredDocument(
+                    generation=generation,
+                    owner_id=found[0]["owner_id"],
+                    group_id=found[0].get("group_id"),
+                    points=sorted(map(stored_point, found), key=lambda point: point.position),
+                )
+        return None
+
+    async def take_over(
+        self, document_id: int, points: Sequence[Point], document: StoredDocument
+    ) -> None:
+        """Put in a document of another collection, with the generation that it has there.
 
         Raises:
-            EmbeddingModelMismatch: the index belongs to another model.
+            InvalidVector: a vector does not fit this index.
         """
-        mine = {"kind": "stamp", "model": model, "dimension": self._dimension}
-        stamps = await self._store.retrieve([_STAMP_ID])
-        if not stamps:
-            await self._store.upsert([Record(id=_STAMP_ID, payload=mine)])
-            stamps = await self._store.retrieve([_STAMP_ID])
-        for stamp in stamps:
-            if dict(stamp) != mine:
-                raise EmbeddingModelMismatch(
-                    f"the index was filled by {stamp['model']!r} ({stamp['dimension']} dimensions)"
-                    f" and cannot be searched with {model!r} ({self._dimension} dimensions):"
-                    " configure that model again, or index the documents anew in an empty index"
-                )
+        for point in points:
+            self._require_fitting(point.vector)
+        shared: dict[str, object] = {
+            "owner_id": document.owner_id,
+            "group_id": document.group_id,
+            "generation": document.generation,
+        }
+        async with self._lock(document_id):
+            if document_id not in await self._heads({document_id}):
+                # An outline names it from now on: whatever is left half way can be found.
+                await self._set_head(document_id, _NO_GENERATION)
+            await self._write(document_id, points, shared)
+
+    async def _candidates(
+        self, vector: Sequence[float], weighing: Weighing, where: Filter, limit: int
+    ) -> dict[UUID, ScoredRecord]:
+        """The nearest points and those of the weightiest words, each with its nearness."""
+        near = {hit.id: hit for hit in await self._store.search(vector, where, limit)}
+        if not weighing.weights:
+            return near
+        worded = await self._store.search_terms(weighing.weights, where, limit)
+        others = [hit.id for hit in worded if hit.id not in near]
+        if others:
+            these = replace(where, ids=tuple(others))
+            measured = await self._store.search(vector, these, len(others))
+            nearness = {hit.id: hit for hit in measured}
+            near.update((each, nearness[each]) for each in others if each in nearness)
+        return near
+
+    async def _overlaps(
+        self, weighing: Weighing, where: Filter, found: Sequence[UUID]
+    ) -> dict[UUID, float]:
+        """What the points have of the words, each measured by itself.
+
+        The engine adds up the words of many points in an order that hangs on all of them, and
+        that shows in a sum's last digits.
+        """
+        if not (weighing.weights and found):
+            return {}
+        these = replace(where, ids=tuple(found))
+        hits = await self._store.search_terms(weighing.weights, these, len(found))
+        return {hit.id: round(hit.score / weighing.total, DIGITS) for hit in hits}
 
     async def _write(
         self, document_id: int, points: Sequence[Point], shared: dict[str, object]
     ) -> None:
         generation = str(shared["generation"])
-        records = [_chunk_record(document_id, point, shared) for point in points]
+        if not self._has_words:
+            points = [replace(point, terms={}) for point in points]
+        records = [chunk_record(document_id, point, shared) for point in points]
         for start in range(0, len(records), UPSERT_BATCH_POINTS):
             await self._store.upsert(records[start : start + UPSERT_BATCH_POINTS])
         previous = (await self._heads({document_id})).get(document_id)
-        head = {"kind": "head", "document_id": document_id, "in_force": generation}
-        await self._store.upsert([Record(id=_head_id(document_id), payload=head)])
+        await self._set_head(document_id, generation)
         outdated = await self._orphans(document_id, {generation, previous})
-        if previous is not None:
-            outdated.add(previous)
+        if previous not in {None, generation}:
+            outdated.add(str(previous))
         await self._forget(document_id, outdated)
         in_force = (await self._heads({document_id})).get(document_id)
         if in_force != generation:  # a writer in another process came later: its points stand
             await self._forget(document_id, {generation})
+
+    async def _set_head(self, document_id: int, generation: str) -> None:
+        head = {"kind": "head", "document_id": document_id, "in_force": generation}
+        await self._store.upsert([Record(id=_head_id(document_id), payload=head)])
 
     async def _orphans(self, document_id: int, known: Collection[str | None]) -> set[str]:
         """Generations that a killed writer left behind, as against those being written now."""
@@ -267,42 +369,6 @@ def _of_generation(document_id: int, generation: str) -> Filter:
     return Filter(must=(is_chunk(), of_document(document_id), of_generation))
 
 
-def _chunk_record(document_id: int, point: Point, shared: dict[str, object]) -> Record:
-    place = passage_id(document_id, point.position)
-    return Record(
-        id=uuid5(place, str(shared["generation"])),
-        vector=point.vector,
-        payload={
-            **shared,
-            "kind": "chunk",
-            "document_id": document_id,
-            "passage_id": str(place),
-            "position": point.position,
-            "ciphertext": point.ciphertext,
-        },
-    )
-
-
 def _is_in_force(payload: Payload, heads: dict[int, str]) -> bool:
     generation: str = payload["generation"]
     return heads.get(payload["document_id"]) == generation
-
-
-def _stored_point(payload: Payload) -> StoredPoint:
-    return StoredPoint(
-        id=UUID(payload["passage_id"]),
-        document_id=payload["document_id"],
-        position=payload["position"],
-        ciphertext=payload["ciphertext"],
-    )
-
-
-def _scored_point(hit: ScoredRecord) -> ScoredPoint:
-    point = _stored_point(hit.payload)
-    return ScoredPoint(
-        id=point.id,
-        document_id=point.document_id,
-        position=point.position,
-        ciphertext=point.ciphertext,
-        score=hit.score,
-    )

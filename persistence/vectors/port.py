@@ -1,7 +1,7 @@
 """The port to the vector index: what the product asks of it, whichever engine answers."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -19,6 +19,20 @@ class Point:
     vector: Sequence[float]
     ciphertext: str
     """The chunk's text and whereabouts, already encrypted: the index never sees plaintext."""
+    model: str = ""
+    """Whose the vector is."""
+    terms: Mapping[int, float] = field(default_factory=dict)
+    """The words of the chunk as numbers below 2^32, with their weights: how often each is in it,
+    saturated, against the chunk's length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryWord:
+    """One word of a question, in every form that a text may have it in."""
+
+    terms: tuple[int, ...]
+    is_common: bool = False
+    """It only holds the question together: it counts little, and nobody counts who has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +52,10 @@ class ScoredPoint(StoredPoint):
 
     score: float
     """Cosine similarity to the query, 1.0 at most."""
+    overlap: float = 0.0
+    """How much of the question's words it has: BM25 over what a chunk of usual length would have
+    that holds each of them once. Rare words count most; rare among the points that the scope may
+    see, so that nobody learns from it what others have."""
 
 
 class VectorIndex(Protocol):
@@ -79,9 +97,11 @@ class VectorIndex(Protocol):
         scope: AccessScope,
         limit: int,
         document_ids: Collection[int] | None = None,
+        words: Sequence[QueryWord] = (),
     ) -> list[ScoredPoint]:
-        """The nearest points that the scope may see, nearest first.
+        """The nearest points that the scope may see, then those that share most words.
 
+        Each half has at most `limit` points, the best first; a point of both is in the first.
         With `document_ids`, only those documents are searched; an empty collection finds nothing.
 
         Raises:

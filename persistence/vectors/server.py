@@ -1,6 +1,6 @@
 """A Qdrant server, reached through its asynchronous client."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,12 @@ from typing_extensions import override
 from persistence.vectors.errors import IndexUnavailable
 from persistence.vectors.filters import Filter, Match
 from persistence.vectors.point_store import (
+    COLLECTION,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
+    TERMS_NAME,
     VECTOR_NAME,
+    CollectionHost,
     Payload,
     PointStore,
     Record,
@@ -25,7 +28,6 @@ from persistence.vectors.point_store import (
 )
 
 REQUEST_TIMEOUT_SECONDS = 20
-COLLECTION = "passages"
 
 _CONFLICT = 409
 
@@ -65,16 +67,26 @@ class ServerPointStore(PointStore):
     async def search(
         self, vector: Sequence[float], where: Filter, limit: int
     ) -> list[ScoredRecord]:
-        with _translating_errors():
-            answer = await self._client.query_points(
-                self._collection,
-                query=list(vector),
-                using=VECTOR_NAME,
-                query_filter=_filter(where),
-                limit=limit,
-                with_payload=True,
+        return await self._query(list(vector), VECTOR_NAME, where, limit)
+
+    @override
+    async def search_terms(
+        self, weights: Mapping[int, float], where: Filter, limit: int
+    ) -> list[ScoredRecord]:
+        return await self._query(_sparse(weights), TERMS_NAME, where, limit)
+
+    @override
+    async def count_holders(self, terms: Sequence[int], where: Filter, at_most: int) -> list[int]:
+        conditions = _filter(where)
+        requests = [
+            models.QueryRequest(
+                query=_sparse({term: 1.0}), using=TERMS_NAME, filter=conditions, limit=at_most
             )
-        return [ScoredRecord(payload=hit.payload or {}, score=hit.score) for hit in answer.points]
+            for term in terms
+        ]
+        with _translating_errors():
+            answers = await self._client.query_batch_points(self._collection, requests)
+        return [len(answer.points) for answer in answers]
 
     @override
     async def retrieve(self, ids: Sequence[UUID]) -> list[Payload]:
@@ -124,32 +136,71 @@ class ServerPointStore(PointStore):
         with _translating_errors():
             await self._client.collection_exists(self._collection)
 
+    async def _query(
+        self, query: list[float] | models.SparseVector, using: str, where: Filter, limit: int
+    ) -> list[ScoredRecord]:
+        with _translating_errors():
+            answer = await self._client.query_points(
+                self._collection,
+                query=query,
+                using=using,
+                query_filter=_filter(where),
+                limit=limit,
+                with_payload=True,
+            )
+        return [
+            ScoredRecord(id=UUID(str(hit.id)), payload=hit.payload or {}, score=hit.score)
+            for hit in answer.points
+        ]
+
     async def _create_collection(self, vectors: dict[str, models.VectorParams]) -> None:
         try:
-            await self._client.create_collection(self._collection, vectors_config=vectors)
+            await self._client.create_collection(
+                self._collection,
+                vectors_config=vectors,
+                sparse_vectors_config={TERMS_NAME: models.SparseVectorParams()},
+            )
         except UnexpectedResponse as exc:
             if exc.status_code != _CONFLICT:  # another replica was quicker
                 raise
 
 
-@asynccontextmanager
-async def open_server_store(
-    url: str, *, api_key: str | None, dimension: int | None
-) -> AsyncIterator[ServerPointStore]:
-    """Connect to the server and make sure of the collection, if its dimension is said.
+class ServerHost(CollectionHost):
+    """The collections on a server."""
 
-    Raises:
-        IndexUnavailable: the server does not answer, or refuses.
-    """
+    is_shared = True
+
+    def __init__(self, client: AsyncQdrantClient) -> None:
+        self._client = client
+
+    @override
+    async def exists(self, name: str) -> bool:
+        with _translating_errors():
+            return await self._client.collection_exists(name)
+
+    @override
+    @asynccontextmanager
+    async def open(self, name: str, *, dimension: int | None) -> AsyncIterator[PointStore]:
+        store = ServerPointStore(self._client, collection=name)
+        if dimension is not None:
+            await store.require_collection(dimension)
+        log.info("vector_index_opened", engine="qdrant", collection=name)
+        yield store
+
+    @override
+    async def drop(self, name: str) -> None:
+        with _translating_errors():
+            await self._client.delete_collection(name)
+
+
+@asynccontextmanager
+async def open_server_host(url: str, *, api_key: str | None) -> AsyncIterator[ServerHost]:
+    """Connect to the server; whether it answers shows at the first question."""
     client = AsyncQdrantClient(
         url=url, api_key=api_key, timeout=REQUEST_TIMEOUT_SECONDS, check_compatibility=False
     )
     try:
-        store = ServerPointStore(client)
-        if dimension is not None:
-            await store.require_collection(dimension)
-        log.info("vector_index_opened", engine="qdrant")
-        yield store
+        yield ServerHost(client)
     finally:
         await client.close()
 
@@ -168,12 +219,21 @@ def _point(record: Record) -> models.PointStruct:
     vector: dict[str, Any] = {}
     if record.vector is not None:
         vector = {VECTOR_NAME: list(record.vector)}
+    if record.terms:
+        vector[TERMS_NAME] = _sparse(record.terms)
     return models.PointStruct(id=str(record.id), vector=vector, payload=dict(record.payload))
 
 
+def _sparse(terms: Mapping[int, float]) -> models.SparseVector:
+    return models.SparseVector(indices=list(terms), values=list(terms.values()))
+
+
 def _filter(where: Filter) -> models.Filter:
+    must: list[models.Condition] = [_condition(match) for match in where.must]
+    if where.ids:
+        must.append(models.HasIdCondition(has_id=[str(each) for each in where.ids]))
     return models.Filter(
-        must=[_condition(match) for match in where.must],
+        must=must,
         should=[_condition(match) for match in where.any_of] or None,
         must_not=[_condition(match) for match in where.never],
     )

@@ -13,6 +13,7 @@ from persistence.records import AuditEntry, Document, User
 from server.account.departure import leave_all
 from server.audit.entry import audit_entry
 from server.erasure.documents import DocumentEraser
+from server.erasure.ingestion import IngestEraser
 from server.erasure.sessions import SessionEraser
 from server.observability import describe
 from server.security.principal import Origin, Principal
@@ -30,9 +31,15 @@ class AccountEraser:
     """Deletes accounts that are closing; whatever was done already is not missed."""
 
     def __init__(
-        self, *, database: Database, sessions: SessionEraser, documents: DocumentEraser
+        self,
+        *,
+        database: Database,
+        sessions: SessionEraser,
+        documents: DocumentEraser,
+        ingestion: IngestEraser,
     ) -> None:
         self._database = database
+        self._ingestion = ingestion
         self._sessions = sessions
         self._documents = documents
 
@@ -80,13 +87,16 @@ class AccountEraser:
                 group_id=document.group_id,
             )
 
+        await self._ingestion.cancel_all(principal.scope)
         await self._documents.erase_all(principal.scope, entry_for=entry_for)
         await self._sessions.erase_all(principal.scope)
         async with self._database.unit_of_work(principal.scope) as uow:
             if not await uow.account.lock():
                 return True  # somebody else was at it, and is done
             counts = await uow.account.counts()
-            if counts.documents or counts.sessions:
+            waiting = await uow.ingest_runs.waiting()
+            left = await uow.ingest_files.left_over()
+            if counts.documents or counts.sessions or waiting.files or left:
                 return False
             await leave_all(uow, principal, origin)
             await uow.users.delete(principal.user.id)

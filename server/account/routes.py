@@ -1,16 +1,12 @@
 """The account routes."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
-from typing_extensions import override
 
 from server.account.schemas import AccountAnswer, AccountDeletion, HistoryDeleted
 from server.account.service import AccountService
+from server.closing_stream import ClosingStream
 from server.dependencies import Caller, RequestOrigin, provided
 from server.error_responses import responses
 from server.errors import GroupNeedsAdmin, NotConfirmed, RootAccount, RunElsewhere
@@ -32,21 +28,6 @@ _ARCHIVE_HEADERS = {
 }
 
 
-class _Archive(StreamingResponse):
-    """Sends the archive; when the reader leaves, what is open for it is closed at once."""
-
-    media_type = "application/zip"
-
-    def __init__(self, archive: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(archive, headers=_ARCHIVE_HEADERS)
-        self._archive = archive
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._archive):
-            await super().__call__(scope, receive, send)
-
-
 @router.get("/account", summary="Oneself, and how much one has here", responses=responses())
 async def read_account(caller: Caller, accounts: Accounts) -> AccountAnswer:
     """Counts what is one's own."""
@@ -56,14 +37,18 @@ async def read_account(caller: Caller, accounts: Accounts) -> AccountAnswer:
 @router.get(
     "/account/export",
     summary="Everything one has here, as a zip archive",
-    response_class=StreamingResponse,
+    response_class=ClosingStream,
     responses=_ARCHIVE_DOC | responses(),
 )
 async def export_account(
     caller: Caller, origin: RequestOrigin, accounts: Accounts
-) -> StreamingResponse:
+) -> ClosingStream:
     """The archive is made while it is sent; one that breaks off has no end and does not open."""
-    return _Archive(await accounts.export(caller, origin))
+    return ClosingStream(
+        await accounts.export(caller, origin),
+        headers=_ARCHIVE_HEADERS,
+        media_type="application/zip",
+    )
 
 
 @router.delete(

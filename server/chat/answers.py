@@ -171,6 +171,7 @@ def _from_outcome(accepted: AcceptedRun, outcome: RunOutcome) -> dict[str, Any]:
             "iterations": outcome.iterations,
             "tool_calls": outcome.tool_calls,
             "latency_ms": outcome.latency_ms,
+            "citations": outcome.citations.as_json(),
         },
         "tool_events": tool_events(outcome),
         "approvals": outcome.approvals,
@@ -198,7 +199,7 @@ def _from_message(accepted: AcceptedRun, run: Run, message: Message) -> dict[str
         "run_id": run.id,
         "status": run.status,
         "sources": message.sources,
-        "metadata": _figures(run, run.finished_at),
+        "metadata": _figures(run, run.finished_at) | {"citations": message.citations},
         "tool_events": message.tool_events,
     }
 

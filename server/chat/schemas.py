@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from server.chat.media_schemas import MessageMedia
-from server.citations import Source
+from server.citations import AnswerSource, Citations
 
 TEXT_MAX_CHARS = 100_000
 SESSION_ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,128}$"
@@ -76,6 +76,7 @@ class AnswerMetadata(BaseModel):
     iterations: int
     tool_calls: int
     latency_ms: int
+    citations: Citations = Citations()
 
 
 class PendingApproval(BaseModel):
@@ -100,7 +101,8 @@ class ChatAnswer(BaseModel):
     session_id: str
     run_id: UUID
     status: Literal["success", "cancelled", "error", "awaiting_approval"]
-    sources: list[Source]
+    sources: list[AnswerSource]
+    """What tools found for it, in their order, and then what else it cites of the session."""
     metadata: AnswerMetadata
     tool_events: list[ToolEvent]
     approvals: list[PendingApproval] = []

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loaders.speech.audio_format import AudioFormat
 from server.chat.schemas import SessionId, Text
+from server.citations import Citations
 
 TITLE_MAX_CHARS = 200
 MESSAGE_ID_MAX = 2**63 - 1
@@ -93,6 +94,8 @@ class SessionMessage(BaseModel):
     status: str | None
     """How the run ended that wrote it; None for a user's message."""
     sources: list[dict[str, Any]]
+    """As in the answer; those of older versions have neither `label` nor `cited`."""
+    citations: Citations
     tool_events: list[dict[str, Any]]
     model: str | None
     tokens_in: int

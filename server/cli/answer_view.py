@@ -80,4 +80,5 @@ def _tool_line(call: dict[str, Any]) -> str:
 
 def _source_line(source: dict[str, Any]) -> str:
     page = f", page {source['page']}" if source.get("page") else ""
-    return f"[dim]• {escape(source['title'])}{page}  {escape(source['url'])}[/dim]"
+    label = escape(f"[{source['label']}] ") if source.get("cited") else ""
+    return f"[dim]• {label}{escape(source['title'])}{page}  {escape(source['url'])}[/dim]"

@@ -4,25 +4,38 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import typer
 from langchain_core.messages import HumanMessage
 
 from graph.llm.chat_model import open_chat_models, open_model_address
+from loaders.file_access import files_are_closed
 from loaders.pipeline import open_pipeline
+from persistence.access import AccessScope
+from persistence.collection_registry import describe_difference
 from persistence.database import open_database
 from persistence.encryption import KeyRing
-from persistence.errors import DataDirInUse
-from persistence.vectors.embeddings import OllamaEmbedder
+from persistence.errors import DataDirInUse, PersistenceError
+from persistence.vectors.collection import VectorCollection
 from persistence.vectors.errors import IndexInUse
-from persistence.vectors.index import open_index
+from persistence.vectors.index import open_collection, open_host
+from persistence.vectors.point_store import COLLECTION
+from server.bootstrap import find_speech_model
+from server.cli.attached import attached
 from server.cli.connection import Api, ApiFailure, Connection
 from server.installation import load_secrets
-from server.settings import LlmSettings, Settings
+from server.retrieval_parts import make_embedder
+from server.settings import Settings
 from tools.catalog import open_catalog
 
 SAMPLE = b"# Doctor\n\nThe loader reads this line."
 NAME_WIDTH = 12
+_RIGHTS = {
+    True: "read without the server's rights",
+    False: "READ WITH THE SERVER'S RIGHTS: there is no Landlock here, and the user is not root",
+}
+_SCOPE = AccessScope.system("doctor")
 
 Check = Callable[[], Awaitable[str]]
 
@@ -65,7 +78,7 @@ async def examine(settings: Settings, connection: Connection) -> bool:
     async with AsyncExitStack() as stack:
         await check("chat model", lambda: parts.chat_model(stack))
         await check("embeddings", parts.embeddings)
-        await check("index", lambda: _or_running(parts.index, connection))
+        await check("index", lambda: parts.index(connection))
     await check("loaders", parts.loaders)
     await check("mcp", parts.mcp)
     return examination.well
@@ -97,29 +110,44 @@ class _Parts:
         return ", ".join(models.by_spec)
 
     async def embeddings(self) -> str:
-        async with _open_embedder(self._llm) as embedder:
+        async with make_embedder(self._llm, self._llm.embed_model) as embedder:
             return f"{embedder.model}, {embedder.dimension} dimensions"
 
-    async def index(self) -> str:
+    async def index(self, connection: Connection) -> str:
+        """Whether it answers, and whether it is as the settings want it."""
+        known = await self._known_collection()
+        finding = await _or_running(partial(self._ping_index, known), connection)
+        advice = describe_difference(known.stamp, self._llm.embed_model) if known else ""
+        return f"{finding}; {advice}" if advice else finding
+
+    async def _known_collection(self) -> VectorCollection | None:
+        try:
+            async with (
+                attached(self._settings) as database,
+                database.unit_of_work(_SCOPE) as uow,
+            ):
+                return await uow.vector_collections.in_force()
+        except PersistenceError:  # which is the finding of another check
+            return None
+
+    async def _ping_index(self, known: VectorCollection | None) -> str:
         llm = self._llm
-        async with (
-            _open_embedder(llm) as embedder,
-            open_index(
-                llm,
-                data_dir=self._data_dir,
-                dimension=embedder.dimension,
-                model=embedder.model,
-            ) as index,
-        ):
-            await index.ping()
+        async with open_host(llm, data_dir=self._data_dir) as host:
+            is_there = await host.exists(known.name if known else COLLECTION)
+            if known is not None and is_there:
+                async with open_collection(host, known.name, known.stamp) as index:
+                    await index.ping()
         return (
             "Qdrant's engine in process" if llm.qdrant_url is None else "Qdrant by LLM__QDRANT_URL"
         )
 
     async def loaders(self) -> str:
-        async with open_pipeline(self._settings.ingest) as pipeline:
+        settings = self._settings
+        find_speech = partial(find_speech_model, settings.llm)
+        async with open_pipeline(settings.ingest, settings.speech, find_speech) as pipeline:
             loaded = await pipeline.load(SAMPLE, "doctor.md")
-            return f"{loaded.mime}, {len(pipeline.split(loaded))} chunk(s)"
+            rights = _RIGHTS[files_are_closed()]
+            return f"{loaded.mime}, {len(pipeline.split(loaded))} chunk(s), {rights}"
 
     async def mcp(self) -> str:
         async with open_catalog(self._settings.mcp) as catalog:
@@ -130,10 +158,6 @@ class _Parts:
 
     def _key_ring(self) -> KeyRing:
         return KeyRing(load_secrets(self._settings).key_list)
-
-
-def _open_embedder(llm: LlmSettings) -> OllamaEmbedder:
-    return OllamaEmbedder(llm.ollama_base_url or "", llm.embed_model, llm.ollama_api_key)
 
 
 async def _or_running(check: Check, connection: Connection) -> str:

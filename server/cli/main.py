@@ -11,7 +11,7 @@ import typer
 from graph.errors import AgentError
 from loaders.errors import LoaderError
 from persistence.errors import PersistenceError
-from server.cli import audit, keys, users
+from server.cli import audit, ingest_runs, keys, users
 from server.cli.connection import ApiFailure, Connection, KeyOption, UrlOption, connect
 from server.errors import ConfigurationError
 from server.observability import configure_logging
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(ingest_runs.app, name="ingest-runs")
 
 
 def _show_version(wanted: bool) -> None:
@@ -75,6 +76,23 @@ def serve(
 
 
 @app.command()
+def worker() -> None:
+    """Make files searchable in a process of its own, until Ctrl-C or SIGTERM.
+
+    It takes what waits in the queue beside the servers and any number of other workers; with
+    JOBS__IN_API=false the servers leave all of it to them. It needs DATABASE__URL and
+    LLM__QDRANT_URL, and the same DATA_DIR/blobs as the servers: on the embedded database and
+    index only the server itself can work.
+    """
+    import uvloop
+
+    from server.cli.worker import run_worker
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(run_worker(load_settings())))
+
+
+@app.command()
 def chat(
     text: Annotated[
         list[str] | None, typer.Argument(help="Ask this and end; without it, a conversation.")
@@ -104,18 +122,32 @@ def chat(
 
 @app.command()
 def ingest(
-    paths: Annotated[
-        list[Path], typer.Argument(help="Files, or folders with all that is in them.")
+    places: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders with all that is in them, or web addresses."),
     ],
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
+    server_path: Annotated[
+        bool, typer.Option(help="These are paths of the server, below INGEST__ROOTS.")
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option(help="Look into the folders in a folder of the server.")
+    ] = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Make documents searchable for yourself."""
-    from server.cli.ingest import ingest_paths
+    from server.cli.ingest import URL_PREFIXES, Ingestion
 
+    remote = [place for place in places if server_path or place.startswith(URL_PREFIXES)]
+    local = [Path(place) for place in places if place not in remote]
     with connect(url, key) as api:
-        sys.exit(0 if ingest_paths(api, paths, tag or []) else EXIT_FAILED)
+        ingestion = Ingestion(api, tag or [])
+        if local:
+            ingestion.send(local)
+        if remote:
+            ingestion.take_from(remote, recursive=recursive)
+        sys.exit(0 if ingestion.tell() else EXIT_FAILED)
 
 
 @app.command()
@@ -139,6 +171,22 @@ def rotate_keys() -> None:
     from server.cli import rotate_keys as rotation
 
     sys.exit(rotation.rotate_keys(load_settings()))
+
+
+@app.command()
+def reindex(
+    model: Annotated[
+        str | None, typer.Option(help="The embedding model; LLM__EMBED_MODEL without it.")
+    ] = None,
+) -> None:
+    """Index all documents anew, with another embedding model if need be, while the server goes on.
+
+    Searches find everything all the time. It can be stopped and started again at any time: until
+    it has ended, the index of before is in force. Exit codes: 0 done, 1 something failed.
+    """
+    from server.cli import reindex as reindexing
+
+    sys.exit(reindexing.reindex(load_settings(), model))
 
 
 @app.command()

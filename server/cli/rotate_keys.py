@@ -9,13 +9,14 @@ import typer
 
 from persistence.access import AccessScope
 from persistence.blobs import BlobStore
+from persistence.collection_registry import find_in_force
 from persistence.database import Database
 from persistence.key_rotation import Rotated, Tell, rotate_column, rotate_originals
 from persistence.passage_rotation import PLACE, ask_for_rotation, rotate_passages
 from persistence.records import AuditEntry
 from persistence.token_columns import TOKEN_COLUMNS, WRAPPED_KEYS
 from persistence.vectors.errors import IndexInUse
-from persistence.vectors.index import attach_index
+from persistence.vectors.index import open_collection, open_host
 from server.cli.attached import attached
 from server.settings import Settings
 
@@ -97,9 +98,11 @@ async def _rotate_all(settings: Settings, database: Database, tell: Tell) -> Asy
 async def _rotate_passages(settings: Settings, database: Database, tell: Tell) -> Rotated:
     found = Rotated(place=PLACE)
     try:
-        async with attach_index(settings.llm, data_dir=settings.data_dir.absolute()) as index:
-            if index is not None:
-                await rotate_passages(database.dsn, index, database.key_ring, found, tell=tell)
+        async with open_host(settings.llm, data_dir=settings.data_dir.absolute()) as host:
+            known = await find_in_force(database, host)
+            if known is not None:
+                async with open_collection(host, known.name, known.stamp) as index:
+                    await rotate_passages(database.dsn, index, database.key_ring, found, tell=tell)
     except IndexInUse:
         return await ask_for_rotation(database, tell=tell)
     return found

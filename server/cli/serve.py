@@ -8,14 +8,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
+import structlog
 import typer
 import uvicorn
 
+from loaders.errors import LoaderError
+from loaders.file_access import hide_memory
+from loaders.pipeline import Pipeline
 from server.app import create_app
 from server.bootstrap import Resources, open_resources
 from server.errors import ConfigurationError
 from server.installation import InstallationSecrets, load_secrets
-from server.observability import configure_logging, log_stray_error
+from server.observability import configure_logging, describe, log_stray_error
 from server.settings import Settings
 
 EXIT_OK = 0
@@ -26,6 +30,8 @@ COLLECTIONS = (25_000, 20, 20)
 SAMPLE = "The canteen of our office is open from 12:30 to 14:15. On Fridays there is fish."
 QUESTION = "According to our documents, when is the canteen open?"
 
+log = structlog.get_logger(__name__)
+
 
 async def run_server(settings: Settings) -> int:
     """Runs until a signal; returns the exit code.
@@ -34,12 +40,13 @@ async def run_server(settings: Settings) -> int:
         ConfigurationError: The address is taken, or a part cannot be opened.
     """
     configure_logging(level=settings.log_level, json=settings.production)
+    hide_memory()
     secrets = load_secrets(settings)
     asyncio.get_running_loop().set_exception_handler(log_stray_error)
     with _listen(settings.api.host, settings.api.port) as listener:
         starting = asyncio.current_task()
         assert starting is not None  # noqa: S101 - this coroutine runs in a task
-        with _signals(starting.cancel):
+        with on_signals(starting.cancel):
             try:
                 async with open_resources(settings, secrets) as resources:
                     await _serve(settings, secrets, resources, listener)
@@ -72,14 +79,27 @@ async def _serve(
         server.should_exit = True
         stopping.add(asyncio.ensure_future(resources.executor.stop()))
 
-    with _signals(stop):
+    with on_signals(stop):
         typer.echo(_banner(settings, secrets))
         spare_what_was_loaded()
         # The first upload should not wait for the parsers to load.
-        warming = asyncio.create_task(resources.documents.warm_up())
+        warming = asyncio.create_task(_warm_up_here(resources))
         await server.serve(sockets=[listener])
     warming.cancel()
     await asyncio.gather(warming, *stopping, return_exceptions=True)
+
+
+async def _warm_up_here(resources: Resources) -> None:
+    if resources.settings.jobs.in_api:
+        await warm_up(resources.pipeline)
+
+
+async def warm_up(pipeline: Pipeline) -> None:
+    """Gets the reading process ready, so that the first file does not wait for it."""
+    try:
+        await pipeline.warm_up()
+    except LoaderError as exc:
+        log.warning("reader_not_ready", **describe(exc))
 
 
 def spare_what_was_loaded() -> None:
@@ -97,7 +117,7 @@ class _Server(uvicorn.Server):
     """Uvicorn, without its own signal handling: it would kill the process before the clean-up."""
 
     @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
+    def captureon_signals(self) -> Generator[None, None, None]:
         yield
 
 
@@ -113,7 +133,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _signals(react: object) -> Generator[None, None, None]:
+def on_signals(react: object) -> Generator[None, None, None]:
+    """Within it, the signals that end a program call something instead."""
     loop = asyncio.get_running_loop()
     watched = (signal.SIGINT, signal.SIGTERM)
     for number in watched:

@@ -14,12 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 from server.body_pace import keep_pace
 from server.dependencies import ROW_ID_MAX
 from server.documents.names import clean_name, is_clean
-from server.documents.service import Upload
+from server.documents.tags import TAG_MAX_CHARS, TAGS_MAX
+from server.documents.uploads import Upload
 from server.errors import BadRequest
 
 FILENAME_MAX_CHARS = 255
-TAGS_MAX = 32
-TAG_MAX_CHARS = 64
 _NEVER_SPOOLED_BYTES = 2**62
 _ROW_ID = re.compile(r"[1-9][0-9]{0,18}")
 _BROKE_OFF = "The upload broke off."
@@ -110,14 +109,16 @@ class UploadForm:
         return int(group_id)
 
 
-async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
+async def read_upload_form(
+    request: Request, *, max_files: int, part_name: str = "files"
+) -> UploadForm:
     """Reads a multipart body with its files into memory.
 
     Raises:
         BadRequest: No multipart form, no file, too many files, or a broken body.
         UploadTooSlow: The body does not come.
     """
-    _require_utf8_form(request.headers.get("content-type", ""))
+    _require_utf8_form(request.headers.get("content-type", ""), part_name)
     body = keep_pace(request.stream())
     parser = _WholeInMemoryParser(
         request.headers, body, max_files=max_files, max_fields=8, max_part_size=65_536
@@ -130,21 +131,21 @@ async def read_upload_form(request: Request, *, max_files: int) -> UploadForm:
         raise BadRequest(_BROKE_OFF) from exc
     uploads = [
         Upload(filename=_safe_name(part.filename), data=await part.read())
-        for part in form.getlist("files")
+        for part in form.getlist(part_name)
         if isinstance(part, UploadFile)
     ]
     fields = {key: value for key, value in form.items() if isinstance(value, str)}
     await form.close()
     if not uploads:
-        raise BadRequest("There is no file in the form; name its part 'files'.")
+        raise BadRequest(f"There is no file in the form; name its part '{part_name}'.")
     return UploadForm(uploads, fields)
 
 
-def _require_utf8_form(content_type: str) -> None:
+def _require_utf8_form(content_type: str, part_name: str) -> None:
     """Other charsets, such as UTF-7, make texts of the form's names that UTF-8 cannot tell."""
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
-        raise BadRequest("Send the files as multipart/form-data, each in a part named 'files'.")
+        raise BadRequest(f"Send what is in files as multipart/form-data, in parts '{part_name}'.")
     if options.get(b"charset", b"utf-8").lower() not in _UTF8_NAMES:
         raise BadRequest("Send the form in UTF-8.")
 

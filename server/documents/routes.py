@@ -1,14 +1,13 @@
 """The document routes."""
 
-from typing import Annotated, Any
-from uuid import uuid4
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 
 from server.citations import Source
 from server.dependencies import (
     ROW_ID_MAX,
-    ApiConfig,
     Caller,
     Limit,
     Offset,
@@ -16,103 +15,74 @@ from server.dependencies import (
     RowId,
     provided,
 )
-from server.documents.multipart import read_upload_form
+from server.documents.editing import DocumentEdit, DocumentEditor
 from server.documents.schemas import (
+    DIGEST_MAX_CHARS,
     DocumentAnswer,
     DocumentList,
     DocumentUpdate,
-    IngestAnswer,
-    IngestedFileAnswer,
-    IngestErrorAnswer,
-    IngestTotals,
     SearchAnswer,
     SearchHit,
     SearchRequest,
     SourceDetail,
 )
-from server.documents.service import DocumentService, Filing, IngestReport
-from server.documents.sharing import DocumentSharing
+from server.documents.service import DocumentFilter, DocumentService
+from server.documents.tags import TAGS_MAX, OneLine, Tag
 from server.error_responses import responses
 from server.errors import (
     DocumentNotFound,
     GroupNotFound,
     NotAuthorized,
     ResourceNotFound,
-    TooLarge,
-    UploadTooSlow,
     UpstreamFailed,
 )
 from server.routing import PolicedRoute
+from tools.cite_labels import cite_label
+
+MIME_MAX_CHARS = 255
+_SNIPPET_CHARS = 300
 
 router = APIRouter(prefix="/v1", tags=["documents"], route_class=PolicedRoute)
 Documents = Annotated[DocumentService, Depends(provided(DocumentService))]
-Sharing = Annotated[DocumentSharing, Depends(provided(DocumentSharing))]
-GroupFilter = Annotated[int | None, Query(ge=1, le=ROW_ID_MAX)]
-
-_SNIPPET_CHARS = 300
-_UPLOAD_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                        },
-                        "tags": {
-                            "type": "string",
-                            "description": 'a JSON list of strings, such as ["handbook"]',
-                        },
-                        "group_id": {
-                            "type": "integer",
-                            "description": "a group that one is in, to share the files with",
-                        },
-                        "is_private": {
-                            "type": "boolean",
-                            "description": "true without a group_id, false with one",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+Editor = Annotated[DocumentEditor, Depends(provided(DocumentEditor))]
+Digest = Annotated[str | None, Query(max_length=DIGEST_MAX_CHARS)]
+GroupFilter = Annotated[
+    int | None, Query(ge=1, le=ROW_ID_MAX, description="only what is shared with this group")
+]
+TagFilter = Annotated[
+    Sequence[Tag],
+    Query(max_length=TAGS_MAX, description="only what has this tag; all of them, if repeated"),
+]
+MimeFilter = Annotated[
+    str | None, Query(max_length=MIME_MAX_CHARS, description="only what is of this type"), OneLine
+]
+StatusFilter = Annotated[
+    Literal["pending", "indexed", "failed"] | None, Query(description="only what is so far")
+]
 
 
-@router.post(
-    "/ingest/upload",
-    summary="Make files searchable for oneself, or for a group",
-    openapi_extra=_UPLOAD_FORM,
-    responses=responses(UploadTooSlow, TooLarge, GroupNotFound, UpstreamFailed),
-)
-async def upload(
-    request: Request, caller: Caller, origin: RequestOrigin, documents: Documents, config: ApiConfig
-) -> IngestAnswer:
-    """Each file is judged alone: what was refused is listed in `errors` with a code.
+async def _wanted(
+    group_id: GroupFilter = None,
+    tag: TagFilter = (),
+    mime: MimeFilter = None,
+    status: StatusFilter = None,
+) -> DocumentFilter:
+    return DocumentFilter(group_id=group_id, tags=tag, mime=mime, status=status)
 
-    A file that one has already is taken as it is; its sharing changes only when that is said.
-    """
-    async with documents.upload_slot(caller):
-        form = await read_upload_form(request, max_files=config.max_upload_files)
-        filing = Filing(tags=form.tags, group_id=form.group_id, is_private=form.is_private)
-        report = await documents.ingest(caller, origin, form.uploads, filing)
-    return _ingest_answer(report)
+
+Wanted = Annotated[DocumentFilter, Depends(_wanted)]
 
 
 @router.get("/documents", summary="The documents one may see")
 async def list_documents(
     caller: Caller,
     documents: Documents,
-    group_id: GroupFilter = None,
+    wanted: Wanted,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> DocumentList:
     """Lists one's own documents and those that are shared with one, the newest first."""
-    page = await documents.list_documents(caller, group_id=group_id, limit=limit, offset=offset)
+    page = await documents.list_documents(caller, wanted, limit=limit, offset=offset)
     return DocumentList(
         documents=[DocumentAnswer.model_validate(d, from_attributes=True) for d in page.items],
         total=page.total,
@@ -132,18 +102,24 @@ async def read_document(document_id: RowId, caller: Caller, documents: Documents
 
 @router.patch(
     "/documents/{document_id}",
-    summary="Share a document with a group, or unshare it (owner)",
+    summary="Share a document with a group, or unshare it; change its title and tags (owner)",
     responses=responses(NotAuthorized, DocumentNotFound, GroupNotFound),
 )
-async def share_document(
+async def edit_document(
     document_id: RowId,
     body: DocumentUpdate,
     caller: Caller,
     origin: RequestOrigin,
-    sharing: Sharing,
+    editor: Editor,
 ) -> DocumentAnswer:
-    """Holds from the next request on, for searches and open conversations too."""
-    document = await sharing.share(caller, origin, document_id, body.group_id)
+    """All of it or nothing; it holds from the next request on, for open conversations too."""
+    edit = DocumentEdit(
+        title=body.title,
+        tags=None if body.tags is None else tuple(dict.fromkeys(body.tags)),
+        says_who_reads=body.says_who_reads,
+        group_id=body.group_id,
+    )
+    document = await editor.edit(caller, origin, document_id, edit)
     return DocumentAnswer.model_validate(document, from_attributes=True)
 
 
@@ -163,76 +139,56 @@ async def delete_document(
 @router.post("/search", summary="Search one's documents", responses=responses(UpstreamFailed))
 async def search(body: SearchRequest, caller: Caller, documents: Documents) -> SearchAnswer:
     """Searches without asking the language model."""
-    passages = await documents.search(
-        caller, body.query, limit=body.limit, document_ids=body.document_ids
+    found = await documents.search(
+        caller, body.query, limit=body.limit, document_ids=body.document_ids, tags=body.tags
     )
     return SearchAnswer(
         hits=[
             SearchHit(score=passage.score, snippet=_snippet(passage.text), source=_source(passage))
-            for passage in passages
-        ]
+            for passage in found.passages
+        ],
+        complete=found.is_complete,
     )
 
 
 @router.get(
     "/sources/{source_id}", summary="Open a citation", responses=responses(ResourceNotFound)
 )
-async def open_source(source_id: str, caller: Caller, documents: Documents) -> SourceDetail:
-    """The cited passage as it stands; access is judged now."""
-    passage = await documents.open_source(caller, source_id)
-    return SourceDetail.model_validate(
-        _source(passage).model_dump() | {"heading": passage.heading, "text": passage.text}
+async def open_source(
+    source_id: str, caller: Caller, documents: Documents, digest: Digest = None
+) -> SourceDetail:
+    """The cited passage as it stands; access is judged now.
+
+    With the `digest` of the citation it is told whether the text is still the one that was cited:
+    after a document was replaced, the same place may say something else.
+    """
+    opened = await documents.open_source(caller, source_id)
+    passage = opened.passage
+    return SourceDetail(
+        **_source(passage).model_dump(),
+        heading=passage.heading,
+        text=passage.text,
+        place=opened.place,
+        before=opened.before,
+        after=opened.after,
+        document_url=opened.document_url,
+        changed=opened.differs_from(digest) if digest is not None else None,
     )
 
 
 def _source(passage: Any) -> Source:
     return Source(
         id=passage.id,
+        label=cite_label(passage.citation_key),
         document_id=passage.document_id,
         title=passage.title,
         page=passage.page,
         start_seconds=passage.start_seconds,
         snippet=_snippet(passage.text),
         url=passage.url,
+        digest=passage.digest,
     )
 
 
 def _snippet(text: str) -> str:
     return text if len(text) <= _SNIPPET_CHARS else text[: _SNIPPET_CHARS - 1].rstrip() + "…"
-
-
-def _ingest_answer(report: IngestReport) -> IngestAnswer:
-    files = [
-        IngestedFileAnswer(
-            document_id=file.document.id,
-            path=file.path,
-            mime=file.document.mime,
-            size_bytes=file.size_bytes,
-            chunks=file.document.chunks,
-            status="unchanged" if file.unchanged else "indexed",
-            is_private=file.document.is_private,
-            group_id=file.document.group_id,
-        )
-        for file in report.files
-    ]
-    written = sum(file.chunks for file in files if file.status == "indexed")
-    status = "success" if not report.errors else "partial" if files else "error"
-    return IngestAnswer.model_validate(
-        {
-            "success": not report.errors,
-            "run_id": uuid4(),
-            "status": status,
-            "files_processed": len(files),
-            "chunks_written": written,
-            "totals": IngestTotals(
-                files=len(files) + len(report.errors),
-                chunks=sum(file.chunks for file in files),
-                total_bytes=sum(file.size_bytes for file in files),
-            ),
-            "files": files,
-            "errors": [
-                IngestErrorAnswer.model_validate(error, from_attributes=True)
-                for error in report.errors
-            ],
-        }
-    )

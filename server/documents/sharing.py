@@ -38,15 +38,27 @@ class DocumentSharing:
         """
         async with self._database.unit_of_work(principal.scope) as uow:
             before = await find_own(uow, document_id)
-            try:
-                after = await uow.documents.share(document_id, group_id)
-            except NotAMember as exc:
-                raise GroupNotFound from exc
-            except NotFound as exc:  # deleted meanwhile
-                raise DocumentNotFound from exc
-            await _record(uow, principal, origin, before, after)
-            await self._tell_index(after)
+            after = await self.share_within(uow, principal, origin, before, group_id)
             await uow.commit()
+        return after
+
+    async def share_within(
+        self,
+        uow: UnitOfWork,
+        principal: Principal,
+        origin: Origin,
+        before: Document,
+        group_id: int | None,
+    ) -> Document:
+        """As `share`, as the last part of somebody else's unit of work."""
+        try:
+            after = await uow.documents.share(before.id, group_id)
+        except NotAMember as exc:
+            raise GroupNotFound from exc
+        except NotFound as exc:  # deleted meanwhile
+            raise DocumentNotFound from exc
+        await _record(uow, principal, origin, before, after)
+        await self._tell_index(uow, after)
         return after
 
     async def require_membership(self, principal: Principal, group_id: int) -> None:
@@ -59,9 +71,9 @@ class DocumentSharing:
             if group_id not in await uow.groups.ids():
                 raise GroupNotFound
 
-    async def _tell_index(self, document: Document) -> None:
+    async def _tell_index(self, uow: UnitOfWork, document: Document) -> None:
         try:
-            await self._retriever.share(document.id, document.group_id)
+            await self._retriever.share(document.id, document.group_id, within=uow)
         except PersistenceError as exc:
             if not document.is_private:
                 raise

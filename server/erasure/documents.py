@@ -34,7 +34,7 @@ class DocumentEraser:
         """
         async with self._database.unit_of_work(scope) as uow:
             await uow.documents.delete(document.id)
-            await self._retriever.delete(document.id)
+            await self._retriever.delete(document.id, within=uow)
             await self._blobs.delete(document.blob)
             if entry is not None:
                 await uow.audit.record(entry)

@@ -10,6 +10,9 @@ ServerError
 │   ├── AudioTooLong      400
 │   ├── ImageTooLarge     400
 │   ├── ImagesUnsupported 400
+│   ├── PathNotAllowed    400
+│   ├── PathUnreadable    400
+│   ├── TooManyFiles      400
 │   └── UnsupportedMessage 400
 ├── NotAuthenticated      401
 │   ├── InvalidApiKey     401
@@ -34,6 +37,8 @@ ServerError
 │   ├── RootAccount       409
 │   ├── GroupNeedsAdmin   409
 │   ├── IngestConflict    409
+│   ├── IngestCancelled   409
+│   ├── ContentExists     409
 │   ├── ApiKeyLimit       409
 │   ├── AccountExists     409
 │   ├── GroupNameExists   400
@@ -42,9 +47,13 @@ ServerError
 ├── UploadTooSlow         408
 ├── EventsExpired         410
 ├── TooLarge              413
+├── RangeNotSatisfiable   416
 ├── RateLimited           429
+│   └── IngestQueueFull   429
 ├── InternalError         500
 ├── RunGivenUp            500
+├── IngestCrashed         500
+├── OriginalLost          500
 ├── DatabaseFailed        500
 ├── UpstreamFailed        502
 │   └── ModelFailed       502
@@ -72,6 +81,14 @@ from server.errors.entry import (
     TooManySockets,
     UploadTooSlow,
     UsernameUnusable,
+)
+from server.errors.ingestion import (
+    ContentExists,
+    IngestCancelled,
+    IngestCrashed,
+    IngestQueueFull,
+    IngestRunNotFound,
+    OriginalLost,
 )
 from server.errors.kinds import (
     BadRequest,
@@ -111,7 +128,12 @@ from server.errors.possessions import (
     IngestConflict,
     MemberExists,
     NotConfirmed,
+    PathNotAllowed,
+    PathNotFound,
+    PathUnreadable,
+    RangeNotSatisfiable,
     RootAccount,
+    TooManyFiles,
     UsernameExists,
     UserNotFound,
 )
@@ -148,6 +170,7 @@ __all__ = [
     "BadRequest",
     "ConfigurationError",
     "Conflict",
+    "ContentExists",
     "CsrfRefused",
     "DatabaseFailed",
     "DocumentNotFound",
@@ -158,7 +181,11 @@ __all__ = [
     "ImageNotFound",
     "ImageTooLarge",
     "ImagesUnsupported",
+    "IngestCancelled",
     "IngestConflict",
+    "IngestCrashed",
+    "IngestQueueFull",
+    "IngestRunNotFound",
     "InternalError",
     "InvalidApiKey",
     "InvalidArguments",
@@ -172,7 +199,12 @@ __all__ = [
     "NotConfirmed",
     "NotGroupAdmin",
     "OidcNotConfigured",
+    "OriginalLost",
+    "PathNotAllowed",
+    "PathNotFound",
+    "PathUnreadable",
     "QueueIsFull",
+    "RangeNotSatisfiable",
     "RateLimited",
     "ResourceNotFound",
     "RootAccount",
@@ -189,6 +221,7 @@ __all__ = [
     "StepTimedOut",
     "TokenExpired",
     "TooLarge",
+    "TooManyFiles",
     "TooManyFollowed",
     "TooManySockets",
     "ToolPolicyLimit",

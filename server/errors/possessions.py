@@ -1,6 +1,6 @@
 """What can be wrong with accounts, groups and documents."""
 
-from server.errors.kinds import BadRequest, Conflict, ResourceNotFound
+from server.errors.kinds import BadRequest, Conflict, ResourceNotFound, ServerError
 
 
 class NotConfirmed(BadRequest):
@@ -15,6 +15,42 @@ class DocumentNotFound(ResourceNotFound):
 
     code = "DOCUMENT_NOT_FOUND"
     message = "There is no such document."
+
+
+class RangeNotSatisfiable(ServerError):
+    """A part of a document is asked for that begins behind its end."""
+
+    status = 416
+    code = "RANGE_NOT_SATISFIABLE"
+    message = "The document ends before this part begins."
+
+
+class PathNotAllowed(BadRequest):
+    """A path of the server is not written as one has to be."""
+
+    code = "PATH_NOT_ALLOWED"
+    message = "Give an absolute path without '..'."
+
+
+class PathNotFound(ResourceNotFound):
+    """Nothing is there, or nothing below the folders that are open: which, is not told."""
+
+    code = "PATH_NOT_FOUND"
+    message = "There is no such file or folder below those that this server reads from."
+
+
+class PathUnreadable(BadRequest):
+    """It lies below the folders that are open, but the server may or can not read it."""
+
+    code = "PATH_UNREADABLE"
+    message = "The server cannot read this."
+
+
+class TooManyFiles(BadRequest):
+    """A folder holds more files than are taken in at once."""
+
+    code = "TOO_MANY_FILES"
+    message = "The folder holds more files than are taken in at once."
 
 
 class GroupNotFound(ResourceNotFound):

@@ -11,7 +11,13 @@ import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from persistence.database import Database
-from persistence.errors import DatabaseUnavailable, NotFound, PersistenceError, RunLost
+from persistence.errors import (
+    DatabaseUnavailable,
+    DecryptionError,
+    NotFound,
+    PersistenceError,
+    RunLost,
+)
 from persistence.event_batches import EventBatch
 from persistence.notifications import Channel
 from persistence.records import ModelCall, NewToolRun, Run
@@ -20,12 +26,15 @@ from server.audit.entry import audit_entry
 from server.errors import DatabaseFailed
 from server.observability import describe
 from server.runs.asking import approval_event, ask_people, asked_before
+from server.runs.citations import FoundSource, resolve_citations
 from server.runs.journal import tool_audit_entry
 from server.runs.log_writer import LogWriter
 from server.runs.run import RunOutcome, RunRequest, last_events, tool_events
 
 ATTEMPT_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between attempts while the database is away; an answer is worth some waiting."""
+SESSION_ANSWERS = 200
+"""How many messages are looked through for what an answer cites of earlier ones."""
 UNWRITABLE = (PersistenceError, ValueError, TypeError, RecursionError)
 """What an outcome that cannot be written as it is may raise; encoding it comes before writing."""
 
@@ -128,6 +137,8 @@ class RunRecorder:
     async def _write_once(
         self, request: RunRequest, outcome: RunOutcome, *, with_answer: bool
     ) -> RunOutcome:
+        if with_answer:
+            outcome = await self._with_citations(request, outcome)
         try:
             return await self._write(request, outcome, with_answer=with_answer)
         except RunLost:
@@ -157,6 +168,27 @@ class RunRecorder:
             await uow.commit()
         self._show(request, batches)
         return outcome
+
+    async def _with_citations(self, request: RunRequest, outcome: RunOutcome) -> RunOutcome:
+        """Holds what the answer cites against what was found for it, and then for earlier ones."""
+        if outcome.status == "awaiting_approval":
+            return outcome
+        resolved = resolve_citations(outcome.content, outcome.sources)
+        if resolved.citations.unknown:
+            earlier = await self._earlier_sources(request)
+            resolved = resolve_citations(outcome.content, outcome.sources, earlier)
+        return replace(outcome, sources=resolved.sources, citations=resolved.citations)
+
+    async def _earlier_sources(self, request: RunRequest) -> list[FoundSource]:
+        async with self._database.unit_of_work(request.principal.scope) as uow:
+            try:
+                page = await uow.messages.list(
+                    request.session_row_id, limit=SESSION_ANSWERS, newest_first=True
+                )
+            except DecryptionError as exc:  # which says nothing about this answer
+                log.warning("citations_unread", run_id=str(request.run_id), **describe(exc))
+                return []
+        return [source for message in page.items for source in message.sources]
 
     async def _pause(self, uow: UnitOfWork, request: RunRequest, outcome: RunOutcome) -> RunOutcome:
         await uow.runs.pause(request.claim, **_figures(outcome))
@@ -202,6 +234,7 @@ async def _finish(
             run_id=request.run_id,
             reasoning=outcome.reasoning,
             sources=outcome.sources,
+            citations=outcome.citations.as_json(),
             tool_events=tool_events(outcome),
             model=outcome.model,
             tokens_in=outcome.tokens_in,

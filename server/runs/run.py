@@ -9,6 +9,7 @@ from uuid import UUID
 from graph.approvals import ApprovalRequest
 from graph.context import AgentContext
 from persistence.records import ModelCall, RunClaim, RunInput
+from server.runs.citations import Citations, unknown_citations_event
 from server.runs.journal import RunJournal
 from server.runs.past import RunPast
 from server.security.principal import Origin, Principal
@@ -76,6 +77,8 @@ class RunOutcome:
     latency_ms: int
     reasoning: str | None = field(default=None, repr=False)
     sources: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    citations: Citations = field(default=Citations(), repr=False)
+    """What of them the answer names, known once it is written down."""
     tools: tuple[ToolTrace, ...] = ()
     error_code: str | None = None
     error_message: str | None = None
@@ -109,14 +112,18 @@ def last_events(outcome: RunOutcome) -> list[tuple[str, Any]]:
     events: list[tuple[str, Any]] = [("approval", approval) for approval in outcome.approvals]
     if outcome.sources and outcome.status != "awaiting_approval":
         events.append(("sources", outcome.sources))
+    if outcome.citations.unknown:
+        events.append(("log", unknown_citations_event(outcome.citations)))
     if outcome.error_code is not None:
         error = {"code": outcome.error_code, "message": outcome.error_message}
         events.append(("error", error))
-    figures = {
+    figures: dict[str, Any] = {
         "status": outcome.status,
         "iterations": outcome.iterations,
         "tool_calls": outcome.tool_calls,
         "tokens_in": outcome.tokens_in,
         "tokens_out": outcome.tokens_out,
     }
+    if outcome.status != "awaiting_approval":
+        figures["citations"] = outcome.citations.as_json()
     return [*events, ("done", {"metadata": figures})]

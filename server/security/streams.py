@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
 
 from server.errors import NotAuthenticated
 from server.security.revocation import Watch
+
+T = TypeVar("T")
 
 _LOCKED_OUT = (
     "You may not go on with this: your login or key has ended, or your account is not open."
@@ -32,9 +35,7 @@ async def ending_with(watch: Watch) -> AsyncIterator[None]:
         raise NotAuthenticated(_LOCKED_OUT) from exc
 
 
-async def end_with(
-    watch: Watch, chunks: AsyncGenerator[bytes, None]
-) -> AsyncGenerator[bytes, None]:
+async def end_with(watch: Watch, chunks: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """Passes a stream on as long as the watch has not ended; closes both in the end.
 
     Raised while an answer is being sent, the error breaks the transfer off, so that its reader

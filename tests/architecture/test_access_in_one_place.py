@@ -94,6 +94,8 @@ OWNED = {
     "group_members",
     "groups",
     "identities",
+    "ingest_files",
+    "ingest_runs",
     "login_sessions",
     "message_images",
     "messages",

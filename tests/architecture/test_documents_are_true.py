@@ -38,7 +38,9 @@ def as_written(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return "[]" if value == () else str(value)
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "[]"
+    return str(value)
 
 
 def test_the_example_environment_names_every_setting_with_its_default():

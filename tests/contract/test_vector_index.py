@@ -4,21 +4,23 @@ import asyncio
 import math
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import pytest
 from qdrant_client import AsyncQdrantClient
 
 from persistence.access import AccessScope
+from persistence.vectors.bm25 import COUNTED_POINTS
 from persistence.vectors.edge import open_edge_store
-from persistence.vectors.errors import EmbeddingModelMismatch, InvalidVector
+from persistence.vectors.errors import EmbeddingModelMismatch, InvalidVector, OutdatedIndex
 from persistence.vectors.generations import GenerationIndex
-from persistence.vectors.point_store import PointStore
-from persistence.vectors.port import Point, VectorIndex, passage_id
+from persistence.vectors.point_store import PointStore, Record
+from persistence.vectors.port import Point, QueryWord, VectorIndex, passage_id
 from persistence.vectors.server import ServerPointStore
+from persistence.vectors.stamp import Stamp, require_stamp
 from tests.fakes.interleaving_store import InterleavingStore
 
 DIMENSION = 8
@@ -86,12 +88,13 @@ async def index(open_index: OpenIndex) -> AsyncIterator[VectorIndex]:
 def _opener(open_store: Callable[[int], AbstractAsyncContextManager[PointStore]]) -> OpenIndex:
     @asynccontextmanager
     async def opening(
-        *, model: str = MODEL, dimension: int = DIMENSION
+        *, model: str = MODEL, dimension: int = DIMENSION, stamp: Record | None = None
     ) -> AsyncIterator[VectorIndex]:
         async with open_store(dimension) as store:
-            opened = GenerationIndex(store, dimension=dimension)
-            await opened.require_stamp(model)
-            yield opened
+            if stamp is not None:
+                await store.upsert([stamp])
+            found = await require_stamp(store, Stamp(model=model, dimension=dimension))
+            yield GenerationIndex(store, dimension=dimension, has_words=found.has_words)
 
     return opening
 
@@ -455,3 +458,227 @@ async def test_ciphertexts_become_others_in_their_place(index: VectorIndex) -> N
         found = await index.search(_direction(0), scope=scope, limit=10, document_ids=[document])
         assert len(found) == 3
         assert all(said in hit.ciphertext for hit in found)
+
+
+RARE, OFTEN, NOWHERE, SHARED = 4_294_967_295, 7, 8, 9
+NOBODY = _direction(7)
+"""Far from all points."""
+
+
+def _worded(*terms: Mapping[int, float], text: str = "text") -> list[Point]:
+    return [
+        Point(position=place, vector=_direction(0), ciphertext=f"{text} {place}", terms=each)
+        for place, each in enumerate(terms)
+    ]
+
+
+def _ask(*terms: int) -> list[QueryWord]:
+    return [QueryWord(terms=(term,)) for term in terms]
+
+
+async def _overlaps(
+    index: VectorIndex, *terms: int, scope: AccessScope = EVERYTHING, limit: int = 50
+) -> dict[str, float]:
+    hits = await index.search(NOBODY, words=_ask(*terms), scope=scope, limit=limit)
+    return {hit.ciphertext: hit.overlap for hit in hits}
+
+
+async def test_a_point_that_has_a_word_is_found_however_far_it_is(index: VectorIndex) -> None:
+    near = [
+        Point(position=place, vector=_direction(7, tilt=0.01 * place), ciphertext="near")
+        for place in range(5)
+    ]
+    await index.replace(10, near, owner_id=ANNA)
+    await index.replace(20, _worded({RARE: 0.5}, text="far"), owner_id=ANNA)
+
+    hits = await index.search(NOBODY, words=_ask(RARE), scope=EVERYTHING, limit=3)
+
+    assert [hit.ciphertext for hit in hits] == ["near", "near", "near", "far 0"]
+    assert hits[-1].score == pytest.approx(0.0, abs=1e-4)
+    assert hits[-1].overlap == pytest.approx(0.5)
+    assert {hit.overlap for hit in hits[:-1]} == {0.0}
+
+
+async def test_a_point_of_both_halves_comes_once_with_both_figures(index: VectorIndex) -> None:
+    await index.replace(10, _worded({RARE: 0.5}), owner_id=ANNA)
+
+    [hit] = await index.search(_direction(0), words=_ask(RARE), scope=EVERYTHING, limit=5)
+
+    assert (round(hit.score, 4), hit.overlap) == (1.0, pytest.approx(0.5))
+
+
+async def test_rare_words_count_more_and_words_of_nobody_still_count(index: VectorIndex) -> None:
+    filling: list[Mapping[int, float]] = [{OFTEN: 0.5} for _ in range(60)]
+    await index.replace(10, _worded(*filling, {RARE: 0.5}), owner_id=ANNA)
+
+    found = await _overlaps(index, OFTEN, RARE, limit=100)
+    with_nobodys = await _overlaps(index, OFTEN, RARE, NOWHERE, limit=100)
+
+    assert found["text 60"] > 2 * found["text 0"] > 0
+    assert found["text 60"] + found["text 0"] == pytest.approx(0.5)
+    assert with_nobodys["text 60"] < found["text 60"]
+
+
+async def test_any_form_of_a_word_is_that_word(index: VectorIndex) -> None:
+    await index.replace(10, _worded({RARE: 0.5}, {OFTEN: 0.5}), owner_id=ANNA)
+
+    either = [QueryWord(terms=(RARE, OFTEN))]
+    hits = await index.search(NOBODY, words=either, scope=EVERYTHING, limit=5)
+
+    assert [hit.overlap for hit in hits] == [pytest.approx(0.5)] * 2
+
+
+async def test_a_common_word_finds_but_hardly_counts(index: VectorIndex) -> None:
+    await index.replace(10, _worded({OFTEN: 0.5}), owner_id=ANNA)
+
+    common = [QueryWord(terms=(OFTEN,), is_common=True)]
+    [hit] = await index.search(NOBODY, words=common, scope=EVERYTHING, limit=5)
+
+    assert 0 < hit.overlap < 0.1
+
+
+async def test_words_of_another_user_are_neither_found_nor_counted(index: VectorIndex) -> None:
+    anna = AccessScope(user_id=ANNA)
+    await index.replace(10, _worded({SHARED: 0.5}, {OFTEN: 0.5}, {OFTEN: 0.3}), owner_id=ANNA)
+    before = await index.search(NOBODY, words=_ask(SHARED, OFTEN), scope=anna, limit=9)
+
+    others: list[Mapping[int, float]] = [{SHARED: 0.9, NOWHERE: 0.1} for _ in range(80)]
+    await index.replace(20, _worded(*others, text="bob"), owner_id=BOB)
+
+    assert await index.search(NOBODY, words=_ask(SHARED, OFTEN), scope=anna, limit=9) == before
+    await index.delete(20)
+    assert await index.search(NOBODY, words=_ask(SHARED, OFTEN), scope=anna, limit=9) == before
+
+
+async def test_words_of_other_documents_are_not_found_in_a_narrowed_search(
+    index: VectorIndex,
+) -> None:
+    for document in (10, 20):
+        await index.replace(document, _worded({RARE: 0.5}, text=str(document)), owner_id=ANNA)
+
+    hits = await index.search(
+        NOBODY, words=_ask(RARE), scope=EVERYTHING, limit=9, document_ids=[20]
+    )
+
+    assert [hit.ciphertext for hit in hits] == ["20 0"]
+
+
+async def test_words_of_old_points_are_gone_with_them(index: VectorIndex) -> None:
+    await index.replace(10, _worded({RARE: 0.5}, text="old"), owner_id=ANNA)
+    await index.replace(10, _worded({OFTEN: 0.5}, text="new"), owner_id=ANNA)
+
+    assert await _overlaps(index, RARE) == {"new 0": 0.0}
+
+
+async def test_words_stay_where_sharing_and_encrypting_anew_leave_them(
+    index: VectorIndex,
+) -> None:
+    await index.replace(10, _worded({RARE: 0.5}), owner_id=ANNA)
+
+    await index.share(10, ROOM)
+    await index.recrypt(10, str.upper)
+
+    member = AccessScope(user_id=BOB, group_ids=frozenset({ROOM}))
+    assert await _overlaps(index, RARE, scope=member) == {"TEXT 0": pytest.approx(0.5)}
+
+
+async def test_many_points_are_judged_by_a_sample_that_comes_near(
+    index: VectorIndex, request: pytest.FixtureRequest
+) -> None:
+    if request.node.callspec.params["open_index"] != "edge":
+        pytest.skip("an engine in Python takes seconds for so many")
+    half: list[Mapping[int, float]] = [
+        {OFTEN: 0.5, **({SHARED: 0.5} if place % 10 == 0 else {})}
+        for place in range(3 * COUNTED_POINTS)
+    ]
+    await index.replace(10, _worded(*half), owner_id=ANNA)
+
+    found = await _overlaps(index, SHARED, RARE, limit=1)
+    exact = math.log1p((100 + 2700.5) / 300.5)
+    nobody = math.log1p((100 + 3000.5) / 0.5)
+
+    assert max(found.values()) == pytest.approx(0.5 * exact / (exact + nobody), rel=0.25)
+
+
+async def test_words_are_there_after_twenty_writers_at_once_and_opening_again(
+    open_index: OpenIndex,
+) -> None:
+    async with open_index() as index:
+        await asyncio.gather(
+            *(
+                index.replace(10 + writer, _worded({100 + writer: 0.5, SHARED: 0.2}), owner_id=ANNA)
+                for writer in range(20)
+            )
+        )
+    async with open_index() as index:
+        for writer in range(20):
+            hits = await index.search(NOBODY, words=_ask(100 + writer), scope=EVERYTHING, limit=50)
+            assert [hit.document_id for hit in hits if hit.overlap] == [10 + writer]
+
+
+def _stamp_of_layout(layout: int | None) -> Record:
+    payload = {"kind": "stamp", "model": MODEL, "dimension": DIMENSION}
+    return Record(
+        id=uuid5(uuid5(NAMESPACE_URL, "youworker:index"), "stamp"),
+        payload=payload if layout is None else payload | {"layout": layout},
+    )
+
+
+async def test_an_index_of_before_there_were_words_is_searched_by_nearness(
+    open_index: OpenIndex,
+) -> None:
+    async with open_index(stamp=_stamp_of_layout(None)) as index:
+        await index.replace(10, _worded({RARE: 0.5}), owner_id=ANNA)
+
+        [hit] = await index.search(_direction(0), words=_ask(RARE), scope=EVERYTHING, limit=5)
+
+        assert (hit.ciphertext, hit.overlap) == ("text 0", 0.0)
+
+
+async def test_an_index_of_an_unknown_layout_is_refused(open_index: OpenIndex) -> None:
+    with pytest.raises(OutdatedIndex, match="run that version"):
+        async with open_index(stamp=_stamp_of_layout(99)):
+            pass
+
+
+async def test_a_document_is_taken_over_with_its_generation_group_and_owner(
+    open_index: OpenIndex,
+) -> None:
+    async with open_index() as index:
+        assert isinstance(index, GenerationIndex)
+        assert await index.read(10) is None
+        await index.replace(10, _points(300), owner_id=ANNA, group_id=ROOM)
+        before = await index.outline()
+        document = await index.read(10)
+        assert document is not None
+        assert [point.position for point in document.points] == list(range(300))
+
+        await index.take_over(10, _points(300), document)
+        assert await index.outline() == before
+        assert await index.count(10) == 300
+        assert len(await _found_by(index, ROOM)) == 100
+
+
+@pytest.mark.parametrize("change", ["replace", "share", "unshare", "recrypt", "delete"])
+async def test_whatever_changes_a_document_shows_in_the_outline(
+    open_index: OpenIndex, change: str
+) -> None:
+    async with open_index() as index:
+        assert isinstance(index, GenerationIndex)
+        for document_id in (10, 20):
+            await index.replace(document_id, _points(2), owner_id=ANNA, group_id=ROOM)
+        await index.share(20, None)
+        before = await index.outline()
+        acts: dict[str, Callable[[], Awaitable[object]]] = {
+            "replace": lambda: index.replace(10, _points(2), owner_id=ANNA, group_id=ROOM),
+            "share": lambda: index.share(10, 71),
+            "unshare": lambda: index.unshare(ROOM),
+            "recrypt": lambda: index.recrypt(10, str.upper),
+            "delete": lambda: index.delete(10),
+        }
+
+        await acts[change]()
+
+        after = await index.outline()
+        assert after.get(10) != before[10]
+        assert after[20] == before[20]

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -29,12 +29,29 @@ class InterleavingStore(PointStore):
     ) -> list[ScoredRecord]:
         await self._give_way()
         hits = [
-            ScoredRecord(payload=record.payload, score=_cosine(vector, record.vector))
+            ScoredRecord(id=record.id, payload=record.payload, score=_cosine(vector, record.vector))
             for record in self._matching(where)
             if record.vector is not None
         ]
         await self._give_way()
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
+
+    async def search_terms(
+        self, weights: Mapping[int, float], where: Filter, limit: int
+    ) -> list[ScoredRecord]:
+        await self._give_way()
+        hits = [
+            ScoredRecord(id=record.id, payload=record.payload, score=_product(weights, record))
+            for record in self._matching(where)
+            if record.terms.keys() & weights.keys()
+        ]
+        await self._give_way()
+        return sorted(hits, key=lambda hit: -hit.score)[:limit]
+
+    async def count_holders(self, terms: Sequence[int], where: Filter, at_most: int) -> list[int]:
+        await self._give_way()
+        matching = list(self._matching(where))
+        return [min(at_most, sum(term in each.terms for each in matching)) for term in terms]
 
     async def retrieve(self, ids: Sequence[UUID]) -> list[Payload]:
         await self._give_way()
@@ -73,6 +90,7 @@ class InterleavingStore(PointStore):
                 all(_holds(match, record) for match in where.must)
                 and (not where.any_of or any(_holds(match, record) for match in where.any_of))
                 and not any(_holds(match, record) for match in where.never)
+                and (not where.ids or record.id in where.ids)
             ):
                 yield record
 
@@ -83,6 +101,10 @@ class InterleavingStore(PointStore):
 
 def _holds(match: Match, record: Record) -> bool:
     return record.payload.get(match.field) in match.values
+
+
+def _product(weights: Mapping[int, float], record: Record) -> float:
+    return sum(weight * record.terms.get(term, 0.0) for term, weight in weights.items())
 
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from tests.fakes.model_turns import Pause, Script, ScriptedCall, Turn, split_pieces
-from tests.fakes.word_vectors import embed_text
+from tests.fakes.word_vectors import DIMENSION, embed_text
 
 __all__ = ["Pause", "ReceivedRequest", "ScriptedCall", "ScriptedOllama", "Turn"]
 
@@ -61,6 +61,8 @@ class ScriptedOllama(Script):
         """What every model can do; None is an old server, which does not tell."""
         self.connections: set[tuple[str, int]] = set()
         """The client addresses that ever sent a request; a pooled connection counts once."""
+        self.dimensions: dict[str, int] = {}
+        """How many components the vectors of a model have, if not as many as usually."""
         self._models = models
         self._api_key = api_key
         self._port = 0
@@ -142,10 +144,11 @@ class ScriptedOllama(Script):
             return refusal
         given = received.body["input"]
         texts = [given] if isinstance(given, str) else given
+        dimension = self.dimensions.get(received.body["model"], DIMENSION)
         return web.json_response(
             {
                 "model": received.body["model"],
-                "embeddings": [embed_text(text) for text in texts],
+                "embeddings": [embed_text(text, dimension) for text in texts],
                 "total_duration": 1000,
                 "load_duration": 100,
                 "prompt_eval_count": sum(len(split_pieces(text)) for text in texts),

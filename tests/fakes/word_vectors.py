@@ -10,13 +10,13 @@ _COMPONENTS_PER_WORD = 8
 _SHORTEST_TELLING_WORD = 4
 
 
-def embed_text(text: str) -> list[float]:
+def embed_text(text: str, dimension: int = DIMENSION) -> list[float]:
     """The sum of the vectors of the telling words, of length one."""
-    vector = [0.0] * DIMENSION
+    vector = [0.0] * dimension
     for word in _telling_words(text):
         digest = hashlib.blake2b(word.encode(), digest_size=4 * _COMPONENTS_PER_WORD).digest()
         for start in range(0, len(digest), 4):
-            place = int.from_bytes(digest[start : start + 3]) % DIMENSION
+            place = int.from_bytes(digest[start : start + 3]) % dimension
             vector[place] += 1.0 if digest[start + 3] & 1 else -1.0
     length = math.sqrt(sum(value * value for value in vector))
     if length == 0.0:

@@ -197,7 +197,20 @@ class Talk:
         self.model.call("semantic__search", {"query": says}, when=says)
         events = await self.ask(says, session_id=self.canary.slug("sources"))
         assert "sources" in {each.event for each in events}
+        await self.ingestion(f"{document}/content")
         await self.tell("DELETE", document, 204)
+
+    async def ingestion(self, content: str) -> None:
+        """A content that is replaced, places that are read from, and what is told of that."""
+        says, slug = self.canary.says("replaced"), self.canary.slug("place")
+        await self.tell("PUT", content, files={"file": (self.canary.says("new.md"), says.encode())})
+        for place in ({"path_or_url": f"/{slug}"}, {"path_or_url": f"http://127.0.0.1:1/{slug}"}):
+            body = place | {"from_web": "//" in place["path_or_url"], "tags": [says]}
+            taken = await self.tell("POST", "/v1/ingest/path", of=self.root, json=body)
+            assert slug in taken.text
+            run = f"/v1/ingest/runs/{taken.json()['run_id']}"
+            await self.tell("GET", f"{run}/events", of=self.root)
+            await self.tell("POST", f"{run}/cancel", of=self.root)
 
     async def searches(self) -> None:
         """What is looked for in sessions, documents and lists, found or not."""

@@ -28,6 +28,11 @@ BODIES: Mapping[str, dict[str, Any]] = {
         "json": {"decisions": {str(UUID(int=1)): {"decision": "allow"}}}
     },
     "POST /v1/ingest/upload": {"files": {"files": ("b.txt", b"The words of somebody else.")}},
+    "POST /v1/ingest/path": {"json": {"path_or_url": "/nowhere"}},
+    "POST /v1/ingest/runs/{ingest_run_id}/cancel": {},
+    "PUT /v1/documents/{document_id}/content": {
+        "files": {"file": ("b.txt", b"The words of somebody else.")}
+    },
     "PATCH /v1/documents/{document_id}": {"json": {"is_private": True}},
     "POST /v1/search": {"json": {"query": MARK}},
     "POST /v1/auth/login": {"json": {"api_key": "yw_of_nobody"}},
@@ -73,6 +78,8 @@ class Owner:
             f"/v1/chat/sessions/{self.ids['session_id']}",
             f"/v1/runs/{self.ids['run_id']}",
             "/v1/documents",
+            "/v1/ingest/runs",
+            f"/v1/ingest/runs/{self.ids['ingest_run_id']}",
             f"/v1/sources/{self.ids['source_id']}",
             "/v1/api-keys",
             "/v1/approvals",
@@ -128,6 +135,7 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
             "run_id": chat.json()["run_id"],
             "message_id": str(history.json()["messages"][0]["id"]),
             "number": "1",
+            "ingest_run_id": upload.json()["run_id"],
             "document_id": str(upload.json()["files"][0]["document_id"]),
             "source_id": found.json()["hits"][0]["source"]["id"],
             "key_id": str(key.json()["id"]),
@@ -144,6 +152,7 @@ NOWHERE = {
     "run_id": str(uuid4()),
     "message_id": "999999999",
     "number": "1",
+    "ingest_run_id": str(uuid4()),
     "document_id": "999999999",
     "source_id": str(uuid4()),
     "key_id": "999999999",

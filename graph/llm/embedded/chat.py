@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graph.llm.embedded.answer_prompt import write_answer_prompt
+from graph.llm.embedded.attribution import cite, find_passages, without_frame
 from graph.llm.embedded.chat_prompt import ChatPrompts
 from graph.llm.embedded.conversation import Call, read_conversation
 from graph.llm.embedded.embedder import MiniLm
@@ -71,11 +72,22 @@ class Chat:
                     yield _routed(route.prompt_tokens, route.tokens)
                     return
             results = await asyncio.to_thread(
-                shorten, conversation.results, conversation.request, self._model
+                shorten, without_frame(conversation.results), conversation.request, self._model
             )
-            messages = write_answer_prompt(conversation, results)
+            passages = find_passages(conversation.results)
+            messages = write_answer_prompt(conversation, results, are_quotations=bool(passages))
             prompt = await self._prompts.write(messages, limit=self._prompt_room)
+            told: list[str] = []
             async for item in self._engine.stream(prompt, slot=ANSWER_SLOT, options=options):
+                if isinstance(item, Piece):
+                    told.append(item.text)
+                elif passages and not body.format:  # a form of its own takes nothing more
+                    asked = conversation.request
+                    label = await asyncio.to_thread(
+                        cite, "".join(told), asked, passages, self._model
+                    )
+                    if label:
+                        yield Piece(text=label)
                 yield item
 
     async def continue_text(

@@ -11,13 +11,14 @@ import numpy as np
 
 from graph.llm.embedded.conversation import Result
 from graph.llm.embedded.embedder import MiniLm
+from tools.fences import FENCE_MARK
 
 ROOM_CHARS = 600
 MOST_SENTENCES = 120
 SENTENCE_MAX_CHARS = 400
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'(]?[A-ZÀ-Þ0-9])|\n+")
-_TAG = re.compile(r"</?[a-z]+(?:\s[^<>]*)?>")
+_TAG = re.compile(rf"</?[a-z]+(?:\s[^<>]*)?>|{FENCE_MARK.pattern}")
 
 
 def shorten(results: Sequence[Result], question: str, model: MiniLm) -> list[Result]:
@@ -25,9 +26,9 @@ def shorten(results: Sequence[Result], question: str, model: MiniLm) -> list[Res
     if sum(len(result.text) for result in results) <= ROOM_CHARS:
         return [Result(tool=r.tool, text=_TAG.sub("", r.text).strip()) for r in results]
     listed = [
-        (index, sentence[:SENTENCE_MAX_CHARS])
+        (index, sentence)
         for index, result in enumerate(results)
-        for sentence in _sentences(result.text)
+        for sentence in split_sentences(result.text)
     ][:MOST_SENTENCES]
     vectors = model.embed([question, *(sentence for _, sentence in listed)]).vectors
     nearest = np.argsort(-(vectors[1:] @ vectors[0]), kind="stable")
@@ -50,6 +51,7 @@ def shorten(results: Sequence[Result], question: str, model: MiniLm) -> list[Res
     ]
 
 
-def _sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
+    """The sentences and lines of a text without its tags; very long ones lose their end."""
     plain = _TAG.sub("\n", text)
-    return [sentence.strip() for sentence in _SENTENCE.split(plain) if sentence.strip()]
+    return [s[:SENTENCE_MAX_CHARS] for part in _SENTENCE.split(plain) if (s := part.strip())]

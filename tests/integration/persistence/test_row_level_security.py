@@ -10,6 +10,7 @@ from persistence.access import AccessScope, ScopedStatement
 from persistence.approval_records import NewApproval, NewToolPolicy
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
+from persistence.ingest_records import IngestOrder, NewIngestFile
 from persistence.models import metadata
 from persistence.pool import APP_ROLE
 from persistence.records import AuditEntry, NewToolRun
@@ -24,6 +25,8 @@ OWNED_TABLES = (
     "documents",
     "group_members",
     "groups",
+    "ingest_files",
+    "ingest_runs",
     "message_images",
     "messages",
     "runs",
@@ -71,6 +74,7 @@ async def furnished(database: Database, scope: AccessScope) -> Database:
             content_hash="1",
             blob="b",
         )
+        await uow.ingest_runs.create(IngestOrder(), [NewIngestFile(kind="upload", name="mine")])
         await uow.api_keys.create(scope.user_id, name="mine", key_hash="1", prefix="yw_1")
         group = await uow.groups.create("mine", "")
         await uow.tool_policies.create(NewToolPolicy(group_id=group.id, tool="*", verdict="deny"))
@@ -125,6 +129,8 @@ async def test_without_a_principal_no_row_of_any_table_is_seen(
         "tool_runs",
         "documents",
         "approvals",
+        "ingest_runs",
+        "ingest_files",
     ],
 )
 async def test_root_has_no_look_into_what_others_said(
@@ -165,6 +171,8 @@ async def test_the_role_owns_nothing_and_cannot_step_round(app: asyncpg.Connecti
         ("api_keys", "prefix"),
         ("chat_sessions", "message_count"),
         ("documents", "mime"),
+        ("ingest_runs", "status"),
+        ("ingest_files", "status"),
         ("messages", "model"),
         ("runs", "model"),
         ("tool_runs", "tool"),

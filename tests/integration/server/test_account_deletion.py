@@ -102,7 +102,7 @@ async def belongings(product: Product, url: str, user_id: int) -> dict[str, int]
         for table, column in await rows(url, OWNERS)
     }
     found["users.id"] = len(await rows(url, "SELECT 1 FROM users WHERE id = $1", user_id))
-    store = product.resources.documents._retriever._index._store
+    store = product.resources.documents._retriever._collections._now.collection.index._store
     owned = Filter(must=(Match(field="owner_id", values=(user_id,)),))
     found["index"] = await store.count(owned)
     return {place: number for place, number in found.items() if number}
@@ -147,6 +147,26 @@ async def gone(product: Product, url: str, user_id: int) -> None:
     async with asyncio.timeout(ENDS_SECONDS):
         while await rows(url, "SELECT 1 FROM users WHERE id = $1", user_id):
             await asyncio.sleep(0)
+
+
+async def test_what_is_being_made_searchable_ends_with_its_account(
+    product: Product, database_url: str, ada: Resident
+):
+    theirs = originals(product)
+    pause = product.model.hang_embedding()
+    files = [("files", (f"{n}.txt", f"{PHRASE} {n}".encode())) for n in range(6)]
+    given = await ada.product.client.post(
+        "/v1/ingest/upload", files=files, headers={"Prefer": "wait=0"}
+    )
+    async with asyncio.timeout(ENDS_SECONDS):
+        await pause.reached.wait()
+
+    assert (await ada.delete_account()).status_code == 204
+
+    assert given.status_code == 202
+    assert set(await belongings(product, database_url, ada.user_id)) == {"audit_log.actor_id"}
+    assert len(originals(product)) < len(theirs)
+    assert await count(database_url, "procrastinate_jobs") <= 1
 
 
 async def test_history_is_wiped_with_the_agents_memory_and_documents_stay(

@@ -194,6 +194,12 @@ async def ingest_rubbish(stage: Stage) -> Done:
     return Done(answer=answer, details={"code": "UNREADABLE_DOCUMENT"})
 
 
+async def cancel_ingest(stage: Stage) -> Done:
+    run_id = (await upload(stage.ada.client)).json()["run_id"]
+    answer = await stage.ada.client.post(f"/v1/ingest/runs/{run_id}/cancel")
+    return Done(answer=answer, resource_id=run_id)
+
+
 async def delete_document(stage: Stage) -> Done:
     uploaded = await upload(stage.ada.client)
     document_id = str(uploaded.json()["files"][0]["document_id"])
@@ -206,6 +212,14 @@ async def share_document(stage: Stage) -> Done:
     answer = await share(stage.ada, document_id, group_id)
     change = {"before": {"group_id": None}, "after": {"group_id": group_id}}
     return Done(answer=answer, resource_id=document_id, group_id=group_id, details=change)
+
+
+async def relabel_document(stage: Stage) -> Done:
+    document_id = await document_of(stage.ada)
+    body = {"title": f"Canteen {uuid4().hex}", "tags": ["food"]}
+    answer = await stage.ada.client.patch(f"/v1/documents/{document_id}", json=body)
+    details = {"title_changed": True, "tags_added": 1, "tags_removed": 0}
+    return Done(answer=answer, resource_id=document_id, details=details)
 
 
 async def unshare_document(stage: Stage) -> Done:
@@ -384,7 +398,9 @@ ACTS: list[tuple[Act, str, str, bool]] = [
     (expel, "membership.delete", "membership", True),
     (ingest, "document.ingest", "document", True),
     (ingest_rubbish, "document.ingest", "document", False),
+    (cancel_ingest, "ingest.cancel", "ingest", True),
     (share_document, "document.share", "document", True),
+    (relabel_document, "document.update", "document", True),
     (unshare_document, "document.unshare", "document", True),
     (leave_with_a_document, "document.unshare", "document", True),
     (expel_with_a_document, "document.unshare", "document", True),

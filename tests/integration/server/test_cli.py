@@ -112,6 +112,20 @@ async def test_ingest_takes_files_and_folders_and_tells_of_each(product: Product
     assert missing.exit_code == 1
 
 
+async def test_ingest_has_the_server_read_and_runs_are_listed_and_cancelled(product: Product):
+    refused = await youworker(product, "ingest", "--server-path", "/nowhere")
+    unreachable = await youworker(product, "ingest", "http://127.0.0.1:1/a.txt")
+    listed = await youworker(product, "ingest-runs", "list")
+    run_id = next(line.split()[0] for line in listed.stdout.splitlines() if "/nowhere" in line)
+    cancelled = await youworker(product, "ingest-runs", "cancel", run_id)
+
+    assert (refused.exit_code, unreachable.exit_code) == (1, 1)
+    assert "PATH_NOT_FOUND" in refused.stdout
+    assert "URL_" in unreachable.stdout
+    assert "0 of 1 files are searchable." in unreachable.stdout
+    assert f"{run_id}  error" in cancelled.stdout
+
+
 async def test_users_and_keys_are_made_listed_and_ended(product: Product):
     created = await youworker(product, "users", "create", "ada")
     key = created.stdout.splitlines()[-1]

@@ -131,14 +131,14 @@ async def test_a_deleted_document_leaves_nothing(product: Product):
     assert await search(product.client, "vacation policy of Zephyr Labs") == []
     assert (await product.client.get(hit["source"]["url"])).status_code == 404
     assert (await product.client.get(f"/v1/documents/{document_id}")).status_code == 404
-    assert originals(product) == before
+    await until_kept(product, before)
 
 
 @pytest.mark.parametrize(
     ("name", "data", "code"),
     [
         ("broken.pdf", b"%PDF-1.7\nthis is no pdf at all", "UNREADABLE_DOCUMENT"),
-        ("image.bin", b"\x89PNG\r\n\x1a\n" + bytes(200), "UNSUPPORTED_MEDIA"),
+        ("image.bin", b"\x89PNG\r\n\x1a\n" + bytes(200), "UNREADABLE_DOCUMENT"),
         ("program", b"\x7fELF" + bytes(range(256)) * 4, "UNSUPPORTED_MEDIA"),
         ("empty.txt", b"", "EMPTY_DOCUMENT"),
         ("blank.txt", b"  \n\t ", "EMPTY_DOCUMENT"),
@@ -154,7 +154,7 @@ async def test_a_file_that_cannot_be_read_is_refused_and_leaves_nothing(
     assert taken["status"] == "error"
     assert [error["code"] for error in taken["errors"]] == [code]
     assert (await product.client.get("/v1/documents")).json()["total"] == 0
-    assert originals(product) == before
+    await until_kept(product, before)
 
 
 async def test_a_bad_file_does_not_fail_its_neighbours(product: Product):
@@ -306,17 +306,16 @@ async def test_an_upload_may_say_that_it_is_private(product: Product):
     assert taken["success"] is True
 
 
-async def test_an_embedding_server_that_is_down_leaves_no_half_made_document(product: Product):
+async def test_an_embedding_server_that_stays_down_leaves_no_half_made_document(product: Product):
     before = originals(product)
     await product.model.stop()
 
-    answer = await product.client.post(
-        "/v1/ingest/upload", files={"files": ("handbook.txt", HANDBOOK.encode())}
-    )
+    taken = await product.upload("handbook.txt", HANDBOOK.encode())
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "EXTERNAL_SERVICE_ERROR")
+    assert (taken["status"], taken["files"]) == ("error", [])
+    assert [error["code"] for error in taken["errors"]] == ["EXTERNAL_SERVICE_ERROR"]
     assert (await product.client.get("/v1/documents")).json()["total"] == 0
-    assert originals(product) == before
+    await until_kept(product, before)
     await product.model.start()
     assert (await product.upload("handbook.txt", HANDBOOK.encode()))["success"] is True
 
@@ -332,6 +331,13 @@ async def test_nothing_near_is_an_empty_answer(product: Product):
 async def test_a_malformed_search_is_refused(product: Product, body):
     answer = await product.client.post("/v1/search", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+
+
+async def until_kept(product: Product, expected: list[str]) -> None:
+    """An original goes when it is settled that nobody needs it: a moment after the answer."""
+    async with asyncio.timeout(10):
+        while originals(product) != expected:
+            await asyncio.sleep(0.01)
 
 
 def originals(product: Product) -> list[str]:

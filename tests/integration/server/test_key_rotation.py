@@ -168,3 +168,27 @@ async def test_wrong_keys_stop_the_start_before_anything_is_written(
     with pytest.raises(EncryptionKeyError, match="other keys"):
         async with installation.open(installation.second):
             pass
+
+
+async def test_an_original_that_waits_is_taken_in_with_the_new_key_alone(
+    installation: Installation,
+) -> None:
+    jobs = installation._settings.jobs
+    installation._settings = installation._settings.model_copy(
+        update={"jobs": jobs.model_copy(update={"in_api": False})}
+    )
+    first, second = installation.first, installation.second
+    async with installation.open(first) as product:
+        given = await product.client.post(
+            "/v1/ingest/upload",
+            files={"files": ("elephant.md", b"The lilac elephant lives in Turin.")},
+            headers={"Prefer": "wait=0"},
+        )
+    assert await installation.rotate(second, first) == 0
+    installation._settings = installation._settings.model_copy(update={"jobs": jobs})
+    async with installation.open(second) as product:
+        await product.client.get(f"{given.headers['Location']}/events")
+        report = (await product.client.get(given.headers["Location"])).json()
+    assert [(file["path"], file["status"]) for file in report["files"]] == [
+        ("elephant.md", "indexed")
+    ]

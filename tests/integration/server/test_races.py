@@ -15,9 +15,11 @@ from persistence.blobs import BlobStore
 from persistence.checkpoints import open_checkpointer
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable, InvalidValue, NotFound, RunLost
+from persistence.ingest_records import IngestOrder, NewIngestFile
 from persistence.records import RunClaim, RunInput
 from persistence.unit_of_work import UnitOfWork
-from server.documents.service import ABANDONED_AFTER
+from server.erasure.documents import DocumentEraser
+from server.erasure.ingestion import ABANDONED_AFTER, IngestEraser
 from server.runs.journal import RunJournal
 from server.runs.log_writer import LogWriter
 from server.runs.recorder import RunRecorder
@@ -300,6 +302,46 @@ async def test_a_tool_call_is_audited_once_although_the_databases_answer_was_los
     audited = "SELECT count(*) FROM audit_log WHERE action = 'tool.call'"
     assert await connection.fetchval(audited) == 1
     await connection.close()
+
+
+async def test_a_file_that_could_not_be_cancelled_still_has_its_original(
+    database, scope, key_ring, tmp_path
+):
+    blobs = BlobStore(tmp_path / "blobs", key_ring)
+    file = NewIngestFile(kind="upload", name="a.txt", blob=await blobs.put(NOTE))
+    async with database.unit_of_work(scope) as uow:
+        run = await uow.ingest_runs.create(IngestOrder(), [file])
+        await uow.commit()
+
+    def eraser(on):
+        documents = DocumentEraser(database=on, blobs=blobs, retriever=None)
+        return IngestEraser(database=on, blobs=blobs, retriever=None, documents=documents)
+
+    with pytest.raises(DatabaseUnavailable):
+        await eraser(RefusingDatabase(database)).cancel(scope, run.id)
+    assert await blobs.get(file.blob) == NOTE
+
+    await eraser(database).cancel(scope, run.id)
+    with pytest.raises(NotFound):
+        await blobs.get(file.blob)
+    async with database.unit_of_work(scope) as uow:
+        assert await uow.ingest_files.left_over() == []
+
+
+class RefusingDatabase:
+    """A database that breaks off at every commit."""
+
+    def __init__(self, steady: Database) -> None:
+        self._steady = steady
+
+    @asynccontextmanager
+    async def unit_of_work(self, scope: AccessScope) -> AsyncIterator[UnitOfWork]:
+        async with self._steady.unit_of_work(scope) as uow:
+            uow.commit = self._break_off
+            yield uow
+
+    async def _break_off(self) -> None:
+        raise DatabaseUnavailable("it broke off")
 
 
 class LossyDatabase:

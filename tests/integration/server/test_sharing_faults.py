@@ -8,6 +8,7 @@ import pytest
 from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.encryption import KeyRing
+from persistence.index_collections import OneCollection
 from persistence.records import Document, User
 from persistence.retrieval import Retriever
 from persistence.settings import VectorSettings
@@ -61,7 +62,7 @@ async def situation(database: Database, key_ring: KeyRing, tmp_path: Path) -> Si
     async with open_index(
         VectorSettings(), data_dir=tmp_path / "index", dimension=DIMENSION, model="words"
     ) as index:
-        retriever = Retriever(database, index, WordEmbedder(), key_ring)
+        retriever = Retriever(database, OneCollection(index, WordEmbedder()), key_ring)
     return Situation(
         database=database,
         index_down=retriever,

@@ -33,6 +33,7 @@ class Library:
                 text=f"all about {query}",
                 score=1.0,
                 url="/v1/sources/p1",
+                citation_key="p1",
             )
         ]
 

@@ -9,11 +9,13 @@ from mcp.shared.memory import create_connected_server_and_client_session
 from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.encryption import KeyRing
+from persistence.index_collections import OneCollection
 from persistence.passages import Chunk
 from persistence.retrieval import Retriever
 from persistence.settings import VectorSettings
 from persistence.vectors.index import open_index
 from tests.fakes.word_vectors import DIMENSION, WordEmbedder
+from tools.cite_labels import cite_label
 from tools.scope import ScopeSigner
 from tools.servers.semantic import build_semantic_server
 from tools.wire import CALLER_META_KEY
@@ -30,7 +32,7 @@ async def retriever(
     async with open_index(
         settings, data_dir=tmp_path / "index", dimension=DIMENSION, model="words"
     ) as index:
-        yield Retriever(database, index, WordEmbedder(), key_ring)
+        yield Retriever(database, OneCollection(index, WordEmbedder()), key_ring)
 
 
 async def make_group(database: Database, admin: AccessScope, member: AccessScope) -> int:
@@ -66,6 +68,27 @@ async def ask(retriever: Retriever, token: str, tool: str, **arguments: str) -> 
     async with create_connected_server_and_client_session(server) as session:
         answer = await session.call_tool(tool, arguments, meta={CALLER_META_KEY: token})
     return str(answer.content)
+
+
+async def test_who_knows_a_passages_id_does_not_know_its_label(
+    database: Database, retriever: Retriever, key_ring: KeyRing, scope: AccessScope
+) -> None:
+    await give(database, retriever, scope, None)
+    [passage] = await retriever.search("how many vacation days", scope=scope)
+    rotated = KeyRing([KeyRing.generate_key()]).with_lasting(key_ring.lasting)
+    assert passage.citation_key == rotated.keyed_hash(f"citation\0{passage.id}")
+    assert cite_label(passage.citation_key) != cite_label(passage.id)
+
+
+async def test_a_word_with_something_invisible_in_it_is_found_and_shown_as_it_is(
+    database: Database, retriever: Retriever, scope: AccessScope
+) -> None:
+    text = "Employees get thirty vaca\u2062tion da\U000e0061ys."
+    document_id = await give(database, retriever, scope, None)
+    await retriever.replace(document_id, scope.user_id, [Chunk(position=0, text=text)])
+    for query in ("vacation days", "vaca\u2063tion da\ufe0fys"):
+        [found] = await retriever.search(query, scope=scope)
+        assert found.text == text
 
 
 async def search(retriever: Retriever, token: str) -> bool:

@@ -2,6 +2,8 @@
 
 import codecs
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -77,3 +79,63 @@ def test_what_is_no_text_is_refused(data: bytes) -> None:
 def test_colours_of_a_terminal_do_not_make_a_log_binary() -> None:
     text = "\x1b[32mok\x1b[0m all tests passed in this run of the suite\n" * 3
     assert decode(text.encode()) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (("Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni "
+         "obdarzeni rozumem i sumieniem i powinni postępować w duchu braterstwa. "), "cp1250"),
+        (("Każdy człowiek posiada wszystkie prawa, bez względu na różnice rasy, języka, wyznania, "
+         "poglądów, narodowości, majątku i urodzenia. "), "iso8859-2"),
+        (("Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Jsou nadáni "
+         "rozumem a svědomím. "), "cp1250"),
+        (("Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Az emberek "
+         "ésszel és lelkiismerettel bírván, erőszak nélkül, testvéri szellemben. "), "cp1250"),
+        (("Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana "
+         "sahiptirler ve birbirlerine karşı kardeşlik zihniyeti ile davranırlar. "), "cp1254"),
+        (("Visi žmonės gimsta laisvi ir lygūs savo orumu ir teisėmis. Jiems suteiktas protas ir "
+         "sąžinė, ir jie turi elgtis vienas kito atžvilgiu kaip broliai. "), "cp1257"),
+    ],
+)  # fmt: skip
+def test_latin_letters_are_told_by_the_alphabet(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding) * 2) == text * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "Todos os seres humanos nascem livres e iguais em dignidade e em direitos. Dotados de "
+            "razão e de consciência, devem agir uns para com os outros em espírito. "
+            "Não será feita nenhuma distinção fundada na condição política do país. "
+        ),
+        (
+            "Kaikki ihmiset syntyvät vapaina ja tasavertaisina arvoltaan ja oikeuksiltaan. Heille "
+            "on annettu järki ja omatunto, ja heidän on toimittava toisiaan kohtaan veljeyden. "
+        ),
+        (
+            "Toda persoa ten dereito á educación. Ninguén será sometido a escravitude; "
+            "a escravitude está prohibida en tódalas súas formas. "
+        ),
+        (
+            "Hver maður er borinn frjáls og jafn öðrum að virðingu og réttindum. Menn eru gæddir "
+            "vitsmunum og samvizku, og ber þeim að breyta bróðurlega hverjum við annan. "
+        ),
+        "The café in Malmö, the fête of El Niño, and señor Ibáñez: a text in English. ",
+    ],
+)
+def test_long_western_texts_are_taken_for_no_others(text: str) -> None:
+    assert decode(text.encode("cp1252") * 12) == text * 12
+
+
+def test_every_codec_is_loaded_before_a_process_loses_its_rights() -> None:
+    script = (
+        "import sys; from loaders.encoding import warm_up; warm_up()\n"
+        "names = ('koi8_r', 'koi8_u', 'cp1250', 'shift_jis', 'cp720', 'utf_7')\n"
+        "print(all(f'encodings.{name}' in sys.modules for name in names))"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "True\n"

@@ -1,15 +1,26 @@
 """Chunks: small enough, cut where the structure allows, and nothing lost."""
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders.document import Element, ElementKind, LoadedDocument
+from loaders.errors import LoaderLimit
 from loaders.sentences import cut_to_weight, sentences, weigh
-from loaders.splitter import CHUNK_WEIGHT, split
+from loaders.splitter import CHUNK_WEIGHT
+from loaders.splitter import split as split_up_to
 from persistence.passages import Chunk
+
+MANY = 5_000
+
+
+def split(document: LoadedDocument) -> tuple[Chunk, ...]:
+    return split_up_to(document, most=MANY)
 
 
 def _document(*elements: Element) -> LoadedDocument:
@@ -172,6 +183,60 @@ def test_other_scripts_weigh_more_than_english() -> None:
     assert weigh("1,2") == 7
 
 
+def _spoken(text: str, start: float) -> Element:
+    return Element(kind=ElementKind.TEXT, text=text, start_seconds=start)
+
+
+def test_a_chunk_of_speech_begins_when_its_first_words_are_said() -> None:
+    chunks = split(_document(_spoken("One.", 1.5), _spoken("Two.", 31.0), _spoken("Three.", 90.0)))
+
+    assert [(chunk.text, chunk.start_seconds) for chunk in chunks] == [
+        ("One.\n\nTwo.", 1.5),
+        ("Three.", 90.0),
+    ]
+
+
+def test_a_chunk_of_speech_takes_less_than_two_minutes() -> None:
+    paragraphs = [_spoken(f"Said at {start}.", float(start)) for start in range(0, 3600, 45)]
+
+    chunks = split(_document(*paragraphs))
+
+    for chunk, following in pairwise(chunks):
+        assert chunk.start_seconds is not None
+        assert following.start_seconds is not None
+        assert 0 < following.start_seconds - chunk.start_seconds < 120
+
+
+def test_a_chunk_that_repeats_the_last_words_begins_when_they_were_said() -> None:
+    chunks = split(_document(_spoken(_prose(14), 0.0), _spoken(_prose(30), 50.0)))
+
+    assert [chunk.start_seconds for chunk in chunks][:2] == [0.0, 0.0]
+    assert chunks[-1].start_seconds == 50.0
+
+
+def test_attachments_and_sheets_stand_over_what_is_in_them() -> None:
+    chunks = split(
+        _document(
+            _heading("Offer"),
+            _text("See below."),
+            _heading("prices.csv"),
+            _table("item | price", "pen | 1.50"),
+            _heading("terms.pdf"),
+            _text("Thirty days.", page=1),
+            _text("No returns.", page=2),
+        )
+    )
+
+    assert [(chunk.heading, chunk.page) for chunk in chunks][:2] == [
+        ("Offer", None),
+        ("prices.csv", None),
+    ]
+    assert [(chunk.heading, chunk.page) for chunk in chunks][-2:] == [
+        ("terms.pdf", 1),
+        ("terms.pdf", 2),
+    ]
+
+
 KINDS = st.sampled_from(list(ElementKind))
 PAGES = st.one_of(st.none(), st.integers(1, 3))
 TEXTS = st.one_of(
@@ -180,12 +245,16 @@ TEXTS = st.one_of(
         st.sampled_from(["word", "Stop. ", "。", "\n", " ", "ß", "é", "👩‍👧"]), max_size=900
     ).map("".join),
 )
+SECONDS = st.one_of(st.none(), st.floats(0, 20_000))
 ELEMENTS = st.builds(
-    lambda kind, text, page, level: Element(kind=kind, text=text, page=page, level=level),
+    lambda kind, text, page, level, start: Element(
+        kind=kind, text=text, page=page, level=level, start_seconds=start
+    ),
     KINDS,
     TEXTS,
     PAGES,
     st.integers(1, 6),
+    SECONDS,
 )
 
 
@@ -237,3 +306,47 @@ def _covers(chunks: tuple[Chunk, ...], text: str) -> bool:
 
 def _packed(text: str) -> str:
     return re.sub(r"\s+", "", text)
+
+
+def test_as_many_chunks_as_allowed_are_given() -> None:
+    document = _document(*(_text("words", page=page) for page in range(1, 4)))
+
+    assert len(split_up_to(document, most=3)) == 3
+
+
+def test_the_first_chunk_too_many_ends_the_work() -> None:
+    taken = 0
+
+    def elements() -> Iterator[Element]:
+        nonlocal taken
+        for taken in range(1, 1_000):
+            yield _text("words", page=taken)
+
+    endless = cast("tuple[Element, ...]", elements())
+    document = LoadedDocument(title="t", mime="text/plain", elements=endless)
+
+    with pytest.raises(LoaderLimit, match="more than 3 passages"):
+        split_up_to(document, most=3)
+    assert taken == 5, "the page that ends the chunk that is one too many"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("run", [".", " ", "\n", "。", '."', ".\u201d "])
+def test_a_million_equal_signs_take_no_longer_than_as_many_words(run: str) -> None:
+    text = "a" + run * (1_000_000 // len(run)) + "b"
+
+    assert "".join(sentences(text)) == text
+
+
+def test_a_sentence_ends_behind_all_its_signs() -> None:
+    text = 'What?! "So..." he said.  Well...then (yes.) 次。「はい。」\n \nEnd'
+
+    assert list(sentences(text)) == [
+        "What?! ",
+        '"So..." ',
+        "he said.  ",
+        "Well...then (yes.) ",
+        "次。",
+        "「はい。」\n \n",
+        "End",
+    ]

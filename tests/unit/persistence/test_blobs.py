@@ -27,6 +27,22 @@ async def test_a_blob_of_any_size_comes_back(store: BlobStore, size: int) -> Non
     assert b"".join([piece async for piece in store.stream(name)]) == data[:size]
 
 
+@pytest.mark.parametrize(
+    "start", [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 2 * SEGMENT_BYTES + 6]
+)
+async def test_a_blob_is_read_from_any_place_on(store: BlobStore, start: int) -> None:
+    data = bytes(range(251)) * ((2 * SEGMENT_BYTES + 7) // 251 + 1)
+    data = data[: 2 * SEGMENT_BYTES + 7]
+    name = await store.put(data)
+    assert b"".join([piece async for piece in store.stream(name, start=start)]) == data[start:]
+
+
+async def test_nothing_comes_from_behind_the_end_of_a_blob(store: BlobStore) -> None:
+    name = await store.put(b"data")
+    for start in (4, SEGMENT_BYTES, 5 * SEGMENT_BYTES):
+        assert b"".join([piece async for piece in store.stream(name, start=start)]) == b""
+
+
 async def test_equal_blobs_have_names_of_their_own(store: BlobStore) -> None:
     names = await asyncio.gather(*(store.put(b"same") for _ in range(20)))
     assert len(set(names)) == 20

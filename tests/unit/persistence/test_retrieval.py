@@ -1,6 +1,7 @@
 """Finding passages: what comes back, and above all what does not."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+import random
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,14 @@ import pytest
 from persistence.access import AccessScope
 from persistence.encryption import KeyRing
 from persistence.errors import DecryptionError, NotFound
+from persistence.index_collections import OneCollection
+from persistence.ranking.reranker import HttpReranker
+from persistence.ranking.scores import SCORE_FLOOR
 from persistence.retrieval import Chunk, Retriever
-from persistence.settings import VectorSettings
+from persistence.settings import RerankSettings, VectorSettings
 from persistence.vectors.index import open_index
 from persistence.vectors.port import Point, VectorIndex
+from tests.fakes.rerank_server import RerankServer
 from tests.fakes.word_vectors import DIMENSION, WordEmbedder, embed_text
 
 ANNA, BOB = AccessScope(user_id=1), AccessScope(user_id=2)
@@ -88,7 +93,9 @@ async def index(tmp_path: Path) -> AsyncIterator[VectorIndex]:
 
 @pytest.fixture
 async def retriever(documents: Documents, index: VectorIndex) -> Retriever:
-    retriever = Retriever(documents, index, WordEmbedder(), KeyRing([KeyRing.generate_key()]))
+    retriever = Retriever(
+        documents, OneCollection(index, WordEmbedder()), KeyRing([KeyRing.generate_key()])
+    )
     await retriever.replace(
         10,
         1,
@@ -121,7 +128,7 @@ async def test_an_empty_query_finds_nothing(retriever: Retriever, query: str) ->
 
 
 async def test_no_more_than_the_limit_comes_back(retriever: Retriever) -> None:
-    chunks = [Chunk(position=number, text=f"vacation rule {number}") for number in range(9)]
+    chunks = [Chunk(position=2 * number, text=f"vacation rule {number}") for number in range(9)]
     await retriever.replace(10, 1, chunks)
 
     assert len(await retriever.search("vacation rule", scope=ANNA, limit=4)) == 4
@@ -274,6 +281,173 @@ async def test_text_of_any_script_survives(retriever: Retriever) -> None:
     [passage] = await retriever.search("perché 日本語", scope=ANNA)
 
     assert passage.text == text
+
+
+NOTICE = "The lift is out of order until the technician comes. Please take the stairs at the back."
+
+
+class FarEmbedder(WordEmbedder):
+    """Finds every question unlike every text."""
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        is_question = all("?" in text for text in texts)
+        vector = [0.0] * DIMENSION
+        vector[1 if is_question else 0] = 1.0
+        return [vector] * len(texts)
+
+
+@pytest.fixture
+def deaf_retriever(documents: Documents, index: VectorIndex) -> Retriever:
+    """Has nothing but words to find by."""
+    return Retriever(
+        documents, OneCollection(index, FarEmbedder()), KeyRing([KeyRing.generate_key()])
+    )
+
+
+async def test_a_passage_is_found_by_its_words_alone(deaf_retriever: Retriever) -> None:
+    await deaf_retriever.replace(
+        10,
+        1,
+        [
+            Chunk(position=0, text="The protocol is written down in RFC-2616, which is old."),
+            Chunk(position=5, text="Il contratto con la ditta Rossi è stato firmato."),
+        ],
+    )
+
+    [by_code] = await deaf_retriever.search("where is RFC 2616?", scope=ANNA)
+    [by_name] = await deaf_retriever.search("who is Rossi?", scope=ANNA)
+
+    assert "RFC-2616" in by_code.text
+    assert "Rossi" in by_name.text
+    assert SCORE_FLOOR <= by_code.score <= 0.4
+
+
+async def test_common_words_alone_find_nothing(deaf_retriever: Retriever) -> None:
+    await deaf_retriever.replace(10, 1, [Chunk(position=0, text="What is it that you have.")])
+
+    assert await deaf_retriever.search("what is it?", scope=ANNA) == []
+
+
+async def test_scores_fall_from_hit_to_hit_and_say_how_well_each_answers(
+    retriever: Retriever,
+) -> None:
+    texts = ["vacation days of all employees", "vacation days", "vacation", "employees"]
+    chunks = [Chunk(position=9 * place, text=text) for place, text in enumerate(texts)]
+    await retriever.replace(10, 1, chunks)
+
+    found = await retriever.search("vacation days of all employees", scope=ANNA)
+
+    assert found[0].text == texts[0]
+    assert 0.95 < found[0].score <= 1
+    assert [passage.score for passage in found] == sorted(
+        (passage.score for passage in found), reverse=True
+    )
+
+
+async def test_what_two_documents_say_in_the_same_words_comes_once(
+    retriever: Retriever, documents: Documents
+) -> None:
+    documents.rows[11] = (1, "Copy")
+    for document in (10, 11):
+        await retriever.replace(document, 1, [Chunk(position=0, text=NOTICE)])
+
+    [found] = await retriever.search("when does the technician repair the lift", scope=ANNA)
+
+    assert found.document_id == 10
+
+
+async def test_neighbours_come_as_one_passage_whose_citation_opens_the_better(
+    retriever: Retriever,
+) -> None:
+    await retriever.replace(
+        10,
+        1,
+        [
+            Chunk(position=0, text="The lift was repaired. The technician left in the evening."),
+            Chunk(position=1, text="The technician left in the evening. The invoice is missing."),
+            Chunk(position=7, text="The technician sends the invoice in the spring."),
+        ],
+    )
+
+    first, second = await retriever.search("technician evening invoice missing", scope=ANNA)
+
+    assert first.text == (
+        "The lift was repaired. The technician left in the evening. The invoice is missing."
+    )
+    opened = await retriever.open_source(first.id, ANNA)
+    assert opened.text.startswith("The technician left")
+    assert "spring" in second.text
+
+
+@pytest.fixture
+async def lift_notes(retriever: Retriever) -> Sequence[str]:
+    """Far apart in one document; the second answers best by vectors and words."""
+    texts = ["lift broken floor", "lift broken today floor cellar", "broken cellar window"]
+    chunks = [Chunk(position=5 * place, text=text) for place, text in enumerate(texts)]
+    await retriever.replace(10, 1, chunks)
+    return texts
+
+
+async def test_a_reranker_decides_the_order_and_the_scores(
+    retriever: Retriever, lift_notes: Sequence[str]
+) -> None:
+    async with RerankServer() as fake:
+        fake.answer = [{"index": place, "score": (0.2, 0.5, 0.9)[place]} for place in range(3)]
+        async with HttpReranker(RerankSettings(rerank_url=fake.base_url)) as reranker:
+            retriever._reranker = reranker
+            found = await retriever.search("lift broken today cellar", scope=ANNA)
+            asked = fake.bodies[0]
+
+    assert sorted(asked["documents"]) == sorted(lift_notes)
+    assert [passage.score for passage in found] == [0.9, 0.5, 0.2]
+    assert [passage.text for passage in found] == asked["documents"][::-1]
+
+
+async def test_without_an_answering_reranker_the_order_stays(
+    retriever: Retriever, lift_notes: Sequence[str]
+) -> None:
+    expected = await retriever.search("lift broken today cellar", scope=ANNA)
+    async with RerankServer() as fake:
+        fake.status = 503
+        async with HttpReranker(RerankSettings(rerank_url=fake.base_url)) as reranker:
+            retriever._reranker = reranker
+            found = await retriever.search("lift broken today cellar", scope=ANNA)
+
+    assert len(found) == len(lift_notes)
+    assert found == expected
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_what_others_have_changes_nothing_of_what_one_finds(
+    retriever: Retriever, documents: Documents, seed: int
+) -> None:
+    source = random.Random(seed)
+    vocabulary = ["lift", "broken", "invoice", "cellar", "window", "technician", "paid", "late"]
+
+    def chunks(count: int) -> list[Chunk]:
+        return [
+            Chunk(position=3 * place, text=" ".join(source.choices(vocabulary, k=12)))
+            for place in range(count)
+        ]
+
+    for document in (10, 11, 12):
+        documents.rows[document] = (1, f"Anna's {document}")
+        await retriever.replace(document, 1, chunks(6))
+    questions = [" ".join(source.sample(vocabulary, k=3)) for _ in range(2)]
+
+    async def find_all() -> list[bytes]:
+        return [repr(await retriever.search(each, scope=ANNA)).encode() for each in questions]
+
+    before = await find_all()
+    assert all(len(found) > len(b"[]") for found in before)
+    for _ in range(5):
+        document = source.randrange(20, 23)
+        documents.rows[document] = (2, "Bob's")
+        if source.random() < 0.3:
+            await retriever.delete(document)
+        else:
+            await retriever.replace(document, 2, chunks(source.randrange(1, 30)))
+        assert await find_all() == before
 
 
 async def test_an_open_retriever_answers(retriever: Retriever) -> None:

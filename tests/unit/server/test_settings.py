@@ -181,3 +181,11 @@ def test_a_configured_root_key_is_enough_for_a_client(environment, tmp_path):
     environment({"SECURITY__ROOT_API_KEY": STRONG})
     assert Connection.choose(load_settings(), None, None, create=False).key == STRONG
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_worker_in_the_server_another_process_must_be_able_to_work(environment):
+    environment(COMPLETE | {"JOBS__IN_API": "false"})
+    assert load_settings().jobs.in_api is False
+    environment({"LLM__QDRANT_URL": "", "ALLOW_EMBEDDED": "true"})
+    with pytest.raises(ConfigurationError, match="JOBS__IN_API is false"):
+        load_settings()

@@ -13,7 +13,7 @@ from persistence.settings import VectorSettings
 from persistence.vectors.edge import open_edge_store
 from persistence.vectors.errors import IndexInUse, IndexUnavailable
 from persistence.vectors.index import open_index
-from persistence.vectors.port import Point
+from persistence.vectors.port import Point, QueryWord
 
 PROJECT = Path(__file__).parents[4]
 SCOPE = AccessScope(user_id=1)
@@ -28,7 +28,8 @@ async def main():
     settings = VectorSettings()
     async with open_index(settings, data_dir=Path(sys.argv[1]), dimension=2, model="m") as index:
         for document in range(int(sys.argv[2])):
-            point = Point(position=0, vector=[1.0, 0.5], ciphertext=f"text {document}")
+            text, terms = f"text {document}", {document: 0.5}
+            point = Point(position=0, vector=[1.0, 0.5], ciphertext=text, terms=terms)
             await index.replace(document, [point], owner_id=1)
             print(document, file=sys.stderr, flush=True)
         await asyncio.Event().wait()
@@ -64,8 +65,15 @@ async def test_what_was_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
 
     async with open_index(VectorSettings(), data_dir=tmp_path, dimension=2, model="m") as index:
         hits = await index.search([1.0, 0.5], scope=SCOPE, limit=100)
+        worded = [
+            await index.search([1.0, 0.5], words=[word], scope=SCOPE, limit=100)
+            for word in (QueryWord(terms=(number,)) for number in range(30))
+        ]
 
     assert {hit.ciphertext for hit in hits} == {f"text {number}" for number in range(30)}
+    assert [[hit.ciphertext for hit in found if hit.overlap] for found in worded] == [
+        [f"text {number}"] for number in range(30)
+    ]
 
 
 async def test_a_second_process_is_told_that_the_folder_is_in_use(tmp_path: Path) -> None:

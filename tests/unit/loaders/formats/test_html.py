@@ -3,6 +3,7 @@
 import pytest
 
 from loaders.document import Element, ElementKind
+from loaders.errors import LoaderLimit, UnreadableDocument
 from loaders.formats import html
 
 
@@ -108,3 +109,156 @@ def test_a_page_without_text_has_no_elements(markup: str) -> None:
 def test_a_page_of_one_huge_text_is_read_whole() -> None:
     text = "word " * 100_000
     assert len(_texts(f"<html><body><p>{text}</p></body></html>")[0]) == len(text.strip())
+
+
+@pytest.mark.parametrize("sign", ["¶", "#", "§", "🔗"])
+def test_the_link_to_a_heading_itself_is_no_part_of_it(sign: str) -> None:
+    heading = f'<h2>Bugs<a class="headerlink" href="#bugs" title="Link">{sign}</a></h2>'
+
+    assert _texts(_page(f'{heading}<p>See <a href="#b">§ 2</a>, C<a href="/c">#</a>.</p>')) == [
+        "seen",
+        "Bugs",
+        "See § 2, C#.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "opacity:0%",
+        "opacity:.01",
+        "display:/**/none",
+        "display:n\\6fne",
+        "font-size:1px",
+        "font-size:0.0001px",
+        "font:0/0 a",
+        "color:transparent",
+        "color:#fff",
+        "color:white;background:#ffffff",
+        "position:absolute;left:-9999px",
+        "text-indent:-999em",
+        "clip-path:inset(100%)",
+        "position:absolute;clip:rect(0, 0, 0, 0)",
+        "height:0;overflow:hidden",
+    ],
+)
+def test_text_that_a_style_makes_invisible_is_left_out(style: str) -> None:
+    assert _texts(_page(f'<p style="{style}">evil</p>')) == ["seen"]
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "left:-9999px",
+        "color:transparent;background-clip:text",
+        "color:#fff;background:#036",
+        "height:0;overflow:hidden;padding-bottom:56%",
+        "text-indent:-2em",
+        "font-size:.9em",
+        "clip-path:circle(50%)",
+        "display:none;display:block",
+    ],
+)
+def test_text_that_a_style_only_changes_is_kept(style: str) -> None:
+    assert _texts(_page(f'<p style="{style}">kept</p>')) == ["seen", "kept"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<table bgcolor="navy"><tr><td style="color:#fff">kept</td></tr></table>',
+        '<div style="background:navy"><p style="color:#fff">kept</p></div>',
+        '<link rel="stylesheet" href="x.css"><p style="color:#fff">kept</p>',
+        '<p style="color:#fff"><b style="color:red">kept</b></p>',
+        '<p style="font-size:0">evil<b style="font-size:1rem">kept</b>evil</p>',
+        '<p style="visibility:hidden">evil<b style="visibility:visible">kept</b></p>',
+    ],
+)
+def test_what_can_be_seen_all_the_same_is_kept(page: str) -> None:
+    assert _texts(_page(page)) == ["seen", "kept"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "body p.ghost {display:none}",
+        "div > p {display:none}",
+        "[data-x] {display:none}",
+        "p[data-x='1'] {display:none}",
+        "#g.ghost {display:none}",
+        "@media all {.ghost {display:none}}",
+        "@media screen {@layer a {.ghost {display:none}}}",
+        ".gh\\6fst {d\\69splay:none}",
+        "p { color:red; } .ghost { color:red; display:none !important } .ghost { display:block }",
+    ],
+)
+def test_rules_of_a_style_sheet_hide_what_their_selectors_mean(rule: str) -> None:
+    page = _page(
+        '<div><p class="ghost" id="g" data-x="1">evil</p></div>', head=f"<style>{rule}</style>"
+    )
+
+    assert "evil" not in _texts(page)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ".menu .tab {display:none}",
+        "section > .tab {display:none}",
+        ".tab {display:none} .tab.open {display:block}",
+        ".tab {display:none} @media (min-width: 800px) {.tab {display:block}}",
+        "@media (max-width: 800px) {.tab {display:none}}",
+        ".tab:hover {display:none}",
+        ".tab::after {display:none}",
+        "@font-face {font-family:x} @keyframes a {from {opacity:0}}",
+    ],
+)
+def test_rules_that_mean_something_else_or_are_overruled_hide_nothing(rule: str) -> None:
+    page = _page('<div><p class="tab open">kept</p></div>', head=f"<style>{rule}</style>")
+
+    assert _texts(page) == ["seen", "kept"]
+
+
+def test_style_sheets_for_browsers_without_scripts_hide_nothing() -> None:
+    page = _page("<p>kept</p>", head="<noscript><style>p{display:none}</style></noscript>")
+
+    assert _texts(page) == ["seen", "kept"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("css", ["a" * 60_000, "@media" * 20_000, "{" * 60_000, "a{" * 30_000])
+def test_a_broken_style_sheet_is_read_in_little_time(css: str) -> None:
+    assert _texts(_page("", head=f"<style>{css}</style>")) == ["seen"]
+
+
+@pytest.mark.timeout(20)
+def test_more_rules_than_a_page_can_be_held_against_are_refused() -> None:
+    with pytest.raises(LoaderLimit):
+        html.load(_page("<p>x</p>" * 3_000, head=f"<style>{'*{display:block}' * 4_000}</style>"))
+
+
+@pytest.mark.parametrize("depth", [200, 1_000])
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ("<div>", "</div>"),
+        ("<b>", ""),
+        ("<ul><li>", "</li></ul>"),
+        ("<blockquote>", "</blockquote>"),
+    ],
+)
+def test_text_is_found_however_deep_it_is_nested(opening: str, closing: str, depth: int) -> None:
+    page = _page(f"{opening * depth}<p>deep</p>{closing * depth}<p>last</p>")
+
+    assert " ".join(_texts(page)).split() == ["seen", "deep", "last"]
+
+
+@pytest.mark.parametrize("tag", ["<div>", "<b>", "<table><tr><td>"])
+def test_a_page_nested_too_deeply_to_be_read_is_refused(tag: str) -> None:
+    with pytest.raises(UnreadableDocument):
+        html.load(_page(tag * 3_000 + "deep"))
+
+
+@pytest.mark.timeout(20)
+def test_signs_without_a_space_are_read_in_little_time() -> None:
+    assert _texts(_page(f"<p>{'[' * 100_000}</p>")) == ["seen", "[" * 100_000]

@@ -7,6 +7,7 @@ from loaders.speech.errors import AudioEmpty, AudioUnsupported, SpeechWorkerLost
 from loaders.speech.transcript import SpokenSegment, Transcript
 from loaders.speech.wire import (
     LENGTH,
+    Heard,
     Ready,
     TranscriptionRequest,
     pack,
@@ -35,6 +36,11 @@ def test_a_transcript_arrives_as_it_was_sent():
         segments=(SpokenSegment(start=0.0, end=1.2, text="Grüße"),),
     )
     assert unpack_answer(body_of(pack(transcript))) == transcript
+
+
+def test_how_far_a_recording_is_heard_arrives_as_it_was_sent():
+    heard = Heard(seconds=120.0, of=7200.5)
+    assert unpack_answer(body_of(pack(heard))) == heard
 
 
 def test_a_refusal_is_raised_as_the_error_that_it_was():

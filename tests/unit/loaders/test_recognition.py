@@ -5,8 +5,13 @@ from contextlib import suppress
 
 import pytest
 
-from loaders.errors import EmptyDocument, LoaderError, UnsupportedMedia
-from loaders.media_type import MediaType, recognise
+from loaders.errors import (
+    EmptyDocument,
+    LoaderError,
+    UnsupportedMedia,
+)
+from loaders.media_type import MediaType
+from loaders.recognition import recognise
 
 PROSE = b"Dear reader, this is prose, and nothing else.\nIt has commas, too.\nAnd lines, plenty.\n"
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"
@@ -31,9 +36,17 @@ def test_text_that_claims_to_be_something_else_is_refused(suffix: str) -> None:
         recognise(PROSE, f"a.{suffix}")
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.log", "a.py", "a", "a.json", "a.unknown"])
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.json", "a.xml", "a.srt", "a.eml", "a.unknown"])
 def test_prose_is_text(name: str) -> None:
     assert recognise(PROSE, name).media_type is MediaType.TEXT
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.log", MediaType.LOG), ("a.py", MediaType.CODE), ("a.rst", MediaType.RST)],
+)
+def test_the_name_tells_dialects_that_the_content_does_not(name: str, kind: MediaType) -> None:
+    assert recognise(PROSE, name).media_type is kind
 
 
 @pytest.mark.parametrize(
@@ -73,9 +86,10 @@ def test_a_clean_table_is_csv_whatever_its_name(delimiter: str) -> None:
     rows = [["name", "town", "zip"], ["Anna", "Rome", "00100"], ["Bob", "Oslo", "0150"]]
     data = "\n".join(delimiter.join(row) for row in rows).encode()
 
+    kind = MediaType.TSV if delimiter == "\t" else MediaType.CSV
     for name in ("a.csv", "a.txt"):
         file = recognise(data, name)
-        assert (file.media_type, file.delimiter) == (MediaType.CSV, delimiter)
+        assert (file.media_type, file.delimiter) == (kind, delimiter)
 
 
 def test_an_untidy_table_is_csv_when_its_name_says_so() -> None:
@@ -93,15 +107,33 @@ def test_a_poem_with_commas_is_text() -> None:
     assert recognise(poem, "a.txt").media_type is MediaType.TEXT
 
 
+BINARIES = [
+    (b"{\\rtf1\\ansi plain text}", MediaType.RTF),
+    (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", MediaType.PNG),
+    (b"\xff\xd8\xff\xe0\x00\x10JFIF", MediaType.JPEG),
+    (b"II*\x00\x08\x00\x00\x00", MediaType.TIFF),
+    (b"MM\x00*\x00\x00\x00\x08", MediaType.TIFF),
+    (b"RIFF\x24\x00\x00\x00WEBPVP8 ", MediaType.WEBP),
+]
+
+
+@pytest.mark.parametrize(("data", "kind"), BINARIES)
+@pytest.mark.parametrize("name", ["a.txt", "a.pdf", "a.csv", "a"])
+def test_a_binary_kind_is_told_by_its_bytes_whatever_its_name(
+    data: bytes, kind: MediaType, name: str
+) -> None:
+    assert recognise(data, name).media_type is kind
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        b"PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00\xff\xfe",
-        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
-        b"\xff\xd8\xff\xe0\x00\x10JFIF",
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00",
-        b"{\\rtf1\\ansi plain text}",
+        b"PK\x05\x06" + bytes(18),
+        b"RIFF\x24\x00\x00\x00AVI ",
+        b"\x00\x00\x00\x18ftypheic",
+        b"\x1f\x8b\x08\x00\x00",
         b"\x7fELF\x02\x01\x01\x00\x00",
+        b"%!PS-Adobe-3.0\n",
         random.Random(3).randbytes(4000),
     ],
 )
@@ -109,6 +141,55 @@ def test_a_poem_with_commas_is_text() -> None:
 def test_other_kinds_are_refused_whatever_their_name(data: bytes, name: str) -> None:
     with pytest.raises(UnsupportedMedia):
         recognise(data, name)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'{"a": 1}', MediaType.JSON),
+        (b'\xef\xbb\xbf[{"a": 1}]', MediaType.JSON),
+        (b'{"a": 1}\n{"a": 2}\n', MediaType.JSON_LINES),
+        (b'<?xml version="1.0"?><feed/>', MediaType.XML),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n", MediaType.WEBVTT),
+        (b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n", MediaType.SUBRIP),
+        (b"From: a@b.c\nSubject: Hi\n\nHello", MediaType.EMAIL),
+        (b"Received: by x\n\tfor y\nDate: today\n\nHello", MediaType.EMAIL),
+        (b"From a@b.c Mon Jan  1 00:00:00 2024\nFrom: a@b.c\nTo: d@e.f\n\nHi", MediaType.MAILBOX),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.dat"])
+def test_a_text_that_says_what_it_is_needs_no_name(data: bytes, kind: MediaType, name: str) -> None:
+    assert recognise(data, name).media_type is kind
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[1] A reference\n[2] Another\n",
+        b"{curly} prose",
+        b"Date: today\nContent-Type: prose\n\nA note",
+        b"From: me\nto you, with love",
+        b"From here on 2024 it goes\n",
+        b"ID3 is how tags of recordings begin",
+        b"OggS is how others begin",
+        b"RIFF is short for something",
+    ],
+)
+def test_what_only_looks_like_it_is_text(data: bytes) -> None:
+    assert recognise(data, "a.txt").media_type is MediaType.TEXT
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.geojson"])
+def test_damaged_json_does_not_pass_for_prose(name: str) -> None:
+    assert recognise(b'{"a": [1, 2', name).media_type is MediaType.JSON
+
+
+def test_a_table_with_tabs_is_one() -> None:
+    assert recognise(b"a\tb\n1\t2\n", "a.tsv").media_type is MediaType.TSV
+
+
+def test_a_page_that_is_named_like_a_sheet_is_read_as_a_page() -> None:
+    assert recognise(b"<html><table><tr><td>1</table>", "a.xls").media_type is MediaType.HTML
 
 
 @pytest.mark.parametrize("data", [b"", b" \n\t", b"\xef\xbb\xbf", b"\xff\xfe", b"\x00" * 9])
@@ -124,3 +205,11 @@ def test_any_bytes_are_recognised_or_refused_and_nothing_else(seed: int) -> None
     name = source.choice(["a.txt", "a.pdf", "a.csv", "a.html", "a", "\udcff.md"])
     with suppress(LoaderError):
         recognise(data, name)
+
+
+@pytest.mark.timeout(20)
+def test_a_file_that_begins_with_many_remarks_is_told_in_little_time() -> None:
+    remarks = b"<?xml version='1.0'?>\n" + b"<!-- a -->\n" * 300
+
+    assert recognise(remarks + b"<svg/>", "a").media_type is MediaType.XML
+    assert recognise(remarks + b"<html><p>x", "a").media_type is MediaType.HTML

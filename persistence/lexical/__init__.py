@@ -1,0 +1,1 @@
+"""Words of texts and questions, as numbers that say nothing to whoever has no key."""

@@ -1,0 +1,1 @@
+"""What becomes of hits: their scores, their order, and which of them say the same."""

@@ -1,0 +1,1 @@
+"""Procrastinate: takes jobs out of the database's queue and runs them."""
