@@ -20,6 +20,7 @@ from persistence.checkpoints import open_checkpointer
 from persistence.database import Database
 from persistence.errors import DecryptionError, EncryptionKeyError
 from persistence.event_batches import EventBatch
+from persistence.ingest_records import IngestFailure, IngestOrder, NewIngestFile
 from persistence.lasting_keys import take_lasting_keys
 from persistence.records import AuditEntry, AuditFilters, ChatSession, NewToolRun
 from persistence.run_inputs import open_input
@@ -102,6 +103,11 @@ async def fill(database: Database, dsn: str) -> Owner:
             content_hash=uuid4().hex,
             blob=uuid4().hex,
         )
+        refusal = IngestFailure(code="UNREADABLE_DOCUMENT", message=PHRASE)
+        await uow.ingest_runs.create(
+            IngestOrder(tags=(PHRASE,)),
+            [NewIngestFile(kind="upload", name=PHRASE, refusal=refusal)],
+        )
         await uow.tool_policies.create(
             NewToolPolicy(group_id=group.id, tool="a.*", verdict="deny", reason=PHRASE)
         )
@@ -146,6 +152,11 @@ async def read_images(owner: Owner) -> object:
         return await uow.message_images.of_message(owner.session.id, message)
 
 
+async def read_ingested_files(uow: Any, _owner: Owner) -> object:
+    [run] = (await uow.ingest_runs.page()).items
+    return await uow.ingest_runs.look(run.id)
+
+
 async def read_thread(owner: Owner) -> object:
     config = {"configurable": {"thread_id": str(owner.session.thread_id)}}
     async with open_checkpointer(owner.dsn, owner.database.key_ring) as saver:
@@ -176,6 +187,9 @@ READERS: dict[str, Callable[[Owner], Any]] = {
     "api_keys.name": under_scope(lambda uow, owner: uow.api_keys.list(owner.scope.user_id)),
     "groups.body": under_scope(lambda uow, owner: uow.groups.get(owner.group_id)),
     "documents.body": under_scope(lambda uow, _: uow.documents.list()),
+    "ingest_runs.body": under_scope(lambda uow, _: uow.ingest_runs.page()),
+    "ingest_files.body": under_scope(read_ingested_files),
+    "ingest_files.error": under_scope(read_ingested_files),
     "chat_sessions.session_id": under_scope(lambda uow, _: uow.sessions.list()),
     "chat_sessions.title": under_scope(
         lambda uow, owner: uow.sessions.get(owner.session.session_id)
