@@ -41,6 +41,10 @@ bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured 
 	$(BIN)/python -m bench.session_growth
 	$(BIN)/python -m bench.session_search
 	$(BIN)/python -m bench.mcp_calls
+	$(BIN)/python -m bench.ingest
+	$(BIN)/python -m bench.retrieval
+	$(BIN)/python -m bench.search
+	$(BIN)/python -m bench.ocr
 	$(BIN)/python -m bench.embedded_model
 
 soak: $(VENV)/.ready-dev ## Kill two replicas 200 times at random moments; nothing may be lost or done twice
