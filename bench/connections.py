@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from abc import ABC, abstractmethod
 
 from bench.stream_reader import LAST_CHUNK, SOCKET_ENDS, are_frames_whole
 
@@ -15,7 +16,7 @@ LENGTH_IN_TWO_BYTES = 126
 Reads = list[tuple[float, bytes]]
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol, ABC):
     """One connection on which one thing at a time is sent and answered."""
 
     def __init__(self) -> None:
@@ -34,8 +35,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
 
-    def _is_whole(self, data: bytes) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _is_whole(self, data: bytes) -> bool: ...
 
     def _end(self) -> None:
         if self._ended is not None and not self._ended.done():

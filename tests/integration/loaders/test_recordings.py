@@ -1,16 +1,12 @@
 """Recordings as documents, through the pipeline: words with their times, or one coded error."""
 
 import asyncio
-import io
 import signal
-import wave
 from collections.abc import AsyncIterator
 
-import av
 import psutil
 import pytest
 import pytest_asyncio
-from av.video.frame import VideoFrame
 
 from loaders.document import LoadedDocument
 from loaders.pipeline import Pipeline, open_pipeline
@@ -25,6 +21,8 @@ from tests.fixtures.speech import (
     find_speech_model,
     read_recording,
     read_samples,
+    silent_film,
+    wav,
     word_error_rate,
 )
 from tests.fixtures.warm_reader import reading_warmly
@@ -49,27 +47,6 @@ async def pipeline() -> AsyncIterator[Pipeline]:
 @pytest.fixture
 def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_recordings_module, "_PIECE_SECONDS", PIECE_SECONDS)
-
-
-def wav(samples: bytes) -> bytes:
-    target = io.BytesIO()
-    with wave.open(target, "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(2)
-        recording.setframerate(RATE)
-        recording.writeframes(samples)
-    return target.getvalue()
-
-
-def silent_film() -> bytes:
-    target = io.BytesIO()
-    with av.open(target, "w", format="mp4") as output:
-        track = output.add_stream("mpeg4", rate=5)
-        track.width, track.height, track.pix_fmt = 32, 32, "yuv420p"
-        for _ in range(5):
-            output.mux(track.encode(VideoFrame(32, 32, "yuv420p")))
-        output.mux(track.encode(None))
-    return target.getvalue()
 
 
 def workers() -> list[psutil.Process]:

@@ -1,43 +1,19 @@
 """Recordings to samples: whole or in pieces, and hostile ones to one error."""
 
-import io
 import random
-import wave
 from contextlib import suppress
 
-import av
 import numpy as np
 import pytest
-from av.video.frame import VideoFrame
 
 from loaders.speech.audio_format import PCM_RATE, recognise
 from loaders.speech.decoding import RATE, decode, measure
 from loaders.speech.errors import AudioEmpty, AudioTooLong, AudioUnsupported, SpeechError
 from loaders.speech.wire import TranscriptionRequest
-from tests.fixtures.speech import encode, read_recording
+from tests.fixtures.speech import encode, read_recording, silent_film, wav
 
 FORMATS = ["mp3", "m4a", "flac", "ogg", "webm"]
 SECONDS = 3.0
-
-
-def wav(samples: bytes) -> bytes:
-    target = io.BytesIO()
-    with wave.open(target, "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(2)
-        recording.setframerate(RATE)
-        recording.writeframes(samples)
-    return target.getvalue()
-
-
-def film() -> bytes:
-    target = io.BytesIO()
-    with av.open(target, "w", format="mp4") as output:
-        track = output.add_stream("mpeg4", rate=5)
-        track.width, track.height, track.pix_fmt = 32, 32, "yuv420p"
-        output.mux(track.encode(VideoFrame(32, 32, "yuv420p")))
-        output.mux(track.encode(None))
-    return target.getvalue()
 
 
 def request(
@@ -97,7 +73,7 @@ def test_length_is_found_without_decoding_and_not_believed_from_a_header() -> No
     [
         pytest.param(wav(bytes(200)), AudioEmpty, id="a few samples"),
         pytest.param(wav(b""), AudioUnsupported, id="a header alone"),
-        pytest.param(film(), AudioUnsupported, id="a film without sound"),
+        pytest.param(silent_film(), AudioUnsupported, id="a film without sound"),
         pytest.param(encode(read_recording("ill_disposed"), "m4a")[:2000], AudioUnsupported,
                      id="m4a without its index"),
         pytest.param(encode(read_recording("ill_disposed"), "flac")[:60], AudioUnsupported,
