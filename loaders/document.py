@@ -30,6 +30,8 @@ class Element:
     """For a heading: 1 is the outermost."""
     start_seconds: float | None = None
     """Where it begins in a recording; None where nothing is heard."""
+    recording: bytes | None = None
+    """A recording that stands here and is still to be heard; the text is then but its name."""
 
 
 @dataclass(frozen=True, kw_only=True)

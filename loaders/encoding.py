@@ -27,6 +27,9 @@ _WESTERN = frozenset({"ascii", "iso8859-1"})
 _MISLEADING = ("utf-16", "utf-32", "utf-7", "unicode", "raw", "idna", "punycode", "mbcs", "oem")
 _SHIFTING = ("iso2022", "hz")
 """They change between sets of letters in the midst of a text, and pass for plain ASCII."""
+_FAULT = "\ufffd"
+_NOT_PLAIN = re.compile("[^\x00-\x7f\ufffd]")
+_GOOD_TO_A_FAULT = 10
 _NUL_SHARE_OF_UTF16 = 0.3
 _ACCENTED_SHARE_OF_LATIN = 0.3
 _LONGEST_ACCENTED_RUN = 4
@@ -53,7 +56,7 @@ def decode(data: bytes, *, declared: str | None = None) -> str:
         if text is not None:
             break
     else:
-        text = _decode_as(data, encoding) or _decode_legacy(data)
+        text = _decode_as(data, encoding) or _decode_damaged_utf8(data) or _decode_legacy(data)
     if "\x00" in text:
         raise UnreadableDocument("the file looks like text but holds NUL bytes")
     nonsense = len(_NONSENSE.findall(text[:_SAMPLE_BYTES]))
@@ -88,6 +91,17 @@ def _decode_utf8(data: bytes) -> str | None:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def _decode_damaged_utf8(data: bytes) -> str | None:
+    """UTF-8 with some wrong bytes, or cut in a letter: other encodings look like it by chance only.
+
+    Read in another one, all letters that are not plain would be wrong.
+    """
+    text = data.decode("utf-8", "replace")
+    good = len(_NOT_PLAIN.findall(text))
+    faults = text.count(_FAULT) - text.endswith(_FAULT)
+    return text if good and good >= _GOOD_TO_A_FAULT * faults else None
 
 
 def _usable(declared: str | None) -> str | None:

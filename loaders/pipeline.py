@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from loaders.attached_recordings import hear_attached
 from loaders.document import LoadedDocument, choose_title
 from loaders.errors import LoaderLimit
 from loaders.reader_process import ReaderProcess
@@ -54,7 +55,8 @@ class Pipeline:
         if recording is not None:  # takes no slot: texts need not wait for what takes hours
             return await self._listen(data, recording, filename, on_progress)
         async with self._slots:
-            return await self._reader.read(data, filename, on_progress=on_progress)
+            document = await self._reader.read(data, filename, on_progress=on_progress)
+        return await hear_attached(document, self._recordings)
 
     async def _listen(
         self,

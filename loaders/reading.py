@@ -36,7 +36,10 @@ from loaders.media_type import MediaType, RecognisedFile
 from loaders.ocr.recognition import warm_up_ocr
 from loaders.ocr_choice import OcrChoice
 from loaders.recognition import recognise
+from loaders.work import work_in_hand
 
+_SHARE_OF_RECORDINGS = 2
+"""Half of what may come out of a file may be recordings in it."""
 _MAIL = b"""From: =?utf-8?q?J=C3=B6?= <a@b.c>
 Date: Mon, 1 Jan 2024 10:00:00 +0000
 MIME-Version: 1.0
@@ -98,7 +101,9 @@ def read_document(data: bytes, filename: str) -> LoadedDocument:
     Raises:
         LoaderError: the file cannot be read; the class says why.
     """
-    media_type, content = _read(data, filename, Attachments(_read_attachment))
+    recorded_bytes = work_in_hand().limits.output_bytes // _SHARE_OF_RECORDINGS
+    attachments = Attachments(_read_attachment, recorded_bytes=recorded_bytes)
+    media_type, content = _read(data, filename, attachments)
     return LoadedDocument(
         title=choose_title(content.title or _outermost_heading(content.elements), filename),
         mime=media_type,

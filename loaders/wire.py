@@ -1,8 +1,9 @@
 """What the server and the process that reads files say to each other.
 
 One message is one packet of JSON. A document is a short head of JSON, so many notes of the same
-length, and the texts behind them: what it takes to unpack it is known before. Nothing is pickled: a
-parser that a file has taken over can send wrong text, but cannot make the server run anything.
+length, and the texts and recordings behind them: what it takes to unpack it is known before.
+Nothing is pickled: a parser that a file has taken over can send wrong text, but cannot make the
+server run anything.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from loaders.attachments import MOST_FILES
 from loaders.document import Element, ElementKind, LoadedDocument
 from loaders.errors import LoaderError, LoaderLimit, UnreadableDocument, error_of_code
 from loaders.limits import ReadLimits
@@ -29,7 +31,8 @@ _MOST_PAGES = 10_000_000
 _DEEPEST_LEVEL = 9
 _KINDS = tuple(ElementKind)
 _LENGTH = struct.Struct("<I")
-_ELEMENT = struct.Struct("<BBIdI")  # kind, level, page or 0, seconds or NaN, bytes of text
+# Kind, level, page or 0, seconds or NaN, bytes of text, bytes of a recording or 0.
+_ELEMENT = struct.Struct("<BBIdII")
 _PROGRESS = struct.Struct("<II")
 PROGRESS_BYTES = _PROGRESS.size
 
@@ -151,6 +154,7 @@ def pack_document(document: LoadedDocument) -> bytes:
             each.page or 0,
             math.nan if each.start_seconds is None else each.start_seconds,
             len(text),
+            len(each.recording or b""),
         )
         for each, text in zip(document.elements, texts, strict=True)
     ]
@@ -160,7 +164,8 @@ def pack_document(document: LoadedDocument) -> bytes:
         "pages": document.pages,
         "elements": len(texts),
     }
-    return b"".join((_pack_head(head), *notes, *texts))
+    recordings = [each.recording for each in document.elements if each.recording]
+    return b"".join((_pack_head(head), *notes, *texts, *recordings))
 
 
 def pack_error(error: LoaderError) -> bytes:
@@ -206,10 +211,16 @@ def _pack_head(head: dict[str, Any]) -> bytes:
 def _unpack_elements(data: bytes, start: int, count: int) -> tuple[Element, ...]:
     view = memoryview(data)
     texts = start + count * _ELEMENT.size
+    notes = list(_ELEMENT.iter_unpack(view[start:texts]))
+    recordings = texts + sum(note[4] for note in notes)
+    if sum(note[5] > 0 for note in notes) > MOST_FILES:
+        raise ValueError("too many recordings")
     elements = []
-    for kind, level, page, seconds, length in _ELEMENT.iter_unpack(view[start:texts]):
+    for kind, level, page, seconds, length, recorded in notes:
         text = view[texts : texts + length]
         texts += length
+        recording = view[recordings : recordings + recorded]
+        recordings += recorded
         if not (1 <= level <= _DEEPEST_LEVEL) or page > _MOST_PAGES or len(text) < length:
             raise ValueError("no such element")
         if not (math.isnan(seconds) or 0 <= seconds < math.inf):
@@ -221,9 +232,10 @@ def _unpack_elements(data: bytes, start: int, count: int) -> tuple[Element, ...]
                 page=page or None,
                 level=level,
                 start_seconds=None if math.isnan(seconds) else seconds,
+                recording=bytes(recording) or None,
             )
         )
-    if len(elements) != count or not elements or texts != len(data):
+    if len(elements) != count or not elements or recordings != len(data):
         raise ValueError("the answer has another length")
     return tuple(elements)
 

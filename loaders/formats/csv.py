@@ -10,7 +10,7 @@ import sys
 from typing import Literal
 
 from loaders.document import Element, ElementKind
-from loaders.formats.delimiters import comments_end
+from loaders.formats.delimiters import comments_end, said_delimiter
 from loaders.formats.tables import table_element
 
 _NEWLINES_IN_AN_HONEST_CELL = 1000
@@ -19,7 +19,8 @@ _NEWLINES_IN_AN_HONEST_CELL = 1000
 def load(text: str, *, delimiter: str) -> list[Element]:
     """One table, and the comments above it; its first row is taken for the header."""
     csv.field_size_limit(sys.maxsize)  # one field may be as large as the file, which is limited
-    comments, text = _part(text, delimiter)
+    said = said_delimiter(text)
+    comments, text = _part(text if said is None else text[said.end() :], delimiter)
     rows = _read(text, delimiter, quoted=True)
     if any(cell.count("\n") > _NEWLINES_IN_AN_HONEST_CELL for row in rows for cell in row):
         # A quotation mark that is never closed swallows the rest of the file.

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -10,6 +11,12 @@ _CANDIDATES = ",;\t|"
 _UNCLAIMED_CANDIDATES = ",;\t"
 _ROWS_TO_BE_SURE = 3
 _CLAIMED_SHARE = 0.6
+_SAID = re.compile(r'"?sep=([,;|\t])"?[ \t]*\n', re.I)
+
+
+def said_delimiter(text: str) -> re.Match[str] | None:
+    """The line at the top that tells Excel the delimiter, if there is one."""
+    return _SAID.match(text)
 
 
 def comments_end(text: str) -> int:
@@ -29,6 +36,9 @@ def find_delimiter(text: str, *, claimed: bool) -> str | None:
             without a single odd row counts, in which no cell begins with a space as it does in
             prose with commas.
     """
+    said = said_delimiter(text)
+    if said is not None:
+        return said[1]
     start = comments_end(text[:_SAMPLE_CHARS])
     sample = text[start : start + _SAMPLE_CHARS]
     if len(text) > start + len(sample):

@@ -11,8 +11,10 @@ from loaders.document import Element, ElementKind
 from loaders.errors import UnreadableDocument
 from loaders.formats.archive import Archive
 from loaders.formats.content import Content
+from loaders.formats.docx_numbers import Numbering
 from loaders.formats.docx_styles import (
     NO_HEADING,
+    NO_LIST,
     Looks,
     Styles,
     W,
@@ -22,19 +24,22 @@ from loaders.formats.docx_styles import (
     read_properties,
     style_id,
 )
+from loaders.formats.drawings import read_graphics
 from loaders.formats.grid import CellBudget, Grid
 from loaders.formats.office import Package, related_name
+from loaders.formats.office_math import ROOTS, write_formula
 from loaders.formats.safe_xml import XmlElement, local_name, parse_part
+from loaders.formats.symbols import read_symbol
 from loaders.formats.tables import table_element
 
 _LONGEST_HEADING_CHARS = 200
+_LONGEST_COUNT_CHARS = 5
 _NOTE_LABEL = "Footnote: "
 _WRAPPERS = frozenset({"sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag"})
 _INLINE_WRAPPERS = frozenset(
-    {*_WRAPPERS, "hyperlink", "fldSimple", "dir", "bdo", "r", "ruby", "rubyBase", "oMath",
-     "oMathPara", "e", "num", "den", "sup", "sub", "f", "sSup", "sSub", "rad", "d", "nary"}
+    {*_WRAPPERS, "hyperlink", "fldSimple", "dir", "bdo", "r", "ruby", "rubyBase"}
 )  # fmt: skip
-_CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_CHARACTERS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _DRAWINGS = frozenset({"drawing", "pict", "object"})
 _SEPARATORS = frozenset({"separator", "continuationSeparator", "continuationNotice"})
 
@@ -66,6 +71,7 @@ class _Reader:
         self._archive = package.archive
         self._relations = package.relations(main)
         self._styles = Styles(self._related("styles"))
+        self._numbering = Numbering(self._related("numbering"))
         self._notes = {
             "footnoteReference": self._read_notes("footnotes"),
             "endnoteReference": self._read_notes("endnotes"),
@@ -101,17 +107,23 @@ class _Reader:
 
     def _paragraph(self, paragraph: XmlElement) -> Iterator[Element]:
         own = read_properties(paragraph)
-        style = self._styles.of(style_id(paragraph, "pPr/pStyle"))
+        style_name = style_id(paragraph, "pPr/pStyle")
+        style = self._styles.of(style_name)
         parts: list[str] = []
         asides: list[Element] = []
         if not style.is_contents:
             hidden = style.looks.is_vanished or False
             self._collect(paragraph, parts, asides, looks=style.looks, is_hidden=hidden)
         text = "".join(parts).strip()
+        list_id = style.list_id if own.list_id is None else own.list_id
+        is_listed = list_id not in {None, NO_LIST}
+        if list_id and is_listed and (text or not _is_mark_unseen(paragraph)):
+            level = style.list_level if own.list_level is None else own.list_level
+            label = self._numbering.next(list_id, level, style=style_name)
+            text = f"{label} {text}" if label and text else text
         if text:
             heading = style.heading if own.heading is None else own.heading
-            is_listed = style.is_listed if own.is_listed is None else own.is_listed
-            yield _paragraph_element(text, heading or NO_HEADING, is_listed=is_listed or False)
+            yield _paragraph_element(text, heading or NO_HEADING, is_listed=is_listed)
         yield from asides
 
     def _collect(
@@ -138,8 +150,13 @@ class _Reader:
                 self._collect(_choice(child), parts, asides, looks=looks, is_hidden=is_hidden)
             elif is_hidden:
                 continue
+            elif name in ROOTS:
+                parts.append(write_formula(child))
+            elif name == "sym":
+                parts.append(read_symbol(child.get(W + "font", ""), child.get(W + "char", "")))
             elif name in _DRAWINGS:
                 asides.extend(self._text_boxes(child))
+                asides.extend(read_graphics(child, self._relations, self._archive, self._budget))
             elif name in self._notes:
                 asides.extend(self._note(name, child.get(W + "id", "")))
 
@@ -185,9 +202,9 @@ class _Reader:
             return
         grid = Grid(self._budget)
         above: dict[int, str] = {}
-        for number, row in enumerate(cells):
-            column = 0
-            for cell in row:
+        for number, (row, row_cells) in enumerate(zip(rows, cells, strict=True)):
+            column = _skipped(row)
+            for cell in row_cells:
                 text = above.get(column, "") if _continues(cell) else self._flat_text(cell)
                 above[column] = text
                 grid.put(number, column, text)
@@ -244,6 +261,11 @@ def _is_unseen_row(row: XmlElement) -> bool:
     return row.find(f"{W}trPr/{W}del") is not None or is_on(row, "trPr/hidden") is True
 
 
+def _is_mark_unseen(paragraph: XmlElement) -> bool:
+    """Whether an empty paragraph was deleted or is hidden, and so is not counted in its list."""
+    return any(paragraph.find(f"{W}pPr/{W}rPr/{W}{each}") is not None for each in ("del", "vanish"))
+
+
 def _is_bare(run: XmlElement) -> bool:
     """Whether the run stands on the page itself: tables and boxes may have grounds of their own."""
     if next(run.iterancestors(W + "tbl", W + "txbxContent"), None) is not None:
@@ -260,6 +282,15 @@ def _continues(cell: XmlElement) -> bool:
 
 
 def _span(cell: XmlElement) -> int:
-    span = cell.find(f"{W}tcPr/{W}gridSpan")
-    value = "" if span is None else span.get(W + "val", "")
-    return max(1, int(value)) if value.isdecimal() else 1
+    return max(1, _count(cell, "tcPr", "gridSpan"))
+
+
+def _skipped(row: XmlElement) -> int:
+    """How many columns are left free before the first cell."""
+    return _count(row, "trPr", "gridBefore")
+
+
+def _count(element: XmlElement, properties: str, name: str) -> int:
+    found = element.find(f"{W}{properties}/{W}{name}")
+    value = "" if found is None else found.get(W + "val", "")
+    return int(value) if value.isdecimal() and len(value) < _LONGEST_COUNT_CHARS else 0

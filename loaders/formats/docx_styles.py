@@ -1,11 +1,13 @@
 """What the styles of a Word document say of the paragraphs that use them."""
 
+import re
 from dataclasses import dataclass
 
 from loaders.formats.safe_xml import XmlElement, local_name
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 NO_HEADING = 0
+NO_LIST = "0"
 
 _DEEPEST_HEADING = 9
 _FALSE = frozenset({"0", "false", "off", "none"})
@@ -13,6 +15,7 @@ _LONGEST_CHAIN = 20
 _TINY_HALF_POINTS = 4
 _WHITE = "FFFFFF"
 _AUTOMATIC = "auto"
+_HEADING_NAME = re.compile(r"heading ([1-9])")
 _SETTING_OFF = frozenset(
     {"highlight", "bdr", "outline", "shadow", "emboss", "imprint", "textOutline", "textFill",
      "glow", "props3d"}
@@ -48,7 +51,10 @@ class Style:
 
     heading: int | None = None
     """The level, `NO_HEADING` where it is said to be none, None where nothing is said."""
-    is_listed: bool | None = None
+    list_id: str | None = None
+    """Which list it belongs to, `NO_LIST` where it is said to be in none."""
+    list_level: int | None = None
+    """Counted from 0."""
     looks: Looks = NORMAL_LOOKS
     is_contents: bool = False
     """Whether it marks a line of the table of contents, which only repeats headings."""
@@ -86,11 +92,13 @@ def read_properties(element: XmlElement, *, name: str = "") -> Style:
     level = int(outline) + 1 if outline and outline.isdecimal() else None
     if level is not None and level > _DEEPEST_HEADING:
         level = NO_HEADING
-    if level is None and name == "title":
-        level = 1
+    if level is None:
+        level = _named_level(name)
+    depth = _value(element, "pPr/numPr/ilvl")
     return Style(
         heading=level,
-        is_listed=_is_listed(element),
+        list_id=_value(element, "pPr/numPr/numId"),
+        list_level=int(depth) if depth and depth.isdecimal() and len(depth) == 1 else None,
         looks=Looks(is_set_off=is_shaded(element, "pPr/shd") or None).over(read_looks(element)),
         is_contents=name.startswith("toc ") and name != "toc heading",
     )
@@ -136,16 +144,19 @@ def _is_true(switch: XmlElement) -> bool:
     return switch.get(W + "val", "true").lower() not in _FALSE
 
 
-def _is_listed(element: XmlElement) -> bool | None:
-    if _find(element, "pPr/numPr") is None:
-        return None
-    return _value(element, "pPr/numPr/numId") != "0"
+def _named_level(name: str) -> int | None:
+    """The level that the name of a style tells: some programs write no other."""
+    if name == "title":
+        return 1
+    named = _HEADING_NAME.fullmatch(name)
+    return None if named is None else int(named[1])
 
 
 def _over(style: Style, base: Style) -> Style:
     return Style(
         heading=base.heading if style.heading is None else style.heading,
-        is_listed=base.is_listed if style.is_listed is None else style.is_listed,
+        list_id=base.list_id if style.list_id is None else style.list_id,
+        list_level=base.list_level if style.list_level is None else style.list_level,
         looks=style.looks.over(base.looks),
         is_contents=style.is_contents or base.is_contents,
     )

@@ -10,6 +10,8 @@ from unstructured.partition.html import partition_html
 from loaders.document import Element
 from loaders.errors import UnreadableDocument
 from loaders.formats.hidden_text import remove_hidden
+from loaders.formats.html_lists import number_lists
+from loaders.formats.html_tables import make_tables_plain
 from loaders.formats.partitioned import to_elements, use_small_tokenizer
 
 # `unstructured` drops these with all that is in them, though readers see it; whole pages are forms.
@@ -22,10 +24,14 @@ _KEPT_AS = {
     "figcaption": "p",
     "legend": "p",
     "label": "span",
+    "button": "span",
 }
 _INLINE_TAGS = ("a", "abbr", "b", "big", "em", "font", "i", "ins", "s", "small", "span", "strong")
 _DEEPEST = 150
 """Elements in one another; `unstructured` leaves out what is in a few more than this."""
+_AROUND = frozenset({"main", "header", "footer", "nav", "aside", "head"})
+_MOST_BESIDE_MAIN = 0.2
+"""As a share of its text: more is no link that leads past a menu."""
 _PERMALINK_SIGNS = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
 
 
@@ -40,7 +46,10 @@ def load(text: str) -> list[Element]:
         return []
     remove_hidden(root)
     _remove_permalinks(root)
+    make_tables_plain(root)
+    number_lists(root)
     _flatten(root)
+    _keep_beside_main(root)
     for element in root.iter(*_KEPT_AS):
         element.tag = _KEPT_AS[element.tag]
     use_small_tokenizer()
@@ -72,6 +81,23 @@ def _flatten(root: HtmlElement) -> None:
 
 def _elements_at(root: HtmlElement, depth: int) -> list[HtmlElement]:
     return [each for each in root.xpath("/*" * depth) if isinstance(each, HtmlElement)]
+
+
+def _keep_beside_main(root: HtmlElement) -> None:
+    """Have the first `main` not taken for all of the page where much stands beside it."""
+    found = root.find(".//main")
+    if found is None:
+        return
+    beside, waiting = 0, [root]
+    while waiting:
+        for child in waiting.pop():
+            if child.tag not in _AROUND:
+                beside += len((child.text or "").strip())
+                waiting.append(child)
+            beside += len((child.tail or "").strip())
+    if beside > _MOST_BESIDE_MAIN * len(found.text_content()):
+        for element in root.iter("main"):
+            element.tag = "div"
 
 
 def _remove_permalinks(root: HtmlElement) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
 
-from loaders.attachments import Attachments
+from loaders.attachments import Attachments, not_read
 from loaders.document import Element, ElementKind
 from loaders.encoding import decode
 from loaders.errors import LoaderError, UnreadableDocument
@@ -64,7 +64,7 @@ def _body_elements(part: Part) -> list[Element]:
         body = decode(part.read(), declared=part.charset)
         return html.load(body) if part.is_html else text.load(body)
     except LoaderError as exc:
-        return [_unread("the text of the message", exc)]
+        return [not_read("the text of the message", exc)]
 
 
 def _attached_elements(part: Part, attachments: Attachments) -> Iterator[Element]:
@@ -74,7 +74,7 @@ def _attached_elements(part: Part, attachments: Attachments) -> Iterator[Element
         else:
             elements = attachments.read(part.read(), part.name)
     except LoaderError as exc:
-        yield _unread(part.name, exc)
+        yield not_read(part.name, exc)
         return
     yield Element(kind=ElementKind.HEADING, text=part.name)
     yield from _lowered(elements)
@@ -85,7 +85,3 @@ def _lowered(elements: list[Element]) -> Iterator[Element]:
     for element in elements:
         is_heading = element.kind is ElementKind.HEADING
         yield replace(element, level=element.level + 1) if is_heading else element
-
-
-def _unread(name: str, error: LoaderError) -> Element:
-    return Element(kind=ElementKind.TEXT, text=f"Attachment not read: {name} ({error})")

@@ -4,6 +4,7 @@ Headers may say anything: what the standard library stumbles over is taken as it
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -20,6 +21,9 @@ _FAILURES = (ValueError, LookupError, AttributeError, TypeError, AssertionError,
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PARSED_HEADERS_KEPT = 256
 _MOST_PARTS = 1_000
+_MUCH_MORE = 10
+_SHORT_BYTES = 500
+"""Of a page that says no more than this, some may be style and program."""
 _ENCODINGS = frozenset({"base64", "quoted-printable"})
 _MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
 _SIGNATURES = frozenset(
@@ -87,7 +91,7 @@ def parse_message(data: bytes) -> EmailMessage:
     Raises:
         RecursionError: they are nested too deeply.
     """
-    return message_from_bytes(data, policy=_POLICY)
+    return message_from_bytes(data.removeprefix(BOM_UTF8), policy=_POLICY)
 
 
 def read_header(message: EmailMessage, name: str) -> str:
@@ -155,17 +159,32 @@ def _is_encoded(message: EmailMessage) -> bool:
 
 
 def _best_alternative(children: list[EmailMessage]) -> Iterator[tuple[Part, bool]]:
-    """The same text in several forms: the plain one if it says anything; all that is attached."""
+    """The same text in several forms: the plain one if it says as much; all that is attached."""
     found = [list(_parts(child)) for child in children]
     texts = [[part for part, is_body in parts if is_body] for parts in found]
     filled = [parts for parts in texts if any(part.read().strip() for part in parts)]
-    plain = (parts for parts in filled if not any(part.is_html for part in parts))
-    for part in next(plain, next(iter(filled), [])):
+    plain = next((each for each in filled if not any(part.is_html for part in each)), None)
+    page = next((each for each in filled if any(part.is_html for part in each)), [])
+    for part in page if plain is None or (page and _says_less(plain, page)) else plain:
         yield part, True
     for parts in found:
         for part, is_body in parts:
             if not is_body:
                 yield part, False
+
+
+def _says_less(plain: list[Part], page: list[Part]) -> bool:
+    """Whether the plain form only tells to look at the other one."""
+    chars = sum(map(_visible_bytes, page))
+    return chars > _MUCH_MORE * sum(len(part.read()) for part in plain) + _SHORT_BYTES
+
+
+def _visible_bytes(part: Part) -> int:
+    data = part.read()
+    if not part.is_html:
+        return len(data)
+    body = data[max(data.lower().find(b"<body"), 0) :]
+    return sum(len(b"".join(each.partition(b">")[2].split())) for each in body.split(b"<"))
 
 
 def _is_picture_of_the_text(message: EmailMessage) -> bool:

@@ -13,6 +13,7 @@ from loaders.errors import DocumentEncrypted, UnreadableDocument
 from loaders.formats.archive import Archive
 from loaders.formats.content import Content
 from loaders.formats.grid import CellBudget, Grid
+from loaders.formats.odf_numbers import Numbering, OpenList
 from loaders.formats.odf_styles import DRAW, OFFICE, STYLE, TABLE, TEXT, HiddenStyles
 from loaders.formats.safe_xml import XmlElement, local_name, parse_part
 from loaders.formats.sheet_tables import sheet_elements
@@ -38,10 +39,11 @@ def load_text(data: bytes) -> Content:
     """
     archive = _open(data)
     root = parse_part(archive, "content.xml")
-    reader = _Reader(HiddenStyles(root))
+    styles = parse_part(archive, "styles.xml") if "styles.xml" in archive else None
+    reader = _Reader(HiddenStyles(root), Numbering(styles, root))
     body = root.find(f"{OFFICE}body/{OFFICE}text")
     elements = [] if body is None else list(reader.blocks(body))
-    headers, footers = _margins(archive)
+    headers, footers = ([], []) if styles is None else _margins(styles)
     return Content(elements=[*headers, *elements, *footers], title=_title(archive))
 
 
@@ -74,11 +76,8 @@ def _title(archive: Archive) -> str | None:
     return None if title is None else " ".join((title.text or "").split()) or None
 
 
-def _margins(archive: Archive) -> tuple[list[Element], list[Element]]:
+def _margins(root: XmlElement) -> tuple[list[Element], list[Element]]:
     """What stands above and what below all pages, once; bare page numbers are left out."""
-    if "styles.xml" not in archive:
-        return [], []
-    root = parse_part(archive, "styles.xml")
     reader = _Reader(HiddenStyles(root))
     found: tuple[dict[str, Element], dict[str, Element]] = ({}, {})
     for page in root.iter(STYLE + "master-page"):
@@ -91,23 +90,43 @@ def _margins(archive: Archive) -> tuple[list[Element], list[Element]]:
 
 
 class _Reader:
-    def __init__(self, hidden: HiddenStyles) -> None:
+    def __init__(self, hidden: HiddenStyles, numbering: Numbering | None = None) -> None:
         self.hidden = hidden
+        self._numbering = numbering or Numbering()
         self._budget = CellBudget()
 
-    def blocks(self, container: XmlElement, *, in_list: bool = False) -> Iterator[Element]:
-        """The paragraphs and tables of a body, a section, a list, a text box, in order."""
+    def blocks(
+        self, container: XmlElement, *, held: OpenList | None = None, label: str = ""
+    ) -> Iterator[Element]:
+        """The paragraphs and tables of a body, a section, a list's item, a text box, in order.
+
+        Args:
+            container: what they are in.
+            held: the list that it is in.
+            label: what stands before the first paragraph.
+        """
         for child in container:
             name = local_name(child)
             if name in _UNSEEN or self.hidden.hides(child):
                 continue
             if name in {"p", "h"}:
-                yield from self._paragraph(child, in_list=in_list)
+                yield from self._paragraph(child, label=label, in_list=held is not None)
+                label = ""
+            elif child.tag == TEXT + "list":
+                yield from self._list(child, held)
             elif child.tag == TABLE + _SHEET_KIND:
                 yield from self._table(child)
             else:
-                is_item = name in {"list-item", "list-header"}
-                yield from self.blocks(child, in_list=in_list or is_item)
+                yield from self.blocks(child, held=held)
+
+    def _list(self, element: XmlElement, outer: OpenList | None) -> Iterator[Element]:
+        held = self._numbering.open(element, outer)
+        for item in element:
+            if not self.hidden.hides(item):
+                is_counted = item.tag == TEXT + "list-item"
+                label = self._numbering.item(item, held) if is_counted else ""
+                yield from self.blocks(item, held=held, label=label)
+        self._numbering.close(element, held)
 
     def grid(self, table: XmlElement) -> Grid:
         """The cells with text; what is repeated a million times to fill a sheet has none."""
@@ -144,18 +163,19 @@ class _Reader:
             column += count
         return cells
 
-    def _paragraph(self, paragraph: XmlElement, *, in_list: bool) -> Iterator[Element]:
+    def _paragraph(self, paragraph: XmlElement, *, label: str, in_list: bool) -> Iterator[Element]:
         parts: list[str] = []
         asides: list[Element] = []
         self._collect(paragraph, parts, asides)
         text = "".join(parts).strip()
         if text and local_name(paragraph) == "h":
-            level = paragraph.get(TEXT + "outline-level", "1")
-            level = min(int(level), _DEEPEST_HEADING) if level.isdecimal() else 1
-            yield Element(kind=ElementKind.HEADING, text=text, level=max(1, level))
+            level = _heading_level(paragraph)
+            label = label or self._numbering.heading(paragraph, level)
+            text = f"{label} {text}" if label else text
+            yield Element(kind=ElementKind.HEADING, text=text, level=level)
         elif text:
             kind = ElementKind.LIST_ITEM if in_list else ElementKind.TEXT
-            yield Element(kind=kind, text=text)
+            yield Element(kind=kind, text=f"{label} {text}" if label else text)
         yield from asides
 
     def _collect(self, node: XmlElement, parts: list[str], asides: list[Element]) -> None:
@@ -203,6 +223,11 @@ class _Reader:
                 hidden.append(range(number, number + count))
             number += count
         return hidden
+
+
+def _heading_level(heading: XmlElement) -> int:
+    said = heading.get(TEXT + "outline-level", "1")
+    return max(1, min(int(said), _DEEPEST_HEADING)) if said.isdecimal() and len(said) < 10 else 1
 
 
 def _rows(table: XmlElement) -> Iterator[XmlElement]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 _SENTENCE_END = re.compile(r"[.!?:;…。！？]['\")\]»”’]*\Z")
-_LIST_MARK = re.compile(r"(?:[•◦▪‣·*–-]|\d{1,3}[.)]|[a-zA-Z][.)])\s")
+_LIST_MARK = re.compile(r"(?:[•◦▪‣·*–-]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s")
 _SHORT_LINE = 0.5
 _FULL_LINE = 0.8
 _FIRST_WIDE_CHARACTER = "\u2e80"

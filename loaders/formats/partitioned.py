@@ -9,6 +9,8 @@ import spacy
 from spacy.tokens import Doc
 from unstructured.documents import elements as unstructured_elements
 from unstructured.nlp import tokenize
+from unstructured.partition import text_type
+from unstructured.partition.html import parser
 
 from loaders.document import Element, ElementKind
 from loaders.formats.tables import table_element
@@ -22,12 +24,19 @@ def use_small_tokenizer() -> None:
 
     Its own model is fetched from the net at the first call and reads 30 KB of text a second, and
     any of spaCy's own word splitters takes seconds for a few thousand signs without a space; all
-    for a distinction between prose and titles that is made here by structure alone.
+    for a distinction between prose and titles that is made here by structure alone. On web pages it
+    is not made at all: there a paragraph of one letter would be none.
     """
+    parser.derive_element_type_from_text = _item_or_text
     pipeline = spacy.blank("xx")
     pipeline.tokenizer = lambda text: Doc(pipeline.vocab, words=text.split())
     pipeline.add_pipe("sentencizer")
     tokenize._get_nlp = lambda: pipeline  # type: ignore[assignment]  # noqa: SLF001
+
+
+def _item_or_text(text: str) -> type[unstructured_elements.Text]:
+    is_item = text_type.is_bulleted_text(text)
+    return unstructured_elements.ListItem if is_item else unstructured_elements.Text
 
 
 def to_elements(parts: Iterable[unstructured_elements.Element]) -> list[Element]:

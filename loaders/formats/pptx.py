@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 
 from loaders.document import Element, ElementKind
 from loaders.formats.archive import Archive
-from loaders.formats.charts import read_chart
 from loaders.formats.content import Content
+from loaders.formats.drawings import A, read_graphics, texts
 from loaders.formats.grid import CellBudget, Grid
 from loaders.formats.office import Package, Relation, related_name
 from loaders.formats.safe_xml import XmlElement, local_name, parse_part
 from loaders.formats.tables import table_element
 
-A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 NOTES_LABEL = "Speaker notes: "
 
@@ -93,16 +92,7 @@ class _Reader:
             table = table_element(self._grid(element).lines())
             if table is not None:
                 yield table
-        for element in frame.iter("{*}chart", "{*}relIds"):
-            is_chart = local_name(element) == "chart"
-            relation = self._relations.get(related_name(element, "id" if is_chart else "dm"))
-            if relation is None:
-                continue
-            root = parse_part(self._package.archive, relation.part)
-            if is_chart:
-                yield from read_chart(root, self._budget)
-            else:
-                yield from _texts(root, ElementKind.LIST_ITEM)
+        yield from read_graphics(frame, self._relations, self._package.archive, self._budget)
 
     def _grid(self, table: XmlElement) -> Grid:
         grid = Grid(self._budget)
@@ -110,7 +100,7 @@ class _Reader:
             for column, cell in enumerate(row.iterfind(A + "tc")):
                 if cell.get("hMerge") in _YES or cell.get("vMerge") in _YES:
                     continue
-                text = " ".join(each.text for each in _texts(cell, ElementKind.TEXT))
+                text = " ".join(each.text for each in texts(cell, ElementKind.TEXT))
                 rows = _count(cell.get("rowSpan"), most=len(table) - number)
                 grid.put(number, column, text, rows=rows)
         return grid
@@ -124,7 +114,7 @@ class _Reader:
                 each.text
                 for shape in root.iter(P + "sp")
                 if _placeholder(shape) == "body"
-                for each in _texts(shape, ElementKind.TEXT)
+                for each in texts(shape, ElementKind.TEXT)
             ]
             if lines:
                 yield Element(kind=ElementKind.TEXT, text=NOTES_LABEL + "\n".join(lines))
@@ -135,34 +125,12 @@ def _text_shape(shape: XmlElement) -> Iterator[Element]:
     if placeholder in _REPEATED:
         return
     if placeholder in _TITLES:
-        text = " ".join(each.text for each in _texts(shape, ElementKind.TEXT))
+        text = " ".join(each.text for each in texts(shape, ElementKind.TEXT))
         if text:
             yield Element(kind=ElementKind.HEADING, text=" ".join(text.split()))
         return
     is_list = placeholder in _LISTS
-    yield from _texts(shape, ElementKind.LIST_ITEM if is_list else ElementKind.TEXT)
-
-
-def _texts(container: XmlElement, usual: ElementKind) -> Iterator[Element]:
-    """The paragraphs of a shape, a cell or a diagram."""
-    for paragraph in container.iter(A + "p"):
-        text = "".join(
-            "\n" if local_name(each) == "br" else each.text or ""
-            for each in paragraph.iter(A + "t", A + "br")
-        ).strip()
-        if text:
-            yield Element(kind=_kind(paragraph, usual), text=text)
-
-
-def _kind(paragraph: XmlElement, usual: ElementKind) -> ElementKind:
-    """What the paragraph says of its bullet, else what is usual where it stands."""
-    for each in paragraph.iterfind(f"{A}pPr/*"):
-        name = local_name(each)
-        if name in {"buChar", "buAutoNum", "buBlip"}:
-            return ElementKind.LIST_ITEM
-        if name == "buNone":
-            return ElementKind.TEXT
-    return usual
+    yield from texts(shape, ElementKind.LIST_ITEM if is_list else ElementKind.TEXT)
 
 
 def _placeholder(shape: XmlElement) -> str | None:

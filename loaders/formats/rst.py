@@ -15,11 +15,14 @@ from docutils.parsers.rst.directives import (  # noqa: F401 - loaded by name at 
 )
 from docutils.writers import html5_polyglot
 
-from loaders.document import Element
+from loaders.document import Element, ElementKind
 from loaders.formats import html as web_page
 from loaders.formats import text as plain_text
 
 _LONGEST_LINE_CHARS = 10_000
+_STUMBLES = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What docutils raises instead of a complaint: some broken tables break its own assumptions."""
+_AS_WRITTEN = "(The markup of this document is broken; it is read as plain text.)"
 _NEVER = 5
 _SETTINGS = {
     "_disable_config": True,
@@ -51,10 +54,18 @@ class _BodyWriter(html5_polyglot.Writer):
 def load(text: str) -> list[Element]:
     """The text by its headings, lists, tables and code.
 
-    What only other programs understand, such as the directives of Sphinx, stays as it is written.
+    What only other programs understand, such as the directives of Sphinx, stays as it is written,
+    and so does all of a text over which docutils stumbles.
     """
     if any(len(line) > _LONGEST_LINE_CHARS for line in text.split("\n")):
         return plain_text.load(text)
+    try:
+        return _read(text)
+    except _STUMBLES:
+        return [Element(kind=ElementKind.TEXT, text=_AS_WRITTEN), *plain_text.load(text)]
+
+
+def _read(text: str) -> list[Element]:
     settings = {**_SETTINGS, "warning_stream": io.StringIO()}
     document = publish_doctree(text, settings_overrides=settings)
     for message in list(document.findall(nodes.system_message)):

@@ -22,6 +22,7 @@ from loaders.formats.rtf_codes import (
     group_end,
     heading_levels,
     hidden_styles,
+    read_label,
     unseen_colours,
 )
 from loaders.formats.tables import table_element
@@ -47,6 +48,7 @@ _MARGINS = frozenset({"header", "headerf", "headerl", "headerr", "footer", "foot
 _READ_ALL_THE_SAME = frozenset({"shp", "shpgrp", "shpinst", "shptxt", "do", "dptxbxtext", "g"})
 _READ = _READ_ALL_THE_SAME | _MARGINS | {"footnote", "info", "title"}
 _SKIPPED = (destinations | {"listtext"}) - _READ
+_LIST_LABELS = frozenset({"listtext", "pntext"})
 _LIST_MARKS = frozenset({"listtext", "pntext", "pnlvlblt", "pnlvlbody"})
 
 
@@ -201,6 +203,8 @@ class _Reader:
             return position + max(0, number or 0)
         if word in _SKIPPED or (is_optional and word not in _READ):
             end = group_end(self._text, position)
+            if word in _LIST_LABELS and (label := read_label(self._text[position:end])):
+                self._add(f"{label} ")
             self._close()
             return end
         if word in _CHARACTERS:

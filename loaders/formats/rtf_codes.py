@@ -19,6 +19,10 @@ _HEADING_NAME = re.compile(r"(?:\A|\s)heading (\d)\s*\Z", re.I)
 _CODE_PAGE = re.compile(r"\\ansicpg(\d{2,5})")
 _DEFAULT_FONT = re.compile(r"\\deff(\d{1,5})")
 _BRACE = re.compile(r"\\[\\{}]|[{}]|\\bin(\d{1,9}) ?")
+_CODE = re.compile(r"\\'[0-9a-fA-F]{2}|\\[a-zA-Z]{1,32}-?\d* ?\??|[\\{}\r\n]")
+_LABEL = re.compile(r"[([]?[0-9A-Za-z.]{1,12}[.)\]:]?")
+_FROM_A_FONT_OF_SIGNS = re.compile(r"[A-Za-z]")
+_LONGEST_LABEL_CODES = 1024
 _HEAD_CHARS = 1024
 _TABLE_WITHIN_CHARS = 4 * 1024 * 1024
 _DEEPEST_HEADING = 9
@@ -65,6 +69,13 @@ def font_encodings(text: str) -> dict[int, str]:
         elif number is not None and int(charset) in _ENCODINGS:
             encodings[number] = _ENCODINGS[int(charset)]
     return encodings
+
+
+def read_label(group: str) -> str:
+    """The number before the item of a list, as the program that wrote it counted; no bullet."""
+    label = _CODE.sub("", group[:_LONGEST_LABEL_CODES]).strip()
+    is_number = _LABEL.fullmatch(label) and not _FROM_A_FONT_OF_SIGNS.fullmatch(label)
+    return label if is_number else ""
 
 
 def heading_levels(text: str) -> dict[int, int]:

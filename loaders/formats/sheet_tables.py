@@ -17,7 +17,7 @@ def sheet_elements(name: str, grid: Grid) -> Iterator[Element]:
     """
     blocks = list(_blocks(grid))
     if blocks:
-        yield Element(kind=ElementKind.HEADING, text=" ".join(name.split()) or "Sheet")
+        yield sheet_heading(name)
     for block in blocks:
         widest = max(len(row) for row in block)
         first = next(index for index, row in enumerate(block) if len(row) > 1 or widest == 1)
@@ -29,6 +29,11 @@ def sheet_elements(name: str, grid: Grid) -> Iterator[Element]:
         table = table_element(dense(block[first:]))
         if table is not None:
             yield table
+
+
+def sheet_heading(name: str) -> Element:
+    """What stands above all that is on a sheet."""
+    return Element(kind=ElementKind.HEADING, text=" ".join(name.split()) or "Sheet")
 
 
 def _remarks(row: _Row) -> Iterator[Element]:

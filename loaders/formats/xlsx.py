@@ -5,31 +5,35 @@ still and, read row by row, knows neither hidden rows nor merged cells; calamine
 the time but drops the formats and allocates a cell for every empty place.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from openpyxl.styles.numbers import BUILTIN_FORMATS
 
-from loaders.document import Element
+from loaders.document import Element, ElementKind
 from loaders.errors import LoaderLimit
 from loaders.formats.archive import Archive
 from loaders.formats.content import Content
+from loaders.formats.drawings import texts
 from loaders.formats.grid import CellBudget, Grid
 from loaders.formats.number_formats import Show, show_as, show_general
 from loaders.formats.office import Package, related_name
 from loaders.formats.safe_xml import XmlElement, iterate, local_name, parse_part
-from loaders.formats.sheet_tables import sheet_elements
+from loaders.formats.sheet_tables import sheet_elements, sheet_heading
 
 MAX_SHARED_CHARS = 128 * 1024 * 1024
 _LAST_ROW = 1_048_576
 _LAST_COLUMN = 16_384
 _YES = frozenset({"1", "true"})
 _GENERAL = "General"
+_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+"""How a workbook writes what XML cannot hold."""
 _LONGEST_FORMAT_CHARS = 255
 
 
 def load(data: bytes) -> Content:
-    """The sheets in order; hidden sheets, rows and columns, and remarks, are left out.
+    """The sheets in order with their text boxes; what is hidden, and remarks, are left out.
 
     A cell says what people see in it; a formula that was never computed says itself.
     """
@@ -38,7 +42,11 @@ def load(data: bytes) -> Content:
     budget = CellBudget()
     elements: list[Element] = []
     for name, part in _sheets(package):
-        elements.extend(sheet_elements(name, _Sheet(book, budget).read(package.archive, part)))
+        cells = list(sheet_elements(name, _Sheet(book, budget).read(package.archive, part)))
+        boxes = list(_text_boxes(package, part))
+        if boxes and not cells:
+            cells = [sheet_heading(name)]
+        elements += [*cells, *boxes]
     return Content(elements=elements, title=package.title)
 
 
@@ -52,6 +60,17 @@ def _sheets(package: Package) -> Iterator[tuple[str, str]]:
         seen.add(relation.part)
         if sheet.get("state", "visible") == "visible":
             yield sheet.get("name", ""), relation.part
+
+
+def _text_boxes(package: Package, sheet: str) -> Iterator[Element]:
+    """What is written on a sheet, not in it."""
+    part = package.first(sheet, "drawing")
+    if part is None:
+        return
+    for shape in parse_part(package.archive, part).iter("{*}sp"):
+        named = shape.find("./*/{*}cNvPr")
+        if named is None or named.get("hidden") not in _YES:
+            yield from texts(shape, ElementKind.TEXT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +217,12 @@ def _rich_text(item: XmlElement) -> str:
             parts.append(child.text or "")
         elif name == "r":
             parts.extend(each.text or "" for each in child if local_name(each) == "t")
-    return "".join(parts)
+    text = "".join(parts)
+    return _ESCAPE.sub(_character, text) if "_x" in text else text
+
+
+def _character(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16))
 
 
 def _number(text: str | None) -> int:

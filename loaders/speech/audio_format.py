@@ -31,6 +31,10 @@ _DOCTYPE = re.compile(rb"\x42\x82.(?:webm|matroska)", re.DOTALL)
 _DOCTYPE_WITHIN_BYTES = 64
 _EBML = b"\x1a\x45\xdf\xa3"
 _ID3_VERSIONS = range(2, 5)
+_FIRST_BLOCKS = (b"\x00", b"\x80")
+"""What follows in every FLAC file, and in no text that begins with the word."""
+_SMALL = b"\x00\x00"
+"""How the length of an MP4 file's first part begins; a text begins otherwise."""
 _PICTURE_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 _FOREIGN_STARTS = (
     b"PK\x03\x04",
@@ -70,9 +74,9 @@ def recognise(data: bytes) -> RecordingFormat | None:
         return "wav"
     if data[:5] == b"OggS\x00":
         return "ogg"
-    if data[:4] == b"fLaC":
+    if data[:4] == b"fLaC" and data[4:5] in _FIRST_BLOCKS:
         return "flac"
-    if data[4:8] == b"ftyp":
+    if data[4:8] == b"ftyp" and data[:2] == _SMALL:
         return None if data[8:12] in _PICTURE_BRANDS else "m4a"
     if data[:4] == _EBML:
         return "webm" if _DOCTYPE.search(data[:_DOCTYPE_WITHIN_BYTES]) else None

@@ -27,7 +27,8 @@ class LongRecordings:
     """
 
     def __init__(self, settings: SpeechSettings, find_model: FindModel) -> None:
-        self._settings = settings
+        self.max_seconds = settings.document_seconds
+        """How long a document may last."""
         self._process = SpeechProcess(
             settings, find_model, start_seconds=_START_SECONDS, niceness=_NICENESS
         )
@@ -44,6 +45,7 @@ class LongRecordings:
         data: bytes,
         audio_format: RecordingFormat,
         *,
+        max_seconds: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> Transcript:
         """What is said in a recording; waits for its turn. Cancelling ends the work on it.
@@ -51,6 +53,7 @@ class LongRecordings:
         Args:
             data: the recording.
             audio_format: what it is by its first bytes.
+            max_seconds: how long it may be; as long as any document when None.
             on_progress: told every two minutes of the recording how far it is recognised.
 
         Raises:
@@ -60,7 +63,7 @@ class LongRecordings:
             size=len(data),
             audio_format=audio_format,
             rate=PCM_RATE,
-            max_seconds=self._settings.document_seconds,
+            max_seconds=self.max_seconds if max_seconds is None else max_seconds,
             piece_seconds=_PIECE_SECONDS,
         )
 

@@ -39,6 +39,8 @@ BOMBS: dict[str, Make] = {
     "a text that stands for a gigabyte.xml": texts.laughing_xml,
     "a text that stands for a gigabyte.docx": texts.laughing_docx,
     "a gigabyte on a page.pdf": lambda: pages.pdf_with_a_huge_stream(1024),
+    "a form that paints itself twice.pdf": pages.pdf_with_looping_forms,
+    "forms that paint each other ten times.pdf": lambda: pages.pdf_with_forms_in_forms(20),
     "fifty thousand dots square.png": lambda: pages.black_png(50_000, 50_000),
     "fifty thousand dots square, but empty.png": lambda: pages.png(
         50_000, 50_000, bits=8, data=b"x"

@@ -124,6 +124,21 @@ def pdf_with_looping_forms() -> bytes:
     )
 
 
+def pdf_with_forms_in_forms(depth: int) -> bytes:
+    """The page paints a form that paints another ten times, which does so with the next."""
+    head = b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]"
+    forms = [
+        stream(b"/X Do " * 10, b"%b/Resources<</XObject<</X %d 0 R>>>>" % (head, number))
+        for number in range(6, 6 + depth)
+    ]
+    return pdf_of(
+        b"<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</XObject<</X 5 0 R>>>>>>",
+        stream(b"/X Do"),
+        *forms,
+        stream(b"0 0 1 1 re f", head),
+    )
+
+
 def pdf_with_deep_arrays(depth: int) -> bytes:
     """A page with a list in a list in a list."""
     return pdf_of(b"<</Type/Page/Parent 2 0 R/Odd " + b"[" * depth + b"]" * depth + b">>")

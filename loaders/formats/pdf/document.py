@@ -10,8 +10,11 @@ import pypdfium2.raw as pdfium_c
 from loaders.document import Element
 from loaders.errors import DocumentEncrypted, EmptyDocument, UnreadableDocument
 from loaders.formats.content import Content
+from loaders.formats.pdf.continued_tables import with_headers
+from loaders.formats.pdf.forms import refuse_endless_forms
+from loaders.formats.pdf.layers import Layers
 from loaders.formats.pdf.outline import read_outline
-from loaders.formats.pdf.pages import PageText, read_page
+from loaders.formats.pdf.pages import PageText, damaged_page, read_page
 from loaders.formats.pdf.repair import repair
 from loaders.formats.pdf.running_lines import drop_running_lines
 from loaders.formats.pdf.sizes import HeadingSizes
@@ -19,6 +22,8 @@ from loaders.formats.pdf.structure import to_elements, with_bookmarks
 from loaders.work import work_in_hand
 
 _SAMPLE_POINTS = 100
+_LOCKED = frozenset({pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY})
+"""It asks for a password, or for what only another program has."""
 
 
 def load(data: bytes) -> Content:
@@ -30,10 +35,11 @@ def load(data: bytes) -> Content:
         EmptyDocument: there are no words on any page.
         LoaderLimit: it has more pages, or more scanned ones, than are read.
     """
+    refuse_endless_forms(data)
     try:
         content = _read(data)
     except pdfium.PdfiumError as exc:
-        if exc.err_code == pdfium_c.FPDF_ERR_PASSWORD:
+        if exc.err_code in _LOCKED:
             raise DocumentEncrypted("the PDF is protected by a password") from exc
         content = _read_repaired(data)
     if not content.elements:
@@ -55,30 +61,45 @@ def warm_up() -> None:
 def _read_repaired(data: bytes) -> Content:
     try:
         return _read(repair(data))
+    except DocumentEncrypted:
+        raise
+    except (pdfium.PdfiumError, UnreadableDocument):
+        pass  # what is not damaged can be read all the same
+    try:
+        return _read(data, leave_out=True)
     except pdfium.PdfiumError as exc:
         raise UnreadableDocument("the PDF is damaged") from exc
 
 
-def _read(data: bytes) -> Content:
+def _read(data: bytes, *, leave_out: bool = False) -> Content:
+    """All pages; those that are damaged are left out if that is asked for, which is said there."""
     document = pdfium.PdfDocument(data)
     try:
         document.init_forms()
         work = work_in_hand()
+        layers = Layers(data)
         work.begin(len(document))
         pages = []
+        damaged = 0
         for index in range(len(document)):
-            pages.append(read_page(document, index))
+            try:
+                pages.append(read_page(document, index, layers))
+            except pdfium.PdfiumError:
+                damaged += 1
+                if not leave_out or damaged == len(document):
+                    raise
+                pages.append(damaged_page(index))
             work.finish_page()
         return Content(
             title=document.get_metadata_value("Title").strip() or None,
             pages=len(document),
-            elements=list(_elements(document, pages)),
+            elements=list(with_headers(_elements(document, pages))),
         )
     finally:
         document.close()
 
 
-def _elements(document: pdfium.PdfDocument, pages: list[PageText]) -> Iterator[Element]:
+def _elements(document: pdfium.PdfDocument, pages: list[PageText]) -> Iterator[list[Element]]:
     outline = read_outline(document)
     deepest = max((each.level for marks in outline.values() for each in marks), default=0)
     lines = drop_running_lines([page.lines for page in pages])
@@ -86,6 +107,6 @@ def _elements(document: pdfium.PdfDocument, pages: list[PageText]) -> Iterator[E
     for number, (page, page_lines) in enumerate(zip(pages, lines, strict=True), start=1):
         bookmarks = outline.get(number, ())
         if page.recognised:
-            yield from with_bookmarks(page.recognised, page=number, bookmarks=bookmarks)
+            yield with_bookmarks(page.recognised, page=number, bookmarks=bookmarks)
         else:
-            yield from to_elements(page_lines, page=number, sizes=sizes, bookmarks=bookmarks)
+            yield list(to_elements(page_lines, page=number, sizes=sizes, bookmarks=bookmarks))

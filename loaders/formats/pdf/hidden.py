@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 
+from loaders.formats.pdf.layers import Layers
 from loaders.formats.pdf.painting import Box, Drawn, overlap
 
 _SMALLEST_LETTERS_POINTS = 1.0
 
 
-def remove_hidden(drawn: Sequence[Drawn], paper: Box, *, is_scan: bool) -> None:
+def remove_hidden(drawn: Sequence[Drawn], paper: Box, layers: Layers, *, is_scan: bool) -> None:
     """Take out text that is not painted, white on paper, too small to see, or beside the page.
 
-    On a scanned page the recognised words lie unpainted over the picture: there they are the text.
+    So is what stands on a layer that is switched off. On a scanned page the recognised
+    words lie unpainted over the picture: there they are the text.
     """
     texts = [each for each in drawn if each.is_text]
     painted = [each for each in texts if each.is_painted]
     layer_is_text = is_scan and len(painted) < len(texts) - len(painted)
     for text in texts:
-        if _is_out_of_sight(text, paper) or not (layer_is_text or text.is_painted):
+        is_off = _is_out_of_sight(text, paper) or layers.hide(text)
+        if is_off or not (layer_is_text or text.is_painted):
             text.hide()
     _hide_white(painted, drawn)
 

@@ -3,6 +3,7 @@
 The files and what is expected of them are in tests/data/corpus.
 """
 
+import asyncio
 import re
 import tomllib
 from collections.abc import AsyncIterator
@@ -86,12 +87,22 @@ async def test_a_real_file_is_read_with_its_structure(pipeline: Pipeline, name: 
     _check_rows(expected, document, chunks)
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def heard(pipeline: Pipeline) -> dict[str, LoadedDocument]:
+    """All recordings at once, as they share a process then; starting one takes longer than most."""
+    documents = await asyncio.gather(
+        *(pipeline.load((CORPUS / name).read_bytes(), Path(name).name) for name in HEARD)
+    )
+    return dict(zip(HEARD, documents, strict=True))
+
+
 @pytest.mark.xdist_group("speech")
 @pytest.mark.parametrize("name", HEARD)
-async def test_a_real_recording_is_read_with_its_times(pipeline: Pipeline, name: str) -> None:
-    expected = EXPECTED[name]
+async def test_a_real_recording_is_read_with_its_times(
+    pipeline: Pipeline, heard: dict[str, LoadedDocument], name: str
+) -> None:
+    expected, document = EXPECTED[name], heard[name]
 
-    document = await pipeline.load((CORPUS / name).read_bytes(), Path(name).name)
     chunks = pipeline.split(document)
 
     assert document.mime == expected["mime"]

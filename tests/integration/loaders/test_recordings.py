@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 
 import psutil
 import pytest
@@ -102,6 +103,35 @@ async def test_what_gives_no_words_is_a_coded_error_and_harms_no_other(pipeline:
     assert isinstance(document, LoadedDocument)
     assert (document.title, document.mime) == ("Chapter 1", "audio/mp4")
     assert word_error_rate(document.text, ILL_DISPOSED) == 0
+    assert not workers(), "the process ended with the last of them"
+
+
+async def test_recordings_in_an_e_mail_are_heard_for_as_long_as_one_may_be_alone() -> None:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "ada@example.org", "Voices"
+    mail.set_content("Listen.")
+    said = read_recording("ill_disposed")
+    for name, data in (
+        ("one.m4a", encode(said, "m4a")),
+        ("silent.wav", wav(bytes(RATE * 2))),
+        ("two.wav", said),
+    ):
+        mail.add_attachment(data, "audio", "x", filename=name)
+    mail.add_attachment("Good.", filename="good.txt")
+    speech = SpeechSettings(document_seconds=4)
+
+    with reading_warmly():
+        async with open_pipeline(IngestSettings(), speech, find_speech_model) as pipeline:
+            document = await pipeline.load(mail.as_bytes(), "voices.eml")
+
+    texts = [each.text for each in document.elements]
+    one = document.elements[texts.index("one.m4a") + 1]
+    assert word_error_rate(one.text, ILL_DISPOSED) == 0
+    assert one.start_seconds == pytest.approx(0.0, abs=0.7)
+    assert texts[texts.index("silent.wav") + 1].startswith("Attachment not read: silent.wav (")
+    assert texts[-3].startswith("Attachment not read: two.wav (the recording is longer than")
+    assert texts[-2:] == ["good.txt", "Good."]
+    assert all(each.recording is None for each in document.elements)
     assert not workers(), "the process ended with the last of them"
 
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from loaders.errors import EmptyDocument, LoaderError, LoaderLimit, OcrUnavailable
+from loaders.errors import LoaderError, LoaderLimit, OcrUnavailable
 from loaders.limits import ReadLimits
 from loaders.reader_process import ReaderProcess
 from loaders.settings import IngestSettings
@@ -106,7 +106,7 @@ def _huge_picture() -> bytes:
     [
         (_bomb, LoaderLimit),
         (_bomb_in_a_bomb, LoaderLimit),
-        (_form_that_draws_itself, EmptyDocument),
+        (_form_that_draws_itself, LoaderLimit),
         (_huge_picture, LoaderLimit),
     ],
 )

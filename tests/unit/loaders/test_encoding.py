@@ -139,3 +139,21 @@ def test_every_codec_is_loaded_before_a_process_loses_its_rights() -> None:
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert ran.stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("größer über Straße für Öl ".encode() * 3 + b"\xff end", "größer über"),
+        ("Müller, Straß".encode() + b"\xc3", "Müller, Straß"),
+        ("Привет, мир! ".encode() * 3 + b"\xd0", "Привет, мир!"),
+    ],
+)
+def test_utf8_with_a_wrong_byte_keeps_its_other_letters(data: bytes, text: str) -> None:
+    assert decode(data).startswith(text)
+
+
+def test_western_text_is_not_taken_for_damaged_utf8() -> None:
+    text = "größer über Straße für Öl, Äpfel, daß "
+
+    assert decode(text.encode("cp1252")) == text

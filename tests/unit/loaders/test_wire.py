@@ -87,7 +87,9 @@ def test_a_document_arrives_as_it_was_read() -> None:
         elements=(
             Element(kind=ElementKind.HEADING, text="h", level=2),
             Element(kind=ElementKind.TEXT, text="\x00\ufffd", page=3),
+            Element(kind=ElementKind.TEXT, text="a.mp3", recording=b"\x00\xff"),
             Element(kind=ElementKind.TABLE, text="", start_seconds=0.0),
+            Element(kind=ElementKind.TEXT, text="b.mp3", recording=b"\x01"),
         ),
     )
 
@@ -107,9 +109,15 @@ def answer(*notes: bytes, texts: bytes = b"", **fields: object) -> bytes:
 
 
 def note(
-    *, kind: int = 1, level: int = 1, page: int = 0, seconds: float = math.nan, length: int = 0
+    *,
+    kind: int = 1,
+    level: int = 1,
+    page: int = 0,
+    seconds: float = math.nan,
+    length: int = 0,
+    recorded: int = 0,
 ) -> bytes:
-    return struct.pack("<BBIdI", kind, level, page, seconds, length)
+    return struct.pack("<BBIdII", kind, level, page, seconds, length, recorded)
 
 
 def test_an_answer_of_the_right_form_is_a_document() -> None:
@@ -151,6 +159,9 @@ def test_an_answer_of_the_right_form_is_a_document() -> None:
         answer(note(length=1), texts=b"ab"),
         answer(note(length=2**32 - 1), texts=b"ab"),
         answer(note(), title="t" * 100_000),
+        answer(note(length=1, recorded=2), texts=b"ab"),
+        answer(note(length=1, recorded=2**32 - 1), texts=b"ab"),
+        answer(*[note(recorded=1)] * 101, texts=b"a" * 101),
     ],
 )
 def test_an_answer_that_a_parser_made_up_is_an_unreadable_document(data: bytes) -> None:

@@ -41,7 +41,7 @@ def test_a_document_is_read_by_its_structure_in_order() -> None:
         Element(kind=ElementKind.TEXT, text="Thirty days."),
         Element(kind=ElementKind.HEADING, text="How", level=2),
         Element(kind=ElementKind.LIST_ITEM, text="ask"),
-        Element(kind=ElementKind.LIST_ITEM, text="go"),
+        Element(kind=ElementKind.LIST_ITEM, text="1. go"),
         Element(kind=ElementKind.TABLE, text="a | b\n1 | 2"),
         Element(kind=ElementKind.TEXT, text="After."),
     ]
@@ -241,3 +241,137 @@ def test_letters_that_nobody_can_see_are_left_out(hidden: str) -> None:
 )
 def test_white_or_small_letters_that_can_be_seen_are_kept(paragraph: str) -> None:
     assert _texts(SEEN + paragraph) == ["seen", "kept"]
+
+
+def _listed(*items: tuple[str, int, str]) -> str:
+    """Paragraphs of lists: the text, the level, which list."""
+    return "".join(
+        f'<w:p><w:pPr><w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{number}"/></w:numPr>'
+        f"</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
+        for text, level, number in items
+    )
+
+
+NUMBERING = """<w:numbering><w:abstractNum w:abstractNumId="0">
+<w:lvl w:ilvl="0"><w:start w:val="3"/><w:numFmt w:val="decimal"/><w:lvlText w:val="§ %1"/></w:lvl>
+<w:lvl w:ilvl="1"><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="%2)"/></w:lvl>
+<w:lvl w:ilvl="2"><w:numFmt w:val="upperRoman"/><w:lvlText w:val="%1.%3"/></w:lvl>
+<w:lvl w:ilvl="3"><w:numFmt w:val="bullet"/><w:lvlText w:val=""/></w:lvl></w:abstractNum>
+<w:abstractNum w:abstractNumId="1">
+<w:lvl w:ilvl="0"><w:pStyle w:val="Clause"/><w:lvlText w:val="%1."/></w:lvl>
+<w:lvl w:ilvl="1"><w:pStyle w:val="Sub"/><w:lvlText w:val="%1.%2"/></w:lvl></w:abstractNum>
+<w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num>
+<w:num w:numId="2"><w:abstractNumId w:val="0"/>
+<w:lvlOverride w:ilvl="0"><w:startOverride w:val="9"/></w:lvlOverride></w:num>
+<w:num w:numId="3"><w:abstractNumId w:val="1"/></w:num></w:numbering>"""
+
+
+def test_numbers_of_lists_are_counted_as_word_counts_them() -> None:
+    body = _listed(
+        ("a", 0, "1"), ("b", 1, "1"), ("c", 1, "1"), ("d", 2, "1"), ("e", 3, "1"), ("f", 0, "1"),
+        ("g", 1, "1"), ("h", 0, "2"), ("i", 0, "2"), ("j", 0, "0"), ("k", 0, "77"),
+    )  # fmt: skip
+
+    assert _texts(body, {"numbering": NUMBERING}) == [
+        "§ 3 a", "a) b", "b) c", "3.I d", "e", "§ 4 f", "a) g", "§ 9 h", "§ 10 i", "j", "k",
+    ]  # fmt: skip
+
+
+def test_styles_number_their_paragraphs_and_what_was_deleted_is_not_counted() -> None:
+    styles = (
+        '<w:styles><w:style w:styleId="Clause"><w:pPr><w:numPr><w:numId w:val="3"/></w:numPr>'
+        '<w:outlineLvl w:val="0"/></w:pPr></w:style><w:style w:styleId="Sub"><w:pPr><w:numPr>'
+        '<w:numId w:val="3"/></w:numPr></w:pPr></w:style></w:styles>'
+    )
+    deleted = "<w:rPr><w:del/></w:rPr></w:pPr><w:del><w:r><w:delText>x</w:delText></w:r></w:del>"
+    body = "".join(
+        f'<w:p><w:pPr><w:pStyle w:val="{style}"/>{rest}</w:p>'
+        for style, rest in (
+            ("Clause", "</w:pPr><w:r><w:t>Scope</w:t></w:r>"),
+            ("Sub", "</w:pPr><w:r><w:t>Who</w:t></w:r>"),
+            ("Sub", deleted),
+            ("Sub", "</w:pPr><w:r><w:t>Where</w:t></w:r>"),
+            ("Clause", "</w:pPr><w:r><w:t>Term</w:t></w:r>"),
+        )
+    )
+
+    elements = docx.load(docx_of(body, {"styles": styles, "numbering": NUMBERING})).elements
+
+    assert [(each.kind.value, each.text) for each in elements] == [
+        ("heading", "1. Scope"),
+        ("list_item", "1.1 Who"),
+        ("list_item", "1.2 Where"),
+        ("heading", "2. Term"),
+    ]
+
+
+def test_a_heading_is_told_by_the_name_of_its_style_alone() -> None:
+    styles = '<w:styles><w:style w:styleId="H"><w:name w:val="heading 2"/></w:style></w:styles>'
+    body = '<w:p><w:pPr><w:pStyle w:val="H"/></w:pPr><w:r><w:t>Leave</w:t></w:r></w:p>'
+
+    [element] = docx.load(docx_of(body, {"styles": styles})).elements
+
+    assert (element.kind, element.level) == (ElementKind.HEADING, 2)
+
+
+M = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        ("<f><num>{1}</num><den>{2}</den></f>", "1/2"),
+        ("<sSup><e>{x}</e><sup>{n+1}</sup></sSup>", "x^(n+1)"),
+        (
+            '<nary><naryPr><chr m:val="∑"/></naryPr><sub>{k}</sub><sup>{n}</sup><e>{i}</e></nary>',
+            "∑_k^n i",
+        ),
+        ("<func><fName>{sin}</fName><e><d><e>{x}</e></d></e></func>", "sin (x)"),
+        ("<rad><deg/><e>{2}</e></rad>", "√2"),
+        ("<sSubSup><e>{x}</e><sub>{i}</sub><sup>{2}</sup></sSubSup>", "x_i^2"),
+        ("<m><mr><e>{1}</e><e>{0}</e></mr><mr><e>{0}</e><e>{1}</e></mr></m>", "1, 0; 0, 1"),
+    ],
+)
+def test_formulas_are_written_in_one_line(formula: str, text: str) -> None:
+    formula = formula.replace("{", "<r><t>").replace("}", "</t></r>")
+    formula = formula.replace("</", "</m:").replace("<", "<m:").replace("<m:/m:", "</m:")
+
+    body = f"<w:p><w:r><w:t>Is </w:t></w:r><m:oMath {M}>{formula}</m:oMath></w:p>"
+
+    assert _texts(body) == [f"Is {text}"]
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        ('<w:t>Left</w:t><w:ptab w:alignment="right"/><w:t>right</w:t>', "Left\tright"),
+        ('<w:sym w:font="Symbol" w:char="F0B1"/><w:t>5</w:t>', "±5"),
+        ('<w:sym w:font="Wingdings" w:char="F0FC"/><w:t> done</w:t>', "✓ done"),
+        ('<w:t>x</w:t><w:sym w:font="Nobodys" w:char="F041"/>', "x"),
+        ('<w:t>x</w:t><w:sym w:font="Symbol" w:char="no"/>', "x"),
+    ],
+)
+def test_signs_that_are_named_by_their_place_are_read(run: str, text: str) -> None:
+    assert _texts(f"<w:p><w:r>{run}</w:r></w:p>") == [text]
+
+
+def test_a_row_that_begins_further_right_stays_under_its_columns() -> None:
+    cell = "<w:tc><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:tc>"
+    rows = (
+        f"<w:tr>{cell.format('a')}{cell.format('b')}</w:tr>"
+        f'<w:tr><w:trPr><w:gridBefore w:val="1"/></w:trPr>{cell.format("under b")}</w:tr>'
+    )
+
+    assert _texts(f"<w:tbl>{rows}</w:tbl>") == ["a | b\n | under b"]
+
+
+def test_the_figures_of_a_chart_are_a_table() -> None:
+    c = "http://schemas.openxmlformats.org/drawingml/2006/chart"
+    chart = (
+        f'<c:chartSpace xmlns:c="{c}"><c:chart><c:ser><c:tx><c:pt idx="0"><c:v>Sales</c:v></c:pt>'
+        '</c:tx><c:cat><c:pt idx="0"><c:v>May</c:v></c:pt></c:cat><c:val><c:pt idx="0"><c:v>7</c:v>'
+        "</c:pt></c:val></c:ser></c:chart></c:chartSpace>"
+    )
+    drawing = f'<w:drawing><c:chart xmlns:c="{c}" r:id="chart"/></w:drawing>'
+
+    assert _texts(f"<w:p><w:r>{drawing}</w:r></w:p>", {"chart": chart}) == [" | Sales\nMay | 7"]

@@ -9,7 +9,12 @@ import pytest
 
 from loaders.document import ElementKind, LoadedDocument
 from loaders.errors import LoaderError, LoaderLimit
+from loaders.limits import ReadLimits
+from loaders.ocr_choice import OcrChoice
 from loaders.reading import read_document
+from loaders.settings import IngestSettings
+from loaders.work import Work, taking_in_hand
+from tests.fixtures.office import docx_of
 from tests.fixtures.speech import read_recording
 
 
@@ -93,15 +98,13 @@ def test_an_attachment_that_cannot_be_read_is_named_and_harms_nothing() -> None:
     message.add_attachment(b"\x7fELF\x00\x01", "application", "pdf", filename="../../evil/run.pdf")
     message.add_attachment(b"", "text", "plain", filename="C:\\temp\\empty.txt")
     message.add_attachment(b"x\x9f>\x22\x00", "application", "ms-tnef", filename="winmail.dat")
-    message.add_attachment(read_recording("ill_disposed"), "audio", "wav", filename="voice.wav")
     message.add_attachment("Good.", filename="good.txt")
 
-    *_, program, empty, outlook, voice, name, good = _texts(_read(message))
+    *_, program, empty, outlook, name, good = _texts(_read(message))
 
     assert program.startswith("Attachment not read: run.pdf (the file is a program")
     assert empty == "Attachment not read: empty.txt (the file is empty)"
     assert outlook.startswith("Attachment not read: winmail.dat (")
-    assert voice.startswith("Attachment not read: voice.wav (the file is a recording")
     assert (name, good) == ("good.txt", "Good.")
 
 
@@ -284,23 +287,14 @@ def test_a_message_of_thousands_of_parts_is_refused() -> None:
         _read(_raw("Content-Type: multipart/mixed; boundary=x", body=f"{parts}--x--"))
 
 
-TABLE_THAT_BREAKS_ITS_PARSER = "\n".join(
-    (
-        "+----+----+----+",
-        "+----+----+-x--+",
-        "+----+---------+",
-        "+----+----+----+",
-    )
-)
-
-
 def test_an_attachment_that_breaks_its_parser_is_named_and_harms_no_other() -> None:
     message = _mail()
-    message.add_attachment(TABLE_THAT_BREAKS_ITS_PARSER, filename="table.rst")
+    absurd = f'<w:p><w:pPr><w:outlineLvl w:val="{"9" * 5_000}"/></w:pPr></w:p>'
+    message.add_attachment(docx_of(absurd), "application", "msword", filename="a.docx")
     message.add_attachment("Words.", filename="good.txt")
 
     assert _texts(_read(message))[-3:] == [
-        "Attachment not read: table.rst (it cannot be read: AssertionError)",
+        "Attachment not read: a.docx (it cannot be read: ValueError)",
         "good.txt",
         "Words.",
     ]
@@ -312,3 +306,44 @@ def test_a_header_of_thousands_of_parameters_is_read_in_little_time(header: str)
     endless = header + "".join(f"; a{number}=" for number in range(50_000))
 
     assert "Hello there." in _texts(_read(_raw("From: a@b.c", "Subject: x", endless)))
+
+
+def test_a_recording_is_handed_on_to_be_heard_in_its_place() -> None:
+    message = _mail()
+    message.add_attachment(read_recording("ill_disposed"), "audio", "wav", filename="voice.wav")
+    message.add_attachment("Good.", filename="good.txt")
+
+    elements = _read(message).elements
+
+    assert [each.text for each in elements[-4:]] == ["voice.wav", "voice.wav", "good.txt", "Good."]
+    assert [each.recording for each in elements if each.recording] == [
+        read_recording("ill_disposed")
+    ]
+
+
+def test_recordings_larger_than_what_may_come_out_of_a_file_are_named() -> None:
+    message = _mail()
+    for name in ("one.wav", "two.wav"):
+        message.add_attachment(read_recording("ill_disposed"), "audio", "wav", filename=name)
+    size = len(read_recording("ill_disposed"))
+    limits = ReadLimits.of(IngestSettings(max_text_bytes=size * 3))
+
+    with taking_in_hand(Work(limits, OcrChoice())):
+        elements = _read(message).elements
+
+    assert sum(each.recording is not None for each in elements) == 1
+    assert elements[-1].text.startswith("Attachment not read: two.wav (the recordings")
+
+
+def test_a_message_that_begins_with_a_mark_of_its_encoding_is_a_message() -> None:
+    document = _read(b"\xef\xbb\xbf" + _raw("Subject: Leave", body="Thirty days."))
+
+    assert document.title == "Leave"
+    assert document.elements[-1].text == "Thirty days."
+
+
+def test_a_plain_text_that_only_tells_of_the_page_does_not_stand_for_it() -> None:
+    message = _mail("Please look at this message in a browser.")
+    message.add_alternative(f"<p>{'Thirty days of leave. ' * 60}</p>", subtype="html")
+
+    assert "Thirty days of leave." in _read(message).text

@@ -130,3 +130,14 @@ def test_deep_and_wide_xml_is_read_without_recursion() -> None:
 
     assert [each.text for each in xml.load(deep)] == ["core"]
     assert xml.load(wide)[0].text.count("1") == 50_000
+
+
+def test_a_table_over_which_the_parser_stumbles_is_read_as_plain_text_and_that_is_said() -> None:
+    table = "+----+----+----+\n+----+----+-x--+\n+----+---------+\n+----+----+----+\n"
+
+    note, *texts = [each.text for each in rst.load(f"Title\n=====\n\nBefore.\n\n{table}\nAfter.\n")]
+
+    assert "plain text" in note
+    assert all(
+        word in " ".join(texts) for word in ("Title", "Before.", "+----+----+-x--+", "After.")
+    )

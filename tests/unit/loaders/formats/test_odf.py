@@ -172,3 +172,37 @@ def test_hidden_columns_beside_each_other_are_all_left_out() -> None:
     row = _row(*map(_cell, "abcde"))
 
     assert _sheets(f'<table:table table:name="A">{columns}{row}</table:table>') == ["A", "a | d"]
+
+
+LISTS = (
+    '<text:list-style style:name="L"><text:list-level-style-number text:level="1" style:num-format'
+    '="1" style:num-suffix="."/><text:list-level-style-number text:level="2" style:num-format="a" '
+    'style:num-suffix=")"/></text:list-style><text:list-style style:name="B">'
+    '<text:list-level-style-bullet text:level="1"/></text:list-style>'
+    '<text:outline-style><text:outline-level-style text:level="1" style:num-format="1"/>'
+    '<text:outline-level-style text:level="2" style:num-format="1" text:display-levels="2"/>'
+    "</text:outline-style>"
+)
+
+
+def test_items_and_headings_keep_their_numbers() -> None:
+    item = "<text:list-item><text:p>{}</text:p>{}</text:list-item>"
+    inner = f"<text:list>{item.format('b', '')}{item.format('c', '')}</text:list>"
+    body = (
+        '<text:h text:outline-level="1">Scope</text:h><text:h text:outline-level="2">Who</text:h>'
+        f'<text:list text:style-name="L">{item.format("a", inner)}{item.format("d", inner)}'
+        "</text:list><text:p>between</text:p>"
+        '<text:list text:style-name="L" text:continue-numbering="true">'
+        "<text:list-header><text:p>head</text:p></text:list-header>"
+        f"{item.format('e', '')}</text:list>"
+        f'<text:list text:style-name="L">{item.format("anew", "")}</text:list>'
+        f'<text:list text:style-name="B">{item.format("bullet", "")}</text:list>'
+        '<text:h text:outline-level="2">Where</text:h><text:h text:outline-level="1">Term</text:h>'
+    )
+
+    elements = odf.load_text(odf_of("text", body, styles=LISTS)).elements
+
+    assert [each.text for each in elements] == [
+        "1 Scope", "1.1 Who", "1. a", "a) b", "b) c", "2. d", "a) b", "b) c", "between", "head",
+        "3. e", "1. anew", "bullet", "1.2 Where", "2 Term",
+    ]  # fmt: skip

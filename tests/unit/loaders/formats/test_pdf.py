@@ -347,3 +347,111 @@ def test_a_pdf_that_does_not_say_where_it_begins_is_repaired() -> None:
 def test_a_header_alone_is_damaged(junk: bytes) -> None:
     with pytest.raises(UnreadableDocument):
         pdf.load(b"%PDF-1.7" + junk)
+
+
+def test_a_page_that_is_locked_by_another_program_is_told_from_a_broken_one() -> None:
+    data = _pdf("secret", password="user").replace(b"/Filter /Standard", b"/Filter /Unknown!")
+
+    with pytest.raises(DocumentEncrypted):
+        pdf.load(data)
+
+
+LAYERS = (
+    b"<</Type/Catalog/Pages 2 0 R/OCProperties<</OCGs[6 0 R 7 0 R]/D<<%b>>>>>>",
+    b"<</Type/Pages/Count 1/MediaBox[0 0 595 842]/Kids[3 0 R]>>",
+    (
+        b"<</Type/Page/Parent 2 0 R/Contents 4 0 R"
+        b"/Resources<</Font<</F 5 0 R>>/Properties<</A 6 0 R/B 7 0 R>>>>>>"
+    ),
+    stream(
+        b"/OC /A BDC BT /F 12 Tf 50 700 Td (On the first.) Tj ET EMC "
+        b"/OC /B BDC BT /F 12 Tf 50 650 Td (On the second.) Tj ET EMC"
+    ),
+    b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    b"<</Type/OCG/Name(One)>>",
+    b"<</Type/OCG/Name(Two)>>",
+)
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (b"/OFF[6 0 R]", "On the second."),
+        (b"/BaseState/OFF/ON[6 0 R]", "On the first."),
+        (b"", "On the first. On the second."),
+    ],
+)
+def test_what_is_on_a_layer_that_is_switched_off_is_left_out(state: bytes, text: str) -> None:
+    catalogue, *others = LAYERS
+
+    assert " ".join(_texts(join_objects([catalogue % state, *others]))) == text
+
+
+HIDDEN, ON_PAPER_ALONE = 2, 36
+
+
+def test_what_was_typed_onto_a_page_is_read_and_a_remark_is_not() -> None:
+    form = b"/Type/XObject/Subtype/Form/BBox[0 0 200 30]/Resources<</Font<</F 5 0 R>>>>"
+    written = stream(b"BT /F 12 Tf 5 5 Td (Typed on it.) Tj ET", form)
+    evil = stream(b"BT /F 12 Tf 5 5 Td (evil) Tj ET", form)
+    unseen = b"<</Type/Annot/Subtype/FreeText/Rect[100 300 300 330]/AP<</N %d 0 R>>/F %d>>"
+    data = join_objects(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Count 1/MediaBox[0 0 595 842]/Kids[3 0 R]>>",
+            (
+                b"<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>"
+                b"/Annots[6 0 R 8 0 R 9 0 R 11 0 R]>>"
+            ),
+            stream(b"BT /F 12 Tf 50 700 Td (On the page.) Tj ET"),
+            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+            b"<</Type/Annot/Subtype/FreeText/Rect[100 100 300 130]/AP<</N 7 0 R>>/F 4>>",
+            written,
+            b"<</Type/Annot/Subtype/Text/Rect[100 200 120 220]/Contents(evil)>>",
+            unseen % (10, HIDDEN),
+            evil,
+            unseen % (10, ON_PAPER_ALONE),
+        ]
+    )
+
+    assert " ".join(_texts(data)) == "On the page. Typed on it."
+
+
+def test_a_form_that_paints_another_may_do_so() -> None:
+    form = b"/Type/XObject/Subtype/Form/BBox[0 0 595 842]/Resources<<%b>>"
+    data = join_objects(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Count 1/MediaBox[0 0 595 842]/Kids[3 0 R]>>",
+            b"<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</XObject<</X 5 0 R>>>>>>",
+            stream(b"/X Do"),
+            stream(b"/Y Do", form % b"/XObject<</Y 6 0 R>>"),
+            stream(b"BT /F 12 Tf 50 700 Td (Painted.) Tj ET", form % b"/Font<</F 7 0 R>>"),
+            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        ]
+    )
+
+    assert _texts(data) == ["Painted."]
+
+
+@pytest.mark.parametrize("page", [b"null", b"<</Type/Font>>", b"[1 2]"])
+def test_a_damaged_page_is_told_and_harms_no_other(page: bytes) -> None:
+    good = b"<</Type/Page/Parent 2 0 R/Resources<</Font<</F 8 0 R>>>>/Contents %d 0 R>>"
+    data = join_objects(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Count 3/MediaBox[0 0 595 842]/Kids[3 0 R 4 0 R 5 0 R]>>",
+            good % 6,
+            page,
+            good % 7,
+            stream(b"BT /F 12 Tf 50 700 Td (The first.) Tj ET"),
+            stream(b"BT /F 12 Tf 50 700 Td (The third.) Tj ET"),
+            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        ]
+    )
+
+    first, damaged, third = pdf.load(data).elements
+
+    assert (first.text, third.text, third.page) == ("The first.", "The third.", 3)
+    assert "damaged" in damaged.text
+    assert damaged.page == 2

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+import pytest
 from fpdf import FPDF
 
-from loaders.document import ElementKind
+from loaders.document import Element, ElementKind
 from loaders.formats import pdf
+from loaders.formats.pdf.continued_tables import with_headers
 from tests.fixtures.pdfs import FONT, blank_pdf, join_objects, raw_pdf, stream
 
 PARAGRAPH = "A paragraph of ordinary text, which is wider than any of the cells that there are. "
@@ -198,3 +200,42 @@ def test_a_drawing_of_very_many_lines_is_no_table() -> None:
     lines = b"".join(b"%d 0 m %d 700 l S 0 %d m 600 %d l S " % (n, n, n, n) for n in range(1600))
 
     assert _elements(raw_pdf(lines + _texts_at([(50, 500, "A map")]))) == [("text", "A map")]
+
+
+def _table(page: int, *rows: str) -> list[Element]:
+    return [Element(kind=ElementKind.TABLE, text="\n".join(rows), page=page)]
+
+
+def test_rows_that_go_on_on_the_next_page_come_under_their_header() -> None:
+    pages = [
+        _table(1, "Item | Price", "Pen | 2"),
+        _table(2, "Ink | 9", "Pad | 4"),
+        _table(3, "Cap | 1"),
+    ]
+
+    assert [each.text for each in with_headers(pages)] == [
+        "Item | Price\nPen | 2",
+        "Item | Price\nInk | 9\nPad | 4",
+        "Item | Price\nCap | 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        ["Item | Price", "Ink | 9"],
+        ["Name | Town", "Bob | 9"],
+        ["Ink | 9 | 3"],
+    ],
+)
+def test_another_table_on_the_next_page_stays_as_it_is(following: list[str]) -> None:
+    pages = [_table(1, "Item | Price", "Pen | 2"), _table(2, *following)]
+
+    assert [each.text for each in with_headers(pages)][1] == "\n".join(following)
+
+
+def test_a_table_after_other_words_is_another_one() -> None:
+    words = Element(kind=ElementKind.TEXT, text="Other prices.", page=2)
+    pages = [_table(1, "Item | Price", "Pen | 2"), [words, *_table(2, "Ink | 9")]]
+
+    assert [each.text for each in with_headers(pages)][2] == "Ink | 9"

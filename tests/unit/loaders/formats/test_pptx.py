@@ -5,6 +5,8 @@ import io
 from pptx import Presentation
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
+from pptx.oxml import parse_xml
+from pptx.oxml.ns import nsdecls
 from pptx.presentation import Presentation as PresentationType
 from pptx.slide import Slide
 from pptx.util import Inches
@@ -122,3 +124,39 @@ def test_the_order_is_that_of_the_show_and_not_that_of_the_files() -> None:
     listed.append(listed[0])
 
     assert _texts(deck) == ["Two", "One"]
+
+
+def test_paragraphs_keep_the_numbers_that_powerpoint_counts() -> None:
+    deck, [slide] = _deck("T")
+    frame = slide.shapes.add_textbox(0, 0, 9, 9).text_frame
+    frame.text = "ask\nwho\nwhom\ngo\nplain\nanew"
+    forms = ["arabicPeriod", "alphaLcParenR", "alphaLcParenR", "arabicPeriod", "", "arabicPeriod"]
+    for paragraph, form in zip(frame.paragraphs, forms, strict=True):
+        properties = paragraph._p.get_or_add_pPr()
+        if form:
+            properties.append(parse_xml(f'<a:buAutoNum {nsdecls("a")} type="{form}"/>'))
+        if form.startswith("alpha"):
+            properties.set("lvl", "1")
+
+    assert _texts(deck)[1:] == ["1. ask", "a) who", "b) whom", "2. go", "plain", "1. anew"]
+
+
+def test_a_formula_on_a_slide_is_read_once() -> None:
+    deck, [slide] = _deck("T")
+    frame = slide.shapes.add_textbox(0, 0, 9, 9).text_frame
+    frame.text = "Half is "
+    space = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+    formula = (
+        f'<m:oMath xmlns:m="{space}"><m:f><m:num><m:r><m:t>1</m:t></m:r></m:num><m:den><m:r><m:t>2'
+        "</m:t></m:r></m:den></m:f></m:oMath>"
+    )
+    frame.paragraphs[0]._p.append(
+        parse_xml(
+            '<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/'
+            f'2006" {nsdecls("a")}><mc:Choice Requires="a14"><a14:m xmlns:a14="http://schemas.'
+            f'microsoft.com/office/drawing/2010/main">{formula}</a14:m></mc:Choice><mc:Fallback>'
+            "<a:r><a:t>0.5</a:t></a:r></mc:Fallback></mc:AlternateContent>"
+        )
+    )
+
+    assert _texts(deck)[1:] == ["Half is 1/2"]

@@ -38,7 +38,7 @@ def test_a_document_is_read_by_its_structure_in_order() -> None:
         Element(kind=ElementKind.TEXT, text="Thirty days."),
         Element(kind=ElementKind.HEADING, text="How", level=2),
         Element(kind=ElementKind.LIST_ITEM, text="ask"),
-        Element(kind=ElementKind.LIST_ITEM, text="go"),
+        Element(kind=ElementKind.LIST_ITEM, text="2. go"),
         Element(kind=ElementKind.TABLE, text="a | b\n1 | 2 more"),
         Element(kind=ElementKind.TEXT, text="After."),
     ]
@@ -165,3 +165,19 @@ def test_letters_that_can_be_seen_are_kept(document: bytes) -> None:
 )
 def test_a_broken_table_is_read_in_little_time(table: bytes) -> None:
     assert [each.text for each in rtf.load(rb"{\rtf1" + table + b"seen}").elements] == ["seen"]
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        (rb"{\listtext\pard\plain\f0 3.1\tab}", "3.1 go"),
+        (rb"{\listtext\f0\u40?a\u41?\tab}", "go"),
+        (rb"{\pntext\pard iv)\tab}", "iv) go"),
+        (rb"{\listtext\f3\'b7\tab}", "go"),
+        (rb"{\listtext\f3 o\tab}", "go"),
+    ],
+)
+def test_items_of_lists_keep_their_numbers_but_no_bullets(label: bytes, text: str) -> None:
+    [element] = _load(rb"\pard\ls1" + label + rb"go\par")
+
+    assert (element.kind, element.text) == (ElementKind.LIST_ITEM, text)

@@ -45,8 +45,8 @@ def test_markdown_is_read_by_its_structure() -> None:
         Element(kind=ElementKind.HEADING, text="Leave", level=1),
         Element(kind=ElementKind.TEXT, text="Thirty days, see rules."),
         Element(kind=ElementKind.HEADING, text="How", level=2),
-        Element(kind=ElementKind.LIST_ITEM, text="ask"),
-        Element(kind=ElementKind.LIST_ITEM, text="go"),
+        Element(kind=ElementKind.LIST_ITEM, text="1. ask"),
+        Element(kind=ElementKind.LIST_ITEM, text="2. go"),
         Element(kind=ElementKind.TABLE, text="a | b\n1 | 2"),
         Element(kind=ElementKind.CODE, text="rm x"),
     ]
@@ -188,7 +188,9 @@ def test_a_line_of_markdown_that_opens_without_end_is_read_as_text(opening: str)
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    "source", ["=\n" * 20_000, "[a]:\n" * 20_000, "> " * 3_000 + "a", "- " * 20_000 + "a"]
+    "source",
+    ["=\n" * 20_000, "[a]:\n" * 20_000, "> " * 3_000 + "a", "- " * 20_000 + "a"],
+    ids=["lines under nothing", "names of nothing", "quotations", "lists"],
 )
 def test_markdown_that_is_hard_to_read_is_read_in_little_time(source: str) -> None:
     assert "Words." in [each.text.strip() for each in markdown.load(f"Words.\n\n{source}").elements]
@@ -203,6 +205,21 @@ def test_markdown_nested_too_deeply_loses_no_words() -> None:
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("line", ["a" + " \t" * 200_000 + "b", "=" * 500_000 + " a"])
+@pytest.mark.parametrize(
+    "line", ["a" + " \t" * 200_000 + "b", "=" * 500_000 + " a"], ids=["blanks", "signs"]
+)
 def test_a_line_of_signs_is_read_in_little_time(line: str) -> None:
     assert text.load(line)[0].text.split() == line.split()
+
+
+@pytest.mark.parametrize("name", ["people.csv", "people"])
+def test_a_line_that_tells_excel_the_delimiter_is_no_row(name: str) -> None:
+    document = read_document(b"sep=;\r\nName;Town\r\nBob, Jr.;Rome\r\n", name)
+
+    assert document.text == "Name | Town\nBob, Jr. | Rome"
+
+
+def test_items_with_their_numbers_in_brackets_are_kept_apart() -> None:
+    elements = text.load("First we say something that is long enough.\n(a) ask\n(b) go\n(1) rest\n")
+
+    assert [each.text for each in elements][1:] == ["(a) ask", "(b) go", "(1) rest"]

@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 from collections.abc import Callable
+from zipfile import ZipFile
 
 import openpyxl
 import pytest
@@ -12,7 +13,7 @@ from loaders.document import Element, ElementKind
 from loaders.errors import LoaderLimit
 from loaders.formats import xlsx
 from loaders.formats.number_formats import show_as
-from tests.fixtures.office import xlsx_of
+from tests.fixtures.office import relations, xlsx_of, zip_of
 
 
 def _load(fill: Callable[[Worksheet], object]) -> list[Element]:
@@ -243,3 +244,35 @@ def test_thousands_of_hidden_columns_are_left_out_in_little_time() -> None:
     [_, table] = xlsx.load(xlsx_of({"A": f"{columns}<sheetData>{rows}</sheetData>"})).elements
 
     assert table.text.split("\n")[-1] == "3000"
+
+
+def test_what_xml_cannot_hold_is_read_as_it_was_meant() -> None:
+    row = '<row r="1"><c r="A1" t="inlineStr"><is><t>one_x000D_two _x005F_x0041_</t></is></c></row>'
+
+    elements = xlsx.load(xlsx_of({"S": f"<sheetData>{row}</sheetData>"})).elements
+
+    assert elements[1].text.split() == ["one", "two", "_x0041_"]
+
+
+def test_text_boxes_are_read_with_their_sheet() -> None:
+    spaces = " ".join(
+        f'xmlns:{name}="http://schemas.openxmlformats.org/drawingml/2006/{space}"'
+        for name, space in (("xdr", "spreadsheetDrawing"), ("a", "main"))
+    )
+    box = (
+        '<xdr:sp><xdr:nvSpPr><xdr:cNvPr id="1" name="b" {}/></xdr:nvSpPr><xdr:txBody><a:p><a:r>'
+        "<a:t>{}</a:t></a:r></a:p></xdr:txBody></xdr:sp>"
+    )
+    drawing = (
+        f"<xdr:wsDr {spaces}>{box.format('', 'Written on it.')}"
+        + box.format('hidden="1"', "evil")
+        + "</xdr:wsDr>"
+    )
+    with ZipFile(io.BytesIO(xlsx_of({"S": "<sheetData/>"}))) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts |= {
+        "xl/_rels/sheet1.xml.rels": relations({"drawing": "drawing1.xml"}).encode(),
+        "xl/drawing1.xml": drawing.encode(),
+    }
+
+    assert [each.text for each in xlsx.load(zip_of(parts)).elements] == ["S", "Written on it."]

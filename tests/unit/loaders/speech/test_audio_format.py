@@ -50,3 +50,8 @@ def test_an_ebml_file_of_another_kind_is_no_webm():
 def test_no_bytes_are_an_empty_recording(claimed):
     with pytest.raises(AudioEmpty):
         check_format(b"", claimed)
+
+
+@pytest.mark.parametrize("text", [b"The ftyp box names the brand.", b"fLaC is how it begins."])
+def test_a_text_about_recordings_is_none(text):
+    assert recognise(text) is None
