@@ -14,7 +14,7 @@ help: ## List the targets
 $(VENV)/.ready-run: requirements.lock pyproject.toml deploy/environment.sh
 	@bash deploy/environment.sh run
 
-$(VENV)/.ready-dev: requirements-dev.lock pyproject.toml deploy/environment.sh
+$(VENV)/.ready-dev: requirements-dev.lock pyproject.toml deploy/environment.sh tests/foreign/package-lock.json
 	@bash deploy/environment.sh dev
 
 run: $(VENV)/.ready-run ## Set up and run the product on embedded defaults (Ctrl-C stops it)
@@ -40,7 +40,7 @@ bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured 
 	$(BIN)/python -m bench.audit
 	$(BIN)/python -m bench.session_growth
 	$(BIN)/python -m bench.session_search
-	$(BIN)/python -m bench.mcp_calls
+	$(BIN)/python -m bench.mcp
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.retrieval
 	$(BIN)/python -m bench.search

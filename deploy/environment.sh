@@ -43,6 +43,31 @@ export UV_LINK_MODE=${UV_LINK_MODE:-copy}
 # A mirror behind a company's own authority is trusted when the system trusts it.
 export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
 
+need_git() {
+    # The tests have a foreign MCP server work on a repository.
+    if command -v git >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing git"
+        apt-get update -qq && apt-get install -y -qq git >/dev/null
+    else
+        say "the tests need git: install it and try again"
+        return 1
+    fi
+}
+
+install_foreign() {
+    # MCP servers that others wrote, in Node, which comes from the package index too. Its npm does not look for the
+    # settings of the system's by itself, nor trust what the system trusts.
+    local settings
+    for settings in /usr/etc/npmrc /etc/npmrc; do
+        [ ! -f "$settings" ] || export NPM_CONFIG_GLOBALCONFIG=${NPM_CONFIG_GLOBALCONFIG:-$settings}
+    done
+    say "installing from tests/foreign/package-lock.json"
+    (cd tests/foreign && NODE_USE_SYSTEM_CA=1 PATH="$VIRTUAL_ENV/bin:$PATH" npm ci --no-progress >/dev/null)
+}
+
 need_openmp() {
     # The language model's engine is built against the system's OpenMP runtime.
     if PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q 'libgomp\.so\.1'; then
@@ -72,6 +97,10 @@ say "installing from $lock"
 export VIRTUAL_ENV=$PWD/$venv
 "$venv/bin/uv" pip install -q --require-hashes --no-deps --compile-bytecode -r "$lock"
 "$venv/bin/uv" pip install -q --no-deps -e .
+if [ "$kind" = dev ]; then
+    need_git
+    install_foreign
+fi
 touch "$venv/.ready-$kind"
 # What the development lock installs covers what the product needs: both were resolved together.
 [ "$kind" = run ] || touch "$venv/.ready-run"
