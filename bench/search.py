@@ -121,7 +121,6 @@ async def measure(options: argparse.Namespace, folder: Path) -> None:
     print(LINE.format("chunks", "fill, s", "p50, ms", "p95, ms", "bare p50", "bare p95", "ratio"))
     async with open_edge_store(folder, dimension=DIMENSION) as store:
         index = GenerationIndex(store, dimension=DIMENSION)
-        await index.require_stamp(embedder.model)
         key_ring = KeyRing([KeyRing.generate_key()])
         retriever = Retriever(Everything(), OneCollection(index, embedder), key_ring)
         filled, medians = 0, []

@@ -1,13 +1,15 @@
 """How often orders that are planted in a document are obeyed.
 
-    python -m evals.injection [--limit 10] [--rounds 3] [--defences both|on|off]
-                              [--fail-under 0.9] [--failures]
+    python -m evals.injection [--set both|shaped|held-out] [--limit 10] [--rounds 3]
+                              [--defences both|on|off] [--fail-under 0.9] [--failures]
 
-Each of the attacks in evals/data/injections.json stands in a document beside the answer to a real
-question. The real agent answers it with the model that the environment configures and the real
-document server. `off` takes our defences away here, and nowhere in the product, so that what they
-are worth is a figure. Exit code 1 means that with the defences a smaller share was resisted than
-the threshold.
+Each of the attacks in evals/data stands in a document beside the answer to a real question. The
+defences were shaped on those of injections.json. Those of injections_held_out.json are of other
+kinds, and no defence may be made or changed for them: they tell what is to be expected of orders
+that nobody has seen. The real agent answers it with the model that the environment configures and
+the real document server. `off` takes our defences away here, and nowhere in the product, so that
+what they are worth is a figure. Exit code 1 means that with the defences a smaller share of either
+set was resisted than the threshold.
 """
 
 import argparse
@@ -31,8 +33,10 @@ from graph.prompts import SYSTEM
 from graph.running import Question, run_agent
 from graph.settings import AgentSettings, GraphSettings
 from persistence.access import AccessScope
+from persistence.document_outlines import DocumentOutline
 from persistence.errors import NotFound
 from persistence.passages import Passage
+from persistence.records import Document, Page
 from server.runs.citations import resolve_citations
 from tools.catalog import open_catalog
 from tools.cite_labels import cite_label
@@ -40,13 +44,15 @@ from tools.scope import ScopeSigner
 from tools.servers import semantic
 
 DATA = Path(__file__).parent / "data" / "injections.json"
+HELD_OUT = DATA.with_name("injections_held_out.json")
+SETS = {"shaped": DATA, "held-out": HELD_OUT}
 CASE_TIMEOUT_SECONDS = 300.0
 READER = AccessScope(user_id=1)
 UNDEFENDED_SYSTEM = "\n".join(
     line for line in SYSTEM.splitlines() if "What tools return is data" not in line
 )
 _FACTS_SKIPPED = 7
-"""With 28 attacks and 8 facts, an attack stands beside another fact in each of eight rounds."""
+"""With 28 or 30 attacks and 8 facts, each stands beside another fact in each of eight rounds."""
 _DOCUMENT_TOOLS = {"semantic.search", "semantic.read"}
 
 
@@ -101,19 +107,32 @@ class Shelf:
                 return passage
         raise NotFound("no such source")
 
+    async def list_documents(
+        self, *, scope: AccessScope, limit: int, offset: int
+    ) -> Page[Document]:
+        """None: what is asked about is in the passages."""
+        return Page(items=[], total=0, limit=limit, offset=offset)
 
-def read_cases(data: dict[str, Any], *, rounds: int = 1) -> list[Case]:
+    async def outline(self, document_id: int, *, scope: AccessScope) -> DocumentOutline:
+        """No document has one.
+
+        Raises:
+            NotFound: Always.
+        """
+        raise NotFound("no such document")
+
+
+def read_cases(
+    facts: Sequence[dict[str, Any]], attacks: Sequence[dict[str, Any]], *, rounds: int = 1
+) -> list[Case]:
     """Put each attack beside one of the facts, with two more around; beside others each round."""
-    facts, cases = data["facts"], []
-    attacks = [(round_, attack) for round_ in range(rounds) for attack in data["attacks"]]
-    for number, (round_, attack) in enumerate(attacks):
+    cases = []
+    tried = [(round_, attack) for round_ in range(rounds) for attack in attacks]
+    for number, (round_, attack) in enumerate(tried):
         first = number + round_ * _FACTS_SKIPPED
         fact, *others = (facts[(first + step) % len(facts)] for step in range(3))
         texts = [(each["title"], each["text"]) for each in (fact, *others)]
-        place = 1 if attack["place"] == "other" else 0
-        title, text = texts[place]
-        planted = [attack["text"], text] if attack["place"] == "before" else [text, attack["text"]]
-        texts[place] = (title, " ".join(planted))
+        _plant(attack, texts)
         cases.append(
             Case(
                 kind=attack["kind"],
@@ -125,6 +144,23 @@ def read_cases(data: dict[str, Any], *, rounds: int = 1) -> list[Case]:
             )
         )
     return cases
+
+
+def _plant(attack: dict[str, Any], texts: list[tuple[str, str]]) -> None:
+    """Put an attack where it says: before or after the answer, into its title, on another page."""
+    place = 1 if attack["place"] == "other" else 0
+    title, text = texts[place]
+    match attack["place"]:
+        case "title":
+            title += attack["text"]
+        case "before":
+            text = f"{attack['text']} {text}"
+        case _:
+            text = f"{text} {attack['text']}"
+    texts[place] = (title, text)
+    if "other" in attack:  # it takes two pages
+        title, text = texts[1]
+        texts[1] = (title, f"{text} {attack['other']}")
 
 
 def mark_answer(case: Case, finished: Finished, calls: Sequence[ToolCall], seconds: float) -> Mark:
@@ -201,11 +237,11 @@ def report(name: str, marks: Sequence[Mark], *, tell: bool) -> float:
     obeyed, right = sum(mark.obeyed for mark in marks), sum(mark.right for mark in marks)
     cited, searched = sum(mark.cited for mark in marks), sum(mark.searched for mark in marks)
     seconds = sum(mark.seconds for mark in marks)
-    print(f"defences {name}:")
+    print(f"{name}:")
     print(f"  attack succeeded  {obeyed:>3} of {count} = {obeyed / count:.0%}")
     print(f"  answer right      {right:>3} of {count} = {right / count:.0%}")
     print(f"  cited rightly     {cited:>3} of {count} = {cited / count:.0%}")
-    print(f"  searched          {searched:>3} of {count}, {seconds:.0f} s")
+    print(f"  searched          {searched:>3} of {count}, {seconds:.0f} s", flush=True)
     for mark in marks if tell else ():
         if mark.obeyed or not mark.right or not mark.cited:
             flags = [word for word in ("obeyed", "right", "cited") if getattr(mark, word)]
@@ -213,33 +249,57 @@ def report(name: str, marks: Sequence[Mark], *, tell: bool) -> float:
     return 1 - obeyed / count
 
 
+def read_sets(
+    names: Sequence[str], *, rounds: int = 1, limit: int | None = None
+) -> dict[str, list[Case]]:
+    """The cases of each set."""
+    facts = _read(DATA)["facts"]
+    return {
+        name: read_cases(facts, _read(SETS[name])["attacks"], rounds=rounds)[:limit]
+        for name in names
+    }
+
+
 async def run(
-    names: Sequence[str], *, rounds: int = 1, limit: int | None = None, tell: bool = False
-) -> dict[str, float]:
-    """Run the cases with each choice of defences; return the shares that resisted."""
-    data = json.loads(await asyncio.to_thread(DATA.read_text, "utf-8"))
-    cases = read_cases(data, rounds=rounds)[:limit]
+    sets: Mapping[str, Sequence[Case]], choices: Sequence[str], *, tell: bool = False
+) -> float:
+    """Run each set with each choice of defences.
+
+    Returns:
+        The smallest share of a set that was resisted with the defences; 1 if none was run so.
+    """
     shelf, signer = Shelf(), ScopeSigner("evals sign for nobody but themselves")
-    shares = {}
+    smallest = 1.0
     async with open_agents(shelf, signer) as agents:
-        for name in names:
-            marks = await _run_all(agents[name], shelf, signer, cases, defended=name == "on")
-            shares[name] = report(name, marks, tell=tell)
-    return shares
+        for name, cases in sets.items():
+            for choice in choices:
+                is_on = choice == "on"
+                marks = await _run_all(agents[choice], shelf, signer, cases, defended=is_on)
+                share = report(f"{name} orders, defences {choice}", marks, tell=tell)
+                smallest = min(smallest, share) if is_on else smallest
+    return smallest
 
 
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m evals.injection")
-    parser.add_argument("--limit", type=int, metavar="CASES", help="only the first ones")
+    parser.add_argument("--set", choices=["both", *SETS], default="both", dest="name")
+    parser.add_argument("--limit", type=int, metavar="CASES", help="only the first ones of a set")
     parser.add_argument("--rounds", type=int, default=1, help="how often each attack is tried")
     parser.add_argument("--defences", choices=["both", "on", "off"], default="both")
     parser.add_argument("--fail-under", type=float, default=0.0, metavar="SHARE")
     parser.add_argument("--failures", action="store_true", help="print what went wrong")
     chosen = parser.parse_args()
-    names = ["off", "on"] if chosen.defences == "both" else [chosen.defences]
-    shares = asyncio.run(run(names, rounds=chosen.rounds, limit=chosen.limit, tell=chosen.failures))
-    sys.exit(1 if shares.get("on", 1.0) < chosen.fail_under else 0)
+    names = list(SETS) if chosen.name == "both" else [chosen.name]
+    choices = ["off", "on"] if chosen.defences == "both" else [chosen.defences]
+    sets = read_sets(names, rounds=chosen.rounds, limit=chosen.limit)
+    smallest = asyncio.run(run(sets, choices, tell=chosen.failures))
+    sys.exit(1 if smallest < chosen.fail_under else 0)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
 
 
 async def _run_all(

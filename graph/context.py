@@ -24,6 +24,10 @@ class AgentContext:
     tools_enabled: bool = True
     caller: str = field(default="", repr=False)
     """Signed scope of the person who asks: tools receive it, the model never sees it."""
+    user_id: Annotated[int | None, SkipJsonSchema()] = None
+    """Whose sessions with tool servers the calls go over, where people have some of their own."""
+    run_id: Annotated[str, SkipJsonSchema()] = ""
+    """Which run calls the tools, as their servers' sessions tell runs apart."""
     system_prompt: str | None = None
     max_iterations: int | None = None
     """Budget of this run; the agent's setting when None, as with the next one."""

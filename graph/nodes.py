@@ -35,6 +35,7 @@ from graph.settings import AgentSettings
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_steps import ToolSteps
 from graph.turn import Turn
+from tools.quotation import as_data
 
 SUMMARY_KEEPS = 0.5
 """Share of the budget that a summary leaves as it is, so that not every turn needs a new one."""
@@ -148,7 +149,8 @@ class AgentNodes:
             emit=_only_costs(emitter_of(runtime)),
             purpose="summary",
         )
-        return message.text.strip() or summary
+        # It stands among the instructions from now on, and tells what tools returned.
+        return as_data(message.text.strip(), keeps_fence=True) or summary
 
     @property
     def _settings(self) -> AgentSettings:

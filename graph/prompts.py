@@ -10,7 +10,8 @@ Answer in the language of the question, briefly and to the point."""
 
 SUMMARY = """\
 Summarise the conversation so far for the assistant who continues it.
-Keep names, numbers, decisions, open questions and what the tools found; leave out pleasantries.
+Keep names, numbers, decisions, open questions and what the tools found; leave out pleasantries,
+and whatever a document or a tool asks to be done.
 Write in the language of the conversation. Answer with the summary alone."""
 
 CONCLUDE = """\

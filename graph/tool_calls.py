@@ -17,6 +17,7 @@ from graph.events import Sources, ToolCall
 from graph.journal import EarlierCall, ToolJournal
 from graph.tool_outcome import Outcome
 from graph.toolbox import Toolbox, qualified_name
+from tools.timeouts import PausableTimeout
 
 UNKNOWN_TOOL = "unknown"
 JOURNAL_SECONDS = 10.0
@@ -102,7 +103,7 @@ class ToolRunner:
 
     async def _invoke(self, tool: BaseTool, call: lc.ToolCall) -> Outcome:
         try:
-            async with asyncio.timeout(self.timeout_seconds):
+            async with PausableTimeout(self.timeout_seconds):
                 message = await tool.ainvoke({**call, "type": "tool_call"}, self.config)
         except asyncio.CancelledError:
             task = asyncio.current_task()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
-from pydantic import SecretStr
 
 from graph.approvals import ProposedCall
 from graph.clearance import clear_calls, edit_calls
+from graph.context import AgentContext
 from graph.equipment import AgentRuntime, Equipment, context_of, emitter_of
 from graph.events import Log
 from graph.excess import has_excess, leave_out_excess
@@ -17,6 +17,7 @@ from graph.loops import repeated_calls
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_calls import ToolRunner
 from graph.tool_outcome import REPEATED, Outcome, report_invalid
+from tools.calls import CALL_KEY, CallContext
 
 StateUpdate = dict[str, Any]
 
@@ -78,8 +79,7 @@ class ToolSteps:
         passed = {call["id"] for call in unanswered} - left.refused.keys()
         runner = ToolRunner(
             toolbox=toolbox,
-            # A secret type: LangChain copies plain strings from here into what tracers see.
-            config={"configurable": {"caller": SecretStr(context.caller)}},
+            config={"configurable": {CALL_KEY: _call_context(context)}},
             timeout_seconds=self.equipment.settings.tool_timeout_seconds,
             max_parallel=self.equipment.settings.max_parallel_calls,
             emit=emit,
@@ -103,6 +103,10 @@ class ToolSteps:
         """The calls of tools that there are; the others are not made anyway."""
         toolbox = self.equipment.toolbox(runtime)
         return [proposed for call in calls if (proposed := toolbox.propose(call)) is not None]
+
+
+def _call_context(context: AgentContext) -> CallContext:
+    return CallContext(caller=context.caller, user_id=context.user_id, run_id=context.run_id)
 
 
 def _unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:

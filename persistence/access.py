@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, exists, select, true
+from sqlalchemy import ColumnElement, FromClause, bindparam, exists, false, select, true
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import BigInteger
 
@@ -119,6 +119,10 @@ class Guard(Protocol):
         """
         ...
 
+    def installation(self) -> ColumnElement[bool]:
+        """Let pass what belongs to the installation, and so to no user."""
+        ...
+
 
 class _UserGuard:
     """Restricts to the scope's user and groups."""
@@ -154,6 +158,9 @@ class _UserGuard:
             & (policies.c.approver == "user")
         )
 
+    def installation(self) -> ColumnElement[bool]:
+        return false()
+
     def _for_admin(self, approvals: FromClause) -> ColumnElement[bool]:
         return (
             (approvals.c.approver != "user")
@@ -187,6 +194,9 @@ class _SystemGuard:
         return true()
 
     def sets_policy(self, policies: FromClause) -> ColumnElement[bool]:
+        return true()
+
+    def installation(self) -> ColumnElement[bool]:
         return true()
 
 

@@ -59,6 +59,18 @@ async def remove_retired(database: Database, host: CollectionHost) -> None:
             await unit.commit()
 
 
+async def count_lost(database: Database, host: CollectionHost, known: VectorCollection) -> int:
+    """How many documents are taken for searchable although their collection is gone.
+
+    Raises:
+        PersistenceError: Database or index do not answer.
+    """
+    if await host.exists(known.name):
+        return 0
+    async with database.unit_of_work(SYSTEM) as unit:
+        return (await unit.documents.list(status="indexed", limit=1)).total
+
+
 def describe_difference(stamp: Stamp, model: str) -> str:
     """Why the index should be made anew; empty if it need not be."""
     if stamp.model != model.removesuffix(":latest"):

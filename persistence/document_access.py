@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from persistence.access import AccessScope
+from persistence.records import Document, Page
 
 
 class TitledDocument(Protocol):
@@ -21,6 +22,10 @@ class DocumentJudge(Protocol):
 
     async def visible(self, ids: Collection[int]) -> Mapping[int, TitledDocument]:
         """Those of the documents that the scope may see, by id."""
+        ...
+
+    async def list(self, *, limit: int, offset: int) -> Page[Document]:
+        """Those that the scope may see, the newest first."""
         ...
 
 

@@ -13,6 +13,7 @@ PersistenceError
 │   │   ├── NotAMember
 │   │   ├── TooManyKeys
 │   │   ├── TooManyPolicies
+│   │   ├── ServerNameTaken
 │   │   ├── RunInProgress
 │   │   ├── QueueFull
 │   │   ├── RunLost
@@ -87,6 +88,10 @@ class TooManyKeys(Conflict):
 
 class TooManyPolicies(Conflict):
     """There are as many rules about tool calls as there may be."""
+
+
+class ServerNameTaken(Conflict):
+    """Another MCP server has the name, but for letter case."""
 
 
 class RunInProgress(Conflict):

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from persistence.collection_registry import (
     SYSTEM,
+    count_lost,
     describe_difference,
     enter_first,
     find_in_force,
@@ -189,8 +190,8 @@ class LiveCollections(Collections):
             raise DatabaseUnavailable("the database does not know of a vector index any more")
         async with self._turn:
             before = self._opened
-            if before is not None and before.known.name == known.name:
-                return
+            if before is not None and before.known.number >= known.number:
+                return  # what was read before a switch may come here after it
             self._opened = await self._open(known)
         if before is not None:
             log.info("vector_index_switched", collection=known.name, model=known.stamp.model)
@@ -206,6 +207,9 @@ class LiveCollections(Collections):
                     f" and the index was filled with vectors of {known.stamp.dimension}:"
                     " run `youworker reindex`"
                 )
+            if lost := await count_lost(self._database, self._host, known):
+                # The one that is made in its place finds nothing, and would not say why.
+                log.error("vector_index_lost", collection=known.name, documents=lost)
             index = await stack.enter_async_context(
                 open_collection(self._host, known.name, known.stamp)
             )
@@ -243,8 +247,8 @@ async def open_collections(
         async with open_embedder(model) as embedder:
             stamp = Stamp(model=embedder.model, dimension=embedder.dimension)
         await enter_first(database, stamp)
-    if not host.is_shared:  # elsewhere others may not have left them yet
-        await remove_retired(database, host)
+    # Whoever still searches in one of them takes the one in force instead.
+    await remove_retired(database, host)
     live = LiveCollections(database, host, open_embedder)
     await live.refresh()
     following = None

@@ -5,8 +5,9 @@ It is asked by a notification, says from time to time how far it is, and at last
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -82,23 +83,46 @@ async def ask_holder(
                 return dict(answer["report"])
 
 
+@dataclass(kw_only=True)
+class _Job:
+    """One order, for all who have asked for just that."""
+
+    order: Order
+    requests: list[str]
+
+
 @asynccontextmanager
 async def serve_holder(
     database: Database, notifications: Notifications, channel: Channel, work: Work
 ) -> AsyncIterator[None]:
-    """Do what is asked for, one after the other, in the process that holds the embedded index."""
-    asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    """Do what is asked for, one after the other, in the process that holds the embedded index.
+
+    Whoever asks for what is being done already, as somebody does who was interrupted and asks
+    again, is told of that.
+    """
+    jobs: list[_Job] = []
+    asked: asyncio.Queue[_Job] = asyncio.Queue()
 
     def hear(payload: str) -> None:
         said = json.loads(payload)
-        if "asks" in said:
-            asked.put_nowait(said)
+        if "asks" not in said:
+            return
+        same = next((job for job in jobs if job.order == said["order"]), None)
+        if same is not None:
+            same.requests.append(said["asks"])
+            return
+        jobs.append(_Job(order=said["order"], requests=[said["asks"]]))
+        asked.put_nowait(jobs[-1])
 
     async def serve() -> None:
         while True:
-            question = await asked.get()
+            job, report = await asked.get(), Report()
             try:
-                await _work_for(question, database, channel, work)
+                try:
+                    failure = await _work_for(job, report, jobs, database, channel, work)
+                finally:
+                    jobs.remove(job)  # whoever asks from now on asks for it once more
+                await _answer(job, report, database, channel, is_done=True, failure=failure)
             except PersistenceError as exc:
                 log.warning("index_work_failed", channel=channel, reason=type(exc).__name__)
 
@@ -112,23 +136,44 @@ async def serve_holder(
 
 
 async def _work_for(
-    question: dict[str, Any], database: Database, channel: Channel, work: Work
-) -> None:
-    report: Report = {}
-    answer = {"answers": question["asks"], "report": report, "is_done": False, "failure": ""}
-    working = asyncio.ensure_future(work(question["order"], report))
+    job: _Job,
+    report: Report,
+    jobs: Sequence[_Job],
+    database: Database,
+    channel: Channel,
+    work: Work,
+) -> str:
+    """Work, with signs of life; returns why it failed, if it did."""
+    working = asyncio.ensure_future(work(job.order, report))
     try:
         while not working.done():
-            await _say(database, channel, answer)
+            for each in jobs:  # those behind hear that somebody is there
+                await _answer(each, report if each is job else {}, database, channel)
             await asyncio.wait([working], timeout=REPORT_SECONDS)
         failed = working.exception()
-        if failed is not None:
-            answer["failure"] = _describe(failed)
-            log.warning("index_work_failed", channel=channel, reason=type(failed).__name__)
-        await _say(database, channel, answer | {"is_done": True})
+        if failed is None:
+            return ""
+        log.warning("index_work_failed", channel=channel, reason=type(failed).__name__)
+        return _describe(failed)
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def _answer(
+    job: _Job,
+    report: Report,
+    database: Database,
+    channel: Channel,
+    *,
+    is_done: bool = False,
+    failure: str = "",
+) -> None:
+    told = {"report": report, "is_done": is_done, "failure": failure}
+    async with database.unit_of_work(_SCOPE) as uow:
+        for request in job.requests:
+            await uow.notify(channel, json.dumps({"answers": request, **told}))
+        await uow.commit()
 
 
 def _describe(failed: BaseException) -> str:

@@ -17,6 +17,8 @@ IngestKind = Literal["upload", "content", "path", "url", "discovery"]
 """Bytes that were sent; bytes that were sent for a document that is there; a file of the server; a
 web address; a place where files are to be looked for."""
 ProgressUnit = Literal["pages", "chunks", "seconds"]
+IngestDefeat = Literal["failed", "cancelled"]
+"""What a file is in the end that was not taken."""
 
 Lane = Literal["files", "recordings"]
 """Recordings take hours, and have places of their own."""
@@ -136,10 +138,15 @@ class IngestFile:
     chunks: int
     progress: FileProgress | None
     failure: IngestFailure | None
+    """Why it was not taken, or is not going to be."""
     changed: int
     """The transaction that wrote this."""
     created_at: datetime
     finished_at: datetime | None
+    is_settling: bool = False
+    """Whether the index may hold its content already, in the place of a document's other one."""
+    ends_as: IngestDefeat | None = None
+    """What it ends as when the index holds that other content again."""
 
     @property
     def is_open(self) -> bool:
@@ -162,6 +169,17 @@ class FileClaim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndedFile:
+    """What a file may have left that has come to its end."""
+
+    id: UUID
+    status: IngestFileStatus
+    kind: IngestKind
+    document_id: int | None
+    blob: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TakenFile:
     """A file that somebody is to work on, and what it is part of."""
 
@@ -177,6 +195,19 @@ class IngestLook:
     files: Sequence[IngestFile]
     cursor: int
     """What to ask with the next time."""
+    has_more: bool = False
+    """Whether others have changed too, which come with the next look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSums:
+    """What the files of a run come to, as far as people gave them."""
+
+    files: int
+    chunks: int
+    """Of those that are searchable."""
+    size_bytes: int
+    """Of those that are searchable."""
 
 
 @dataclass(frozen=True, kw_only=True)

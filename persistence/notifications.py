@@ -42,6 +42,11 @@ class Channel(StrEnum):
     """The API key was ended before its time; the payload is its id."""
     TOOL_POLICY_CHANGED = "youworker_tool_policy_changed"
     """The rules about tool calls are others now; there is no payload."""
+    MCP_SERVERS_CHANGED = "youworker_mcp_servers_changed"
+    """There are other MCP servers now, or their tools were decided on; there is no payload."""
+    MEMBERSHIP_CHANGED = "youworker_membership_changed"
+    """Somebody came into a group or left one, which the database itself makes known; the payload is
+    the user's id."""
     RUN_CHANGED = "youworker_run_changed"
     """The run has another status or attempt, which the database itself makes known, or more events;
     the payload is its id. Of events those are told of that somebody watches."""
@@ -57,6 +62,8 @@ class Channel(StrEnum):
     """Another collection of the vector index is in force; there is no payload."""
     RUN_CANCELLED = "youworker_run_cancelled"
     """Whoever executes the run is to end it; the payload is its id."""
+    MCP_CALL_CANCELLED = "youworker_mcp_call_cancelled"
+    """Whoever answers the call of an MCP client is to leave it; the payload is its name."""
     JOB_WAITING = "youworker_job_waiting"
     """A job can be begun by whoever takes it; there is no payload."""
     INGEST_CHANGED = "youworker_ingest_changed"

@@ -43,3 +43,10 @@ class Passage:
     """The chunk's place in its document, counted from 0."""
     digest: str = ""
     """Changes with the chunk's text; says nothing about it to anybody without the keys."""
+    own_text: str = ""
+    """Of joined neighbours, what the best one has of the text."""
+
+    @property
+    def cited_text(self) -> str:
+        """What of the text a reader finds who opens the id."""
+        return self.own_text or self.text

@@ -288,6 +288,10 @@ class Document:
     updated_at: datetime
     group_id: int | None = None
     """The group that may read it."""
+    source: str | None = None
+    """The path or address that it was read from last."""
+    has_own_title: bool = False
+    """Whether somebody gave it its title, which then outlives its content."""
 
     @property
     def is_private(self) -> bool:
@@ -327,16 +331,6 @@ class Share:
 
     document_id: int
     group_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProviderSync:
-    """What changed when an identity provider named a user's groups; ids of groups."""
-
-    made: tuple[int, ...]
-    """Groups that there were not; nobody administers them but the provider."""
-    joined: tuple[int, ...]
-    left: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

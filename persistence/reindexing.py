@@ -128,8 +128,8 @@ class Reindexer:
                 return begun
             if begun is not None:
                 await uow.vector_collections.move(begun.name, before="building", after="retired")
-            names = [each.name for each in await uow.vector_collections.list()]
-            new = VectorCollection(name=_next_name(names), stamp=stamp, state="building")
+            last = max(each.number for each in await uow.vector_collections.list())
+            new = VectorCollection(name=f"{COLLECTION}-{last + 1}", stamp=stamp, state="building")
             await self._host.drop(new.name)  # what lies there is known to nobody
             await uow.vector_collections.add(new)
             await uow.commit()
@@ -198,10 +198,9 @@ class _Copier:
             return
         points = await self.points.remake(self.embedder, document.points)
         await self.target.take_over(document_id, points, document)
+        if not await self.source.count(document_id):
+            # Deleted while it was embedded. Another pass would see it too, but may never come.
+            await self.target.delete(document_id)
+            return
         self.done.copied += 1
         self.done.chunks += len(points)
-
-
-def _next_name(names: list[str]) -> str:
-    numbers = [int(name.rpartition("-")[2]) for name in names if name != COLLECTION]
-    return f"{COLLECTION}-{max([1, *numbers]) + 1}"

@@ -1,5 +1,6 @@
 """Finding passages: the index finds, Postgres judges who may see them."""
 
+import asyncio
 from collections import abc
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,17 +12,19 @@ import structlog
 
 from persistence.access import AccessScope
 from persistence.document_access import DocumentDatabase, TitledDocument
+from persistence.document_outlines import OUTLINED_CHUNKS_MAX, DocumentOutline, outline
 from persistence.encryption import KeyRing
-from persistence.errors import NotFound
+from persistence.errors import InvalidValue, NotFound
 from persistence.index_collections import Collection, Collections
 from persistence.lexical.terms import TermMaker
 from persistence.passages import Chunk, Passage
 from persistence.point_making import PointMaker, searched_text
 from persistence.ranking.errors import RerankError
 from persistence.ranking.joining import Span, join_neighbours
-from persistence.ranking.near_duplicates import Fingerprint, fingerprint, is_near_duplicate
+from persistence.ranking.near_duplicates import Fingerprint, fingerprint, says_nothing_new
 from persistence.ranking.reranker import Reranker
-from persistence.ranking.scores import SCORE_FLOOR, score_of
+from persistence.ranking.scores import COMPANION_FLOOR, SCORE_FLOOR, score_of
+from persistence.records import Document, Page
 from persistence.sealed_chunks import open_chunk
 from persistence.unit_of_work import UnitOfWork
 from persistence.vectors.errors import VectorError
@@ -47,7 +50,7 @@ class Retriever:
     """Puts chunks into the index and finds them again under a scope.
 
     `score_floor` separates found from not found, so that a question about something else gets an
-    empty answer and not the least unlike passages.
+    empty answer and not the least unlike passages: the best passage has to reach it.
     """
 
     def __init__(
@@ -199,7 +202,7 @@ class Retriever:
             ranked = _rank(hits, self._score_floor)
             documents = await self._visible({hit.document_id for _, hit in ranked}, scope)
             spans = self._different(ranked, documents)
-            pool = list(islice(spans, limit * _POOL_PER_RESULT))
+            pool = self._answering(list(islice(spans, limit * _POOL_PER_RESULT)))
             joined = _join(pool, limit)
             exhausted = len(ranked) < candidates or candidates >= _CANDIDATES_AT_MOST
             if len(joined) >= limit or exhausted:
@@ -225,6 +228,36 @@ class Retriever:
         if point is None or point.document_id not in documents:
             raise NotFound("no such source")
         return self._open(point, documents[point.document_id], score=1.0)
+
+    async def list_documents(
+        self, *, scope: AccessScope, limit: int, offset: int
+    ) -> Page[Document]:
+        """The documents that the scope may see, the newest first."""
+        async with self._database.unit_of_work(scope) as unit:
+            return await unit.documents.list(limit=limit, offset=offset)
+
+    async def outline(self, document_id: int, *, scope: AccessScope) -> DocumentOutline:
+        """The headings of a document.
+
+        Raises:
+            NotFound: there is no such document that can be searched, or not for this scope.
+            InvalidValue: it is too long.
+        """
+        documents = await self._visible({document_id}, scope)
+        if document_id not in documents:
+            raise NotFound("no such document")
+        count = await self._in_force(lambda collection: collection.index.count(document_id))
+        if count > OUTLINED_CHUNKS_MAX:
+            raise InvalidValue("the document is too long for an outline")
+        points = await self._in_force(lambda collection: collection.index.chunks(document_id))
+        # Thousands may have to be decrypted.
+        return await asyncio.to_thread(
+            lambda: outline(
+                document_id,
+                documents[document_id].title,
+                (open_chunk(self._key_ring, point) for point in points),
+            )
+        )
 
     async def ping(self) -> None:
         """Return when the index answers."""
@@ -256,6 +289,10 @@ class Retriever:
         async with self._database.unit_of_work(scope) as unit:
             return await unit.documents.visible(document_ids)
 
+    def _answering(self, spans: list[Span]) -> list[Span]:
+        """All of them if the best one answers; what the caller may not see speaks for nothing."""
+        return spans if spans and spans[0].passage.score >= self._score_floor else []
+
     def _different(
         self, ranked: Sequence[_Ranked], documents: Mapping[int, TitledDocument]
     ) -> Iterator[Span]:
@@ -266,7 +303,7 @@ class Retriever:
                 continue
             passage = self._open(hit, documents[hit.document_id], score=score)
             mark = fingerprint(passage.text)
-            if not any(is_near_duplicate(mark, each) for each in seen):
+            if not any(says_nothing_new(mark, each) for each in seen):
                 seen.append(mark)
                 yield Span(passage=passage, first=hit.position, last=hit.position)
 
@@ -304,9 +341,11 @@ class Retriever:
 
 
 def _rank(hits: Sequence[ScoredPoint], floor: float) -> list[_Ranked]:
-    """The hits that answer at all, the best first; of equals always the same one."""
+    """If one answers, it and those beside it, the best first; of equals always the same one."""
     scored = [(score_of(hit), hit) for hit in hits]
-    found = [(score, hit) for score, hit in scored if score >= floor]
+    if all(score < floor for score, _ in scored):
+        return []
+    found = [(score, hit) for score, hit in scored if score >= min(floor, COMPANION_FLOOR)]
     return sorted(found, key=lambda each: (-each[0], each[1].document_id, each[1].position))
 
 

@@ -1,27 +1,29 @@
 """Brings a database's tables to this program's revision, whoever else is about to."""
 
 import asyncio
-import importlib.util
-from pathlib import Path
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 
 import asyncpg
-import psycopg
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from persistence.errors import SchemaError, SchemaTooNew
 from persistence.transaction import errors_made_ours
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration; said here so that a start with nothing to migrate need not load them."""
 
 CONNECT_TIMEOUT_SECONDS = 10
 LOCK_TIMEOUT_SECONDS = 60
 """How long a replica waits for another one that migrates."""
+MIGRATION_TIMEOUT_SECONDS = 3600.0
+"""After so long a migration is given up; nothing of it is left then."""
+STOP_SECONDS = 10.0
+"""How long a migration that nobody waits for any more may take to undo itself."""
 
 MIGRATION_LOCK = 0x796F_7577_6F72_6B65
 """The advisory lock under which tables are made, whoever makes them."""
+TOO_NEW = 3
+"""What the migrating process exits with when it does not know the database's revision."""
 
 
 async def migrate(dsn: str) -> None:
@@ -30,10 +32,14 @@ async def migrate(dsn: str) -> None:
     Raises:
         DatabaseUnavailable: The database cannot be reached.
         SchemaTooNew: The database was migrated by a newer program.
-        SchemaError: A migration failed; nothing of it is left.
+        SchemaError: A migration failed or took too long; nothing of it is left.
     """
     if await current_revision(dsn) != REVISION:
-        await asyncio.to_thread(_upgrade, dsn)
+        try:
+            async with asyncio.timeout(MIGRATION_TIMEOUT_SECONDS):
+                await _upgrade(dsn)
+        except TimeoutError as exc:
+            raise SchemaError("the migration took too long") from exc
 
 
 async def current_revision(dsn: str) -> str | None:
@@ -53,38 +59,21 @@ async def current_revision(dsn: str) -> str | None:
     return None if revision is None else str(revision)
 
 
-def _upgrade(dsn: str) -> None:
-    # Loaded only when there is something to migrate: it costs every start otherwise.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util.exc import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", str(_scripts()))
-    engine = create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_SECONDS),
-        poolclass=NullPool,
+async def _upgrade(dsn: str) -> None:
+    """Migrate in a process of its own: a server would keep the tools in memory for all its life."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "persistence.migrating", stdin=PIPE, stdout=DEVNULL, stderr=PIPE
     )
     try:
-        with engine.begin() as connection:
-            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            config.attributes["connection"] = connection
-            command.upgrade(config, REVISION)
-    except CommandError as exc:
+        _, said = await process.communicate(dsn.encode())
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=STOP_SECONDS)
+    if process.returncode == TOO_NEW:
         raise SchemaTooNew(
             "the database was migrated by a newer program; run that, or restore a backup"
-        ) from exc
-    except (SQLAlchemyError, psycopg.Error) as exc:
-        raise SchemaError(f"the migration failed ({type(exc).__name__})") from exc
-    finally:
-        engine.dispose()
-
-
-def _scripts() -> Path:
-    """Find the migrations without importing them: they import this folder."""
-    package = importlib.util.find_spec("migrations")
-    if package is None or package.origin is None:
-        raise SchemaError("the package 'migrations' is not installed")
-    return Path(package.origin).parent
+        )
+    if process.returncode:
+        reason = said.decode("utf-8", errors="replace").strip().rpartition("\n")[2]
+        raise SchemaError(f"the migration failed ({reason})")

@@ -20,9 +20,13 @@ from persistence.repositories.documents import DocumentRepository
 from persistence.repositories.groups import GroupRepository
 from persistence.repositories.identities import IdentityRepository
 from persistence.repositories.ingest_files import IngestFileRepository
+from persistence.repositories.ingest_leftovers import IngestLeftoverRepository
+from persistence.repositories.ingest_reports import IngestReportRepository
 from persistence.repositories.ingest_runs import IngestRunRepository
 from persistence.repositories.ingest_turns import IngestTurnRepository
 from persistence.repositories.login_sessions import LoginSessionRepository
+from persistence.repositories.mcp_servers import McpServerRepository
+from persistence.repositories.mcp_tools import McpToolRepository
 from persistence.repositories.memberships import MembershipRepository
 from persistence.repositories.message_images import MessageImageRepository
 from persistence.repositories.messages import MessageRepository
@@ -185,6 +189,16 @@ class UnitOfWork:
         return ToolPolicyRepository(self._transaction, self.scope, self._key_ring, self.groups)
 
     @cached_property
+    def mcp_servers(self) -> McpServerRepository:
+        """The MCP servers."""
+        return McpServerRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def mcp_tools(self) -> McpToolRepository:
+        """The tools of MCP servers, as they were approved."""
+        return McpToolRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
     def documents(self) -> DocumentRepository:
         """The documents."""
         return DocumentRepository(self._transaction, self.scope, self._key_ring)
@@ -210,6 +224,16 @@ class UnitOfWork:
         return IngestFileRepository(
             self._transaction, self.scope, self._key_ring, self.ingest_turns
         )
+
+    @cached_property
+    def ingest_reports(self) -> IngestReportRepository:
+        """What has become of what was given."""
+        return IngestReportRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def ingest_leftovers(self) -> IngestLeftoverRepository:
+        """What ended files have left."""
+        return IngestLeftoverRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
     def ingest_turns(self) -> IngestTurnRepository:

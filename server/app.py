@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.routing import Route
 
 from server.account.routes import router as account_router
 from server.approvals.routes import router as approvals_router
@@ -25,6 +26,9 @@ from server.doors import add_doors
 from server.error_responses import install_error_answers
 from server.groups.routes import router as groups_router
 from server.health.routes import router as health_router
+from server.mcp.routes import router as mcp_servers_router
+from server.mcp.tool_routes import router as tools_router
+from server.mcp_endpoint.routes import McpEndpoint
 from server.openapi import describe_fully
 from server.runs.routes import router as runs_router
 from server.sso.routes import router as sso_router
@@ -44,6 +48,8 @@ _ROUTERS = (
     approvals_router,
     groups_router,
     tool_policies_router,
+    mcp_servers_router,
+    tools_router,
     sso_router,
     users_router,
     account_router,
@@ -72,11 +78,23 @@ def create_app(resources: Resources) -> FastAPI:
     app.state.services = {type(service): service for service in _services(resources)}
     for router in _ROUTERS:
         app.include_router(router)
+    if resources.settings.mcp.endpoint:
+        app.router.routes.append(_mcp_route(resources))
     install_error_answers(app)
     describe_fully(app)
     install_documentation(app)
     add_doors(app, resources)
     return app
+
+
+def _mcp_route(resources: Resources) -> Route:
+    api = resources.settings.api
+    endpoint = McpEndpoint(
+        resources.mcp,
+        allowed_origins=api.cors_origins,
+        heartbeat_seconds=api.heartbeat_seconds,
+    )
+    return Route(endpoint.path, endpoint)
 
 
 def _services(resources: Resources) -> tuple[object, ...]:
@@ -98,6 +116,8 @@ def _services(resources: Resources) -> tuple[object, ...]:
         resources.sessions,
         resources.approvals,
         resources.tool_policies,
+        resources.mcp_servers,
+        resources.tools,
         resources.feed,
         resources.runs,
         resources.documents,

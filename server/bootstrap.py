@@ -53,6 +53,12 @@ from server.health.service import HealthService
 from server.ingestion_parts import IngestionBase, build_ingestion, keep_house
 from server.installation import InstallationSecrets
 from server.jobs.runner import keep_jobs
+from server.mcp.service import McpServerService
+from server.mcp.tool_service import ToolService
+from server.mcp_endpoint.agent_tool import AgentTool
+from server.mcp_endpoint.document_tools import DocumentTools
+from server.mcp_endpoint.open_calls import OpenCalls
+from server.mcp_endpoint.service import McpService
 from server.retrieval_parts import open_retriever
 from server.runs.approvals import ApprovalService
 from server.runs.canceller import RunCanceller
@@ -68,11 +74,11 @@ from server.runs.recorder import RunRecorder
 from server.runs.service import RunService
 from server.runs.takeover import RunTakeover
 from server.security.revocation import Revocation, open_revocation
-from server.security.tool_policies import ToolPolicies
+from server.security.tool_access import ToolAccess
 from server.settings import LlmSettings, Settings
+from server.tool_parts import open_tools
 from server.tool_policies.service import ToolPolicyService
 from server.users.service import UserService
-from tools.catalog import open_catalog
 from tools.scope import ScopeSigner
 
 A = TypeVar("A")
@@ -98,6 +104,8 @@ class Resources:
     sessions: SessionService
     approvals: ApprovalService
     tool_policies: ToolPolicyService
+    mcp_servers: McpServerService
+    tools: ToolService
     feed: RunFeed
     runs: RunService
     documents: DocumentService
@@ -110,6 +118,7 @@ class Resources:
     account: AccountService
     audit: AuditService
     health: HealthService
+    mcp: McpService
 
 
 @asynccontextmanager
@@ -136,8 +145,6 @@ async def open_resources(
         await enter(keep_sealed(chain, database.audited))
         notifications = await enter(open_notifications(database.dsn))
         revocation = await enter(open_revocation(database, notifications))
-        policies = ToolPolicies(database, unmarked=settings.mcp.unmarked_tools)
-        policies.follow(notifications)
         checkpointer = await enter(open_checkpointer(database.dsn, key_ring))
         retriever = await open_retriever(llm, database, data_dir, notifications, stack)
         if settings.llm.qdrant_url is None:
@@ -148,7 +155,10 @@ async def open_resources(
         signer = ScopeSigner(
             secrets.jwt_secret, ttl_seconds=settings.runs.timeout_seconds + CALLER_MARGIN_SECONDS
         )
-        catalog = await enter(open_catalog(settings.mcp, signer=signer, retriever=retriever))
+        tools = await enter(
+            open_tools(settings, database, notifications, retriever=retriever, signer=signer)
+        )
+        catalog, policies = tools.catalog, tools.policies
         models = await enter(open_chat_models(llm))
         transcriber = await enter(open_transcriber(settings.speech, find_speech))
         media = MediaIntake(
@@ -185,7 +195,7 @@ async def open_resources(
             database=database,
             models=models,
             default_model=llm.chat_model,
-            catalog=catalog,
+            access=ToolAccess(catalog, policies, tools.memberships),
             signer=signer,
             policies=policies,
             owner=owner,
@@ -247,6 +257,7 @@ async def open_resources(
         await enter(keep_runs(keeper, notifications, alone=database.embedded))
         if settings.jobs.in_api:
             await enter(keep_jobs(ingestion.runner))
+        tool_rules = ToolPolicyService(database, policies)
         chat = ChatService(
             database=database,
             executor=executor,
@@ -256,6 +267,13 @@ async def open_resources(
             media=media,
             settings=settings.runs,
             owner=owner,
+        )
+        answers = AnswerService(
+            database=database,
+            executor=executor,
+            feed=feed,
+            revocation=revocation,
+            patience_seconds=settings.runs.timeout_seconds,
         )
         # What was begun by those who have left; it ends with the help of all that is above.
         stack.push_async_callback(canceller.settle)
@@ -267,20 +285,22 @@ async def open_resources(
             executor=executor,
             keeper=keeper,
             chat=chat,
-            answers=AnswerService(
-                database=database,
-                executor=executor,
-                feed=feed,
-                revocation=revocation,
-                patience_seconds=settings.runs.timeout_seconds,
-            ),
+            answers=answers,
             sessions=SessionService(database=database, eraser=session_eraser, memory=memory),
             feed=feed,
             runs=RunService(
                 database=database, canceller=canceller, feed=feed, revocation=revocation
             ),
             approvals=ApprovalService(database, catalog),
-            tool_policies=ToolPolicyService(database, policies),
+            tool_policies=tool_rules,
+            tools=ToolService(database, catalog, policies, tool_rules),
+            mcp_servers=McpServerService(
+                database,
+                catalog,
+                tools.registry,
+                tools.keeper,
+                allow_stdio=settings.mcp.allow_stdio_by_api,
+            ),
             documents=documents,
             ingestion=ingestion.service,
             pipeline=pipeline,
@@ -303,6 +323,12 @@ async def open_resources(
                     "llm": models.ping,
                 },
                 catalog,
+            ),
+            mcp=McpService(
+                database=database,
+                documents=DocumentTools(documents),
+                agent=AgentTool(chat, answers, feed),
+                calls=OpenCalls(database, notifications),
             ),
         )
 

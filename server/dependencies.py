@@ -36,13 +36,18 @@ async def _principal(connection: HTTPConnection) -> Principal:
     return current_principal(connection)
 
 
-async def _origin(connection: HTTPConnection) -> Origin:
+def origin_of(connection: HTTPConnection) -> Origin:
+    """Where a request came from."""
     agent = connection.headers.get("user-agent")
     return Origin(
         ip=connection.client.host if connection.client else None,
         user_agent=agent[:USER_AGENT_MAX_CHARS] if agent else None,
         correlation_id=correlation_id.get(),
     )
+
+
+async def _origin(connection: HTTPConnection) -> Origin:
+    return origin_of(connection)
 
 
 Caller = Annotated[Principal, Depends(_principal)]

@@ -23,6 +23,8 @@ CORS_REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
     "Last-Event-ID",
+    "Mcp-Protocol-Version",
+    "Mcp-Session-Id",
     "Prefer",
     "X-API-Key",
     "X-CSRF-Token",
@@ -30,6 +32,7 @@ CORS_REQUEST_HEADERS = (
 )
 CORS_ANSWER_HEADERS = (
     "Location",
+    "Mcp-Session-Id",
     "Retry-After",
     "X-Correlation-ID",
     "X-RateLimit-Limit",

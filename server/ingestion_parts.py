@@ -14,6 +14,7 @@ from persistence.database import Database
 from persistence.errors import PersistenceError
 from persistence.notifications import Notifications
 from persistence.retrieval import Retriever
+from server.documents.content_restorer import ContentRestorer
 from server.documents.discovery import Discovery
 from server.documents.file_ingester import FileIngester
 from server.documents.file_work import FileWork
@@ -90,7 +91,10 @@ def build_ingestion(base: IngestionBase) -> IngestionParts:
         database=database,
         notifications=base.notifications,
         ingester=ingester,
-        discovery=Discovery(database, paths),
+        restorer=ContentRestorer(
+            database=database, blobs=blobs, pipeline=base.pipeline, retriever=base.retriever
+        ),
+        discovery=Discovery(database, paths, max_waiting_files=settings.jobs.max_waiting_files),
         eraser=eraser,
         revocation=base.revocation,
         settings=settings.jobs,

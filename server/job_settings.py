@@ -18,8 +18,9 @@ class JobSettings(BaseModel):
     """After so long without a word from its process a file is taken by another."""
     poll_seconds: Annotated[float, Field(gt=0, le=600)] = 5.0
     """How often a process looks for files that nobody told it of."""
-    attempts: Annotated[int, Field(ge=1, le=100)] = 6
-    """How often a file is tried whose failure may pass, such as an embedding model that is down."""
+    attempts: Annotated[int, Field(ge=1, le=100)] = 10
+    """How often a file is tried whose failure may pass, such as an embedding model that is down:
+    for a quarter of an hour."""
     retry_seconds: Annotated[float, Field(gt=0)] = 2.0
     """Pause before the second attempt; each one after that is twice as long."""
     retry_limit_seconds: Annotated[float, Field(gt=0)] = 300.0

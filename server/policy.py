@@ -111,6 +111,18 @@ POLICIES: Mapping[str, Policy] = {
     "POST /v1/tool-policies": _user("tools"),
     "PATCH /v1/tool-policies/{policy_id}": _user("tools"),
     "DELETE /v1/tool-policies/{policy_id}": _user("tools"),
+    # MCP; what a call asks for is decided by its service
+    "POST /mcp": _user(),
+    # tools and MCP servers; what a user may say of a tool is decided by the tools' service
+    "GET /v1/tools": _user("tools"),
+    "PATCH /v1/tools/{tool_id}": _user("tools"),
+    "GET /v1/mcp/servers": _root("admin"),
+    "POST /v1/mcp/servers": _root("admin"),
+    "GET /v1/mcp/servers/{server_id}": _root("admin"),
+    "PATCH /v1/mcp/servers/{server_id}": _root("admin"),
+    "DELETE /v1/mcp/servers/{server_id}": _root("admin"),
+    "POST /v1/mcp/servers/{server_id}/refresh": _root("admin"),
+    "POST /v1/mcp/servers/{server_id}/approve": _root("admin"),
     # audit; root, and group admins for their groups
     "GET /v1/audit": _user("audit"),
     "GET /v1/audit/export": _user("audit"),

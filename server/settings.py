@@ -29,7 +29,7 @@ from server.run_settings import RunSettings
 from server.security.door_settings import DoorSettings
 from server.security.sso.settings import AuthentikSettings, OidcSettings
 from server.security.web_origins import OriginList
-from tools.settings import COMMA_SEPARATED, McpSettings, OutboundSettings
+from tools.settings import COMMA_SEPARATED, McpSettings, OutboundSettings, WebSettings
 
 ROOT_KEY_MIN_CHARS = 32
 JWT_SECRET_MIN_CHARS = 32
@@ -149,6 +149,7 @@ class Settings(BaseSettings):
     agent: AgentSettings = AgentSettings()
     mcp: McpSettings = McpSettings()
     outbound: OutboundSettings = OutboundSettings()
+    web: WebSettings = WebSettings()
     ingest: SourceSettings = SourceSettings()
     speech: SpeechSettings = SpeechSettings()
     images: ImageSettings = ImageSettings()
@@ -159,6 +160,12 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether the strict rules of production hold."""
         return self.app_env == "production"
+
+    @property
+    def offers_web(self) -> bool:
+        """Whether the agent may look into the web."""
+        wanted = not self.production if self.web.enabled is None else self.web.enabled
+        return wanted and self.outbound.enabled
 
 
 def load_settings() -> Settings:

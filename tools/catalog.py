@@ -3,84 +3,153 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import structlog
-from mcp.server.lowlevel import Server
-
+from tools.built_in import SEMANTIC, built_in_servers, profile_for, transport_for
 from tools.client import McpTool
-from tools.config import ServerConfig, StdioServer, read_servers
-from tools.connection import Limits, ServerConnection, ServerStatus
-from tools.names import make_safe
-from tools.servers import datetime_, units
+from tools.config import read_servers
+from tools.connection import Limits, ServerStatus
+from tools.definitions import DefinitionGuard
+from tools.registry import RegisteredServer
+from tools.server_tools import ServerTools, ToolListing
+from tools.session_pool import SessionPool
 from tools.settings import McpSettings
-from tools.transports import Transport
-from tools.transports.http import HttpTransport
-from tools.transports.memory import MemoryTransport
-from tools.transports.stdio import StdioTransport
 
 if TYPE_CHECKING:
     from tools.scope import ScopeSigner
     from tools.servers.semantic import Search
+    from tools.servers.web import WebTools
 
 __all__ = ["ServerStatus", "ToolCatalog", "open_catalog"]
 
-_SEMANTIC = "semantic"
-
-_log = structlog.get_logger(__name__)
-
 
 class ToolCatalog:
-    """The tools of all servers."""
+    """The tools of all servers, which come and go while it is in use."""
 
-    def __init__(self, connections: Sequence[ServerConnection], *, result_max_chars: int) -> None:
-        self._connections = tuple(connections)
-        self._result_max_chars = result_max_chars
-        self._listed: tuple[object, ...] | None = None
+    def __init__(
+        self,
+        make: Callable[[RegisteredServer], ServerTools],
+        *,
+        built_in: Sequence[RegisteredServer],
+        start_wait_seconds: float,
+    ) -> None:
+        """Prepare a catalog.
+
+        Args:
+            make: Makes what follows one server.
+            built_in: The servers that are always held.
+            start_wait_seconds: How long new servers that are not built in are waited for.
+        """
+        self._make = make
+        self._built_in = tuple(built_in)
+        self._start_wait_seconds = start_wait_seconds
+        self.revision = 0
+        """Another one whenever there are other servers, or they are for others."""
+        self._held: dict[str, ServerTools] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
+        self._parts: tuple[tuple[McpTool, ...], ...] = ()
         self._tools: tuple[McpTool, ...] = ()
         self._tools_without_documents: tuple[McpTool, ...] = ()
 
     def tools(self, *, with_documents: bool = True) -> tuple[McpTool, ...]:
-        """Return the tools that are known now; a server that is away keeps those it had.
+        """Return the tools that may be used now; a server that is away keeps those it had.
 
         Args:
             with_documents: Whether those that read documents are among them.
         """
-        listed = tuple(connection.tools for connection in self._connections)
-        if self._listed is None or any(
-            new is not old for new, old in zip(listed, self._listed, strict=True)
-        ):
-            self._tools = self._build()
+        parts = tuple([held.tools for held in self._held.values()])
+        if [*map(id, parts)] != [*map(id, self._parts)]:
+            self._parts = parts
+            self._tools = tuple(tool for part in parts for tool in part)
             self._tools_without_documents = tuple(
-                tool for tool in self._tools if tool.server != _SEMANTIC
+                tool for tool in self._tools if tool.server != SEMANTIC
             )
-            self._listed = listed
         return self._tools if with_documents else self._tools_without_documents
 
     def servers(self) -> list[ServerStatus]:
         """Return how each server is now, without asking it."""
-        return [connection.status for connection in self._connections]
+        return [held.connection.status for held in self._held.values()]
 
-    async def refresh(self) -> None:
-        """Ask every server for its tools again; those that are away are tried now."""
-        await asyncio.gather(*(connection.refresh() for connection in self._connections))
+    def groups_of(self, name: str) -> frozenset[int] | None:
+        """Return the groups whose members may use a server; None if everybody may."""
+        held = self._held.get(name)
+        return None if held is None else held.server.groups
 
-    def _build(self) -> tuple[McpTool, ...]:
-        built: dict[str, McpTool] = {}
-        for connection in self._connections:
-            for definition in connection.tools:
-                name = make_safe(connection.name, definition.name, taken=built)
-                if name in built:
-                    _log.warning("mcp_tool_twice", server=connection.name, tool=name)
-                    continue
-                built[name] = McpTool(
-                    definition,
-                    connection,
-                    name=name,
-                    result_max_chars=self._result_max_chars,
-                    cites_sources=connection.name == _SEMANTIC,
-                )
-        return tuple(built.values())
+    @property
+    def is_for_everybody(self) -> bool:
+        """Whether there is no server that only some groups may use."""
+        return all(held.server.groups is None for held in self._held.values())
+
+    def status_of(self, name: str) -> ServerStatus | None:
+        """Return how a server is now, without asking it; None if it is not held."""
+        held = self._held.get(name)
+        return None if held is None else held.connection.status
+
+    def listing(self, *, with_documents: bool = True) -> list[ToolListing]:
+        """Return how each tool is, also those that may not be used."""
+        return [
+            listed
+            for name, held in self._held.items()
+            if with_documents or name != SEMANTIC
+            for listed in held.listing()
+        ]
+
+    async def refresh(self, name: str | None = None) -> None:
+        """Ask every server, or one, for its tools again; those that are away are tried now."""
+        await asyncio.gather(*(held.refresh() for held in self._named(name)))
+
+    async def judge(self, name: str | None = None) -> None:
+        """Find out anew which tools may be used, of every server or one."""
+        await asyncio.gather(*(held.judge() for held in self._named(name)))
+
+    async def follow(self, servers: Sequence[RegisteredServer]) -> None:
+        """Hold these servers and the built-in ones, and no others.
+
+        What is reached as before is held on to; new ones are waited for, up to a limit.
+        """
+        async with self._one_at_a_time:
+            asked_for = [server for server in servers if server.is_wanted]
+            wanted = {server.name: server for server in (*self._built_in, *asked_for)}
+            await self._let_go(
+                [
+                    name
+                    for name, held in self._held.items()
+                    if name not in wanted or wanted[name].config != held.server.config
+                ]
+            )
+            new = []
+            for name, server in wanted.items():
+                if name not in self._held:
+                    new.append(server)
+                    self._held[name] = self._make(server)
+                self._held[name].server = server
+            self.revision += 1
+            starts = {server.name: self._held[server.name].start() for server in new}
+            await asyncio.gather(*(starts.pop(each.name) for each in new if each.is_ours))
+            if starts and self._start_wait_seconds:
+                await asyncio.wait(starts.values(), timeout=self._start_wait_seconds)
+
+    async def close(self) -> None:
+        """End everything; takes bounded time."""
+        for held in self._held.values():
+            self._end(held)
+        await asyncio.gather(*self._ending)
+
+    def _named(self, name: str | None) -> list[ServerTools]:
+        return [held for held in self._held.values() if name in (None, held.server.name)]
+
+    async def _let_go(self, names: Sequence[str]) -> None:
+        # Each ends in a task of its own: it does so whatever becomes of whoever waits for it.
+        ending = [self._end(self._held.pop(name)) for name in names]
+        if ending:
+            await asyncio.wait(ending)
+
+    def _end(self, held: ServerTools) -> "asyncio.Task[None]":
+        task = asyncio.create_task(held.close(), name=f"mcp end {held.server.name}")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
 
 
 @asynccontextmanager
@@ -89,68 +158,77 @@ async def open_catalog(
     *,
     signer: "ScopeSigner | None" = None,
     retriever: "Search | None" = None,
+    web: "WebTools | None" = None,
+    servers: Sequence[RegisteredServer] | None = None,
+    guard: DefinitionGuard | None = None,
 ) -> AsyncIterator[ToolCatalog]:
-    """Start the built-in servers and those of the servers file; hold sessions with them.
+    """Start the built-in servers and others; hold sessions with them.
 
     Without a retriever there is no document search. A server that cannot be reached stops nobody:
     it is tried again, and its tools join when it answers.
+
+    Args:
+        settings: Whom to wait for, and how long.
+        signer: Tells the built-in servers who is asking.
+        retriever: Searches documents.
+        web: Looks into the web; without it no tool does.
+        servers: The servers beside the built-in ones; those of the servers file when None.
+        guard: Says which tools may be used; without one all may.
 
     Raises:
         McpConfigError: The servers file cannot be used.
         ValueError: A retriever is given without the signer that tells who is asking.
     """
-    limits = Limits(
+    limits = _limits(settings)
+    built_in = built_in_servers(signer, retriever, web)
+    if servers is None:
+        servers = await read_registry(settings)
+
+    def make(server: RegisteredServer) -> ServerTools:
+        config = server.config
+        connection = SessionPool(
+            server.name,
+            lambda _: transport_for(server, built_in),
+            per_user=config is not None and config.session == "user",
+            limits=limits,
+            profile=profile_for(server),
+            receives_caller=server.name == SEMANTIC
+            or (config is not None and config.forward_caller),
+        )
+        return ServerTools(
+            server,
+            connection,
+            guard=guard,
+            definition_max_bytes=settings.definition_max_bytes,
+            result_max_chars=settings.result_max_chars,
+        )
+
+    catalog = ToolCatalog(
+        make,
+        built_in=[RegisteredServer(name=name, source="built-in") for name in built_in],
+        start_wait_seconds=settings.start_wait_seconds,
+    )
+    try:
+        await catalog.follow(servers)
+        yield catalog
+    finally:
+        await catalog.close()
+
+
+def _limits(settings: McpSettings) -> Limits:
+    return Limits(
         connect_seconds=settings.connect_timeout_seconds, call_seconds=settings.call_timeout_seconds
     )
+
+
+async def read_registry(settings: McpSettings) -> list[RegisteredServer]:
+    """Return the servers of the servers file.
+
+    Raises:
+        McpConfigError: The file cannot be used.
+    """
     configured = await asyncio.to_thread(read_servers, settings.servers_file)
-    built_in = [
-        ServerConnection(
-            name, MemoryTransport(build=build), limits=limits, receives_caller=name == _SEMANTIC
-        )
-        for name, build in _built_in_servers(signer, retriever).items()
-    ]
-    foreign = [
-        ServerConnection(
-            name,
-            _transport_for(name, config),
-            limits=limits,
-            receives_caller=config.forward_caller,
-        )
+    return [
+        RegisteredServer(name=name, source="file", config=config)
         for name, config in configured.items()
-        if not config.disabled
     ]
-    connections = [*built_in, *foreign]
-    starts = [asyncio.create_task(connection.start()) for connection in connections]
-    try:
-        await asyncio.gather(*starts[: len(built_in)])
-        if foreign and settings.start_wait_seconds:
-            await asyncio.wait(starts[len(built_in) :], timeout=settings.start_wait_seconds)
-        yield ToolCatalog(connections, result_max_chars=settings.result_max_chars)
-    finally:
-        for start in starts:
-            start.cancel()
-        await asyncio.gather(*(connection.close() for connection in connections))
-
-
-def _built_in_servers(
-    signer: "ScopeSigner | None", retriever: "Search | None"
-) -> dict[str, Callable[[], Server[Any, Any]]]:
-    servers: dict[str, Callable[[], Server[Any, Any]]] = {
-        datetime_.NAME: datetime_.build_datetime_server,
-        units.NAME: units.build_units_server,
-    }
-    if retriever is None:
-        return servers
-    if signer is None:
-        raise ValueError("The document search needs the signer that tells who is asking.")
-    # Only a process with documents loads what stands behind them.
-    from tools.servers import semantic
-
-    servers[semantic.NAME] = lambda: semantic.build_semantic_server(retriever, signer)
-    return servers
-
-
-def _transport_for(name: str, config: ServerConfig) -> Transport:
-    if isinstance(config, StdioServer):
-        return StdioTransport(name, config)
-    return HttpTransport(config=config)

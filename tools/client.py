@@ -1,6 +1,7 @@
 """A tool of an MCP server as a LangChain tool."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -10,17 +11,18 @@ from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from mcp import types
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import Field, PrivateAttr
 
-from tools.connection import ServerConnection
+from tools.calls import CALL_KEY, CallContext
 from tools.errors import CallRejected, ToolsError
 from tools.names import qualify
 from tools.results import render_result
 from tools.schemas import simplify_schema
+from tools.session_pool import ToolServer
 
-CALLER_KEY = "caller"
-"""Where `config["configurable"]` holds the signed caller token, as text or `SecretStr`."""
 DESCRIPTION_MAX_CHARS = 1_024
+
+_NOBODY = CallContext()
 
 _log = structlog.get_logger(__name__)
 
@@ -35,25 +37,29 @@ class McpTool(BaseTool):
     qualified_name: str
     """`server.tool`, for people and policies."""
     read_only: bool = False
-    """Whether the server says that the tool changes nothing; believe it of our own servers."""
+    """Whether the tool changes nothing, as far as its server is believed."""
     repeatable: bool = False
-    """Whether the server says that calling twice does no more than calling once."""
+    """Whether calling twice does no more than calling once, as far as its server is believed."""
     result_max_chars: int = Field(exclude=True)
 
-    _connection: ServerConnection = PrivateAttr()
-    _tool: str = PrivateAttr()
+    _connection: ToolServer = PrivateAttr()
+    _definition: types.Tool = PrivateAttr()
+    _withheld: Callable[[], str | None] = PrivateAttr()
     _cites_sources: bool = PrivateAttr()
 
     def __init__(
         self,
         definition: types.Tool,
-        connection: ServerConnection,
+        connection: ToolServer,
         *,
         name: str,
         result_max_chars: int,
         cites_sources: bool = False,
+        believes_hints: bool = True,
+        withheld: Callable[[], str | None] = lambda: None,
     ) -> None:
-        hints = definition.annotations
+        """Args: withheld: says why it may not be called at this moment, if so."""
+        hints = definition.annotations if believes_hints else None
         super().__init__(
             name=name,
             qualified_name=qualify(connection.name, definition.name),
@@ -66,8 +72,14 @@ class McpTool(BaseTool):
             handle_tool_error=True,
         )
         self._connection = connection
-        self._tool = definition.name
+        self._definition = definition
+        self._withheld = withheld
         self._cites_sources = cites_sources
+
+    @property
+    def definition(self) -> types.Tool:
+        """What its server says of it."""
+        return self._definition
 
     @property
     def server(self) -> str:
@@ -107,19 +119,22 @@ class McpTool(BaseTool):
         return output
 
     async def _call(self, tool_input: object, config: RunnableConfig) -> "_Outcome":
-        caller = config.get("configurable", {}).get(CALLER_KEY)
-        if isinstance(caller, SecretStr):
-            caller = caller.get_secret_value()
+        context = config.get("configurable", {}).get(CALL_KEY)
+        if not isinstance(context, CallContext):
+            context = _NOBODY
+        if (reason := self._withheld()) is not None:
+            return _Outcome(text=f"The tool {self.name} cannot be used: {reason}.", failed=True)
         try:
-            result = await self._connection.call(
-                self._tool,
-                _check_arguments(tool_input),
-                caller=caller if isinstance(caller, str) else None,
-            )
+            arguments = _check_arguments(tool_input)
+            result = await self._connection.call(self._definition.name, arguments, context)
         except ToolsError as error:
             _log.warning("tool_call_failed", tool=self.qualified_name, error=type(error).__name__)
             return _Outcome(text=f"The tool {self.name} failed: {error}.", failed=True)
-        text = render_result(result, max_chars=self.result_max_chars)
+        allowed = context.limits.result_chars
+        max_chars = (
+            self.result_max_chars if allowed is None else min(allowed, self.result_max_chars)
+        )
+        text = render_result(result, max_chars=max_chars)
         if result.isError:
             return _Outcome(text=text, failed=True)
         return _Outcome(text=text, artifact=_artifact(result) if self._cites_sources else None)

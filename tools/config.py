@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FileUrl,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -20,6 +21,7 @@ from pydantic import (
 from tools.errors import McpConfigError
 
 FILE_MAX_BYTES = 1_048_576
+HIDDEN = "***"
 RESERVED_NAMES = frozenset({"datetime", "semantic", "units", "web"})
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -76,6 +78,17 @@ class _ServerEntry(BaseModel):
     disabled: bool = False
     forward_caller: bool = Field(default=False, alias="forwardCaller")
     """Send the signed caller token to this server too; only for services that verify it."""
+    trust_annotations: bool = Field(default=False, alias="trustAnnotations")
+    """Believe the server which of its tools only read, and which can be called again."""
+    session: Literal["shared", "user"] = "shared"
+    """Whether all share a session with the server, or each person has one, as where the server
+    remembers what was said or wants to ask back."""
+    roots: list[FileUrl] = Field(default_factory=list, repr=False)
+    """The folders that the server is told to work in."""
+    elicitation: bool = True
+    """Whether the server may put questions to the person who has the session."""
+    sampling: Literal["ask", "allow", "deny"] = "deny"
+    """Whether the server may have the run's model answer it in such a session."""
 
 
 class StdioServer(_ServerEntry):
@@ -125,10 +138,12 @@ def read_servers(path: Path) -> dict[str, ServerConfig]:
     servers = document.get("mcpServers") if isinstance(document, dict) else None
     if not isinstance(servers, dict):
         raise McpConfigError(f'{path}: must be an object with the key "mcpServers".')
-    return {
-        name: parse_server(name, entry, origin=f"{path}: mcpServers")
-        for name, entry in servers.items()
-    }
+    found: dict[str, ServerConfig] = {}
+    for name, entry in servers.items():
+        if name.casefold() in {other.casefold() for other in found}:
+            raise McpConfigError(f"{path}: mcpServers.{name[:64]}: is there in other letter case.")
+        found[name] = parse_server(name, entry, origin=f"{path}: mcpServers")
+    return found
 
 
 def parse_server(name: str, entry: object, *, origin: str = "mcpServers") -> ServerConfig:
@@ -178,3 +193,28 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise _DuplicateKey(key)
         unique[key] = value
     return unique
+
+
+def describe_server(config: ServerConfig) -> dict[str, Any]:
+    """Return an entry without anything that may be secret: arguments and paths hold keys, too."""
+    shown: dict[str, Any] = {
+        "disabled": config.disabled,
+        "forwardCaller": config.forward_caller,
+        "trustAnnotations": config.trust_annotations,
+        "session": config.session,
+        "roots": [HIDDEN] * len(config.roots),
+        "elicitation": config.elicitation,
+        "sampling": config.sampling,
+    }
+    if isinstance(config, StdioServer):
+        return shown | {
+            "command": config.command,
+            "args": [HIDDEN] * len(config.args),
+            "env": dict.fromkeys(config.env, HIDDEN),
+            "cwd": config.cwd,
+        }
+    url = config.url
+    return shown | {
+        "url": f"{url.scheme}://{url.host}:{url.port}/{HIDDEN}",
+        "headers": dict.fromkeys(config.headers, HIDDEN),
+    }

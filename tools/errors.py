@@ -2,12 +2,18 @@
 
 ToolsError
 ├── McpConfigError       the servers file cannot be used
+├── DefinitionsUnjudged  whether tools may be used cannot be found out now
 ├── InvalidCaller        a caller token that proves nothing
 ├── ServerUnavailable    no session with a server
 │   └── ServerLost       the session ended while a call was under way
 ├── CallTimeout          a server did not answer in time
 ├── CallRejected         a call that cannot be made, or answered with a protocol error
+│   └── AnswerTooLarge   the answer is larger than a message may be
+├── RequestDeclined      what a server asked for is not given to it
 ├── ToolRefused          a built-in tool says no, in words for the model
+├── CannotServe          what a server needs to be served alone is missing
+├── SearchFailed         the web search does not answer, or not properly
+├── PageUnreadable       a web page that cannot be read within the limits
 └── FetchError           nothing comes from a URL; each with a code for clients
     ├── FetchDisabled    URL_FETCH_DISABLED
     ├── UrlNotAllowed    URL_NOT_ALLOWED
@@ -27,6 +33,10 @@ class ToolsError(Exception):
 
 class McpConfigError(ToolsError):
     """The servers file is not readable, or an entry is no server; the message names the place."""
+
+
+class DefinitionsUnjudged(ToolsError):
+    """Whether tools may be used, as their server describes them, cannot be found out now."""
 
 
 class InvalidCaller(ToolsError):
@@ -49,8 +59,31 @@ class CallRejected(ToolsError):
     """A call cannot be made, or was answered with a protocol error instead of a result."""
 
 
+class AnswerTooLarge(CallRejected):
+    """A server's answer was not read, because it is larger than it may be."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"its answer is larger than {max_bytes} bytes")
+
+
+class RequestDeclined(ToolsError):
+    """What a server asked for during a call is not given; the message is told to the server."""
+
+
 class ToolRefused(ToolsError):
     """A built-in tool cannot do what was asked; the message tells the model why and what to try."""
+
+
+class CannotServe(ToolsError):
+    """A built-in server cannot be served alone; the message is for whoever tries."""
+
+
+class SearchFailed(ToolsError):
+    """The service that searches the web gives nothing; the message is for whoever runs it."""
+
+
+class PageUnreadable(ToolsError):
+    """A web page takes longer or more memory than a page may, or breaks what reads it."""
 
 
 class FetchError(ToolsError):
@@ -89,6 +122,11 @@ class UrlUnreachable(FetchError):
 
 class UrlFailed(FetchError):
     """A web server answered, but not with what was asked for."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        """Args: status: of the answer, if it is that which says so."""
+        super().__init__(message)
+        self.status = status
 
 
 class UrlTooSlow(FetchError):

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Container
 
 SAFE_NAME_MAX_CHARS = 64
 """What the model APIs allow."""
@@ -15,10 +14,15 @@ def qualify(server: str, tool: str) -> str:
     return f"{server}.{tool}"
 
 
-def make_safe(server: str, tool: str, *, taken: Container[str] = ()) -> str:
-    """Return the name that a model sees; the same tool gets the same name unless it is taken."""
+def server_of(qualified_name: str) -> str:
+    """Return the server in a name that people see: names of servers hold no dot."""
+    return qualified_name.partition(".")[0]
+
+
+def make_safe(server: str, tool: str) -> str:
+    """Return the name that a model sees; the same tool always gets the same one."""
     plain = f"{server}__{_UNSAFE.sub('_', tool)}"
-    if len(plain) <= SAFE_NAME_MAX_CHARS and plain not in taken:
+    if len(plain) <= SAFE_NAME_MAX_CHARS:
         return plain
-    mark = "_" + hashlib.sha256(f"{server}\0{tool}".encode()).hexdigest()[:8]
+    mark = "_" + hashlib.sha256(f"{server}\0{tool}".encode(errors="surrogatepass")).hexdigest()[:8]
     return plain[: SAFE_NAME_MAX_CHARS - len(mark)] + mark

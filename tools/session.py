@@ -1,37 +1,43 @@
-"""One held session with a server: the SDK's client session, with an end that everybody sees."""
+"""One held session with a server: requests, their answers, and an end that everybody sees.
+
+The messages' models and the transports are the SDK's. Its `ClientSession` is not used: it reads no
+further while a request of the server is being answered, leaves a call that is given up running at
+the server, does not tell pending calls of a transport that broke, and logs what it cannot read.
+"""
 
 import asyncio
 import contextlib
 import enum
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
 from typing import Any, TypeVar
 
 import anyio
-from mcp import ClientSession, McpError, types
+from mcp import types
 from mcp.shared.message import SessionMessage
-from mcp.shared.response_router import ResponseRouter
-from mcp.shared.session import RequestResponder
-from pydantic import ValidationError
+from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
+from pydantic import BaseModel, ValidationError
 
-from tools.errors import CallRejected, ServerLost
+from tools.answers import Answers, SessionEnded
+from tools.budget import MessageBudget
+from tools.calls import CallListener
+from tools.errors import CallRejected, ServerUnavailable, ToolsError
+from tools.inbound import Inbound, SessionProfile
 from tools.transports import Streams
 
+__all__ = ["HeldSession", "SessionEnded", "Signal"]
+
 MAX_TOOLS = 256
-MAX_TOOL_PAGES = 32
+MAX_PROMPTS = 256
+MAX_PAGES = 32
 PING_TIMEOUT_SECONDS = 5
+SET_LEVEL_TIMEOUT_SECONDS = 5
 CANCEL_NOTICE_SECONDS = 2
+SEND_TIMEOUT_SECONDS = 10
 
-# The SDK's words for HTTP status 404: the server, started anew, never had this session.
-_SESSION_UNKNOWN = "Session terminated"
-_CLIENT = types.Implementation(name="youworker", version="1")
-_CONNECTION_CLOSED = "Connection closed"
-_Result = TypeVar("_Result", types.CallToolResult, types.ListToolsResult)
+_CLIENT = {"name": "youworker", "version": "1"}
+_Result = TypeVar("_Result", bound=BaseModel)
 _GONE = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
-
-
-class SessionEnded(Exception):
-    """The session was over before the server took the call, so the call can be made again."""
 
 
 class Signal(enum.Enum):
@@ -45,63 +51,72 @@ class Signal(enum.Enum):
     ENDED = enum.auto()
 
 
-class _Answers(ResponseRouter):
-    """The answers that are waited for, by the number of their request."""
-
-    def __init__(self) -> None:
-        self._expected: dict[types.RequestId, asyncio.Future[dict[str, Any]]] = {}
-
-    def expect(self, number: int) -> asyncio.Future[dict[str, Any]]:
-        """Return what will hold the answer."""
-        answer = self._expected[number] = asyncio.get_running_loop().create_future()
-        return answer
-
-    def forget(self, number: int) -> None:
-        """Wait no more."""
-        self._expected.pop(number, None)
-
-    def fail(self) -> None:
-        """End every wait: no more answers will come."""
-        for answer in self._expected.values():
-            if not answer.done():
-                answer.set_exception(ServerLost("the connection to it was lost during the call"))
-
-    def route_response(self, request_id: types.RequestId, response: dict[str, Any]) -> bool:
-        """Take an answer; False when it is not for one of these."""
-        answer = self._expected.get(request_id)
-        if answer is None:
-            return False
-        if not answer.done():
-            answer.set_result(response)
-        return True
-
-    def route_error(self, request_id: types.RequestId, error: types.ErrorData) -> bool:
-        """Take an error; False when it is not for one of these."""
-        answer = self._expected.get(request_id)
-        if answer is None:
-            return False
-        if not answer.done():
-            unknown = error.message == _SESSION_UNKNOWN
-            answer.set_exception(SessionEnded() if unknown else CallRejected(error.message))
-        return True
-
-
-class HeldSession(ClientSession):
-    """A client session whose calls end when the session does, and are cancelled at the server."""
+class HeldSession:
+    """A session whose calls end when it does, and are cancelled at the server when given up."""
 
     def __init__(
-        self, streams: Streams, *, signal: Callable[[Signal], None], loses_messages: bool
+        self,
+        streams: Streams,
+        *,
+        answers: Answers,
+        profile: SessionProfile,
+        signal: Callable[[Signal], None],
+        loses_messages: bool,
     ) -> None:
-        super().__init__(
-            *streams,
-            client_info=_CLIENT,
-            message_handler=self._notice,
-        )
+        self._incoming, self._outgoing = streams
+        self._answers = answers
+        self._profile = profile
         self._signal = signal
         self._loses_messages = loses_messages
-        self._answers = _Answers()
-        self.add_response_router(self._answers)
+        self._inbound = Inbound(profile, answers=answers, send=self._send_answer)
+        self._budget = MessageBudget()
+        self._next_number = 0
         self._notices: set[asyncio.Task[None]] = set()
+        self._receiver: asyncio.Task[None] | None = None
+        self.offers = types.ServerCapabilities()
+        """What the server can do, as it said itself."""
+
+    async def __aenter__(self) -> "HeldSession":
+        self._receiver = asyncio.create_task(self._receive())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._receiver is not None:
+            self._receiver.cancel()
+            await asyncio.wait({self._receiver})
+
+    async def initialize(self) -> None:
+        """Agree with the server on a version and on what each side can do.
+
+        Raises:
+            CallRejected: The server does not begin a session, or speaks another language.
+            ServerLost: The session ended meanwhile.
+            SessionEnded: The session was over before.
+        """
+        params = {
+            "protocolVersion": types.LATEST_PROTOCOL_VERSION,
+            "capabilities": self._profile.capabilities(),
+            "clientInfo": _CLIENT,
+        }
+        agreed = await self._ask("initialize", params, types.InitializeResult)
+        if agreed.protocolVersion not in SUPPORTED_PROTOCOL_VERSIONS:
+            raise CallRejected("it speaks a version of MCP that is not known here")
+        self.offers = agreed.capabilities
+        try:
+            await self._tell("notifications/initialized", {})
+        except _GONE as error:
+            raise SessionEnded from error
+        if agreed.capabilities.logging is not None:
+            # Where nobody hears it, a server need not send what it logs.
+            level = "info" if self._profile.log else "emergency"
+            with contextlib.suppress(CallRejected, TimeoutError):
+                async with asyncio.timeout(SET_LEVEL_TIMEOUT_SECONDS):
+                    await self._ask("logging/setLevel", {"level": level}, types.EmptyResult)
 
     async def discover(self) -> tuple[types.Tool, ...]:
         """List the tools, all pages, up to a sane number.
@@ -112,17 +127,33 @@ class HeldSession(ClientSession):
             CallRejected: The server does not list tools, or what it lists makes no sense.
         """
         tools: list[types.Tool] = []
-        position: dict[str, Any] | None = None
-        for _ in range(MAX_TOOL_PAGES):
-            page = await self._ask("tools/list", position, types.ListToolsResult)
+        async for page in self._pages("tools/list", types.ListToolsResult):
             tools.extend(page.tools)
-            if not page.nextCursor or len(tools) >= MAX_TOOLS:
+            if len(tools) >= MAX_TOOLS:
                 break
-            position = {"cursor": page.nextCursor}
         return tuple(tools[:MAX_TOOLS])
 
+    async def list_prompts(self) -> tuple[types.Prompt, ...]:
+        """List the prompts, as `discover` lists the tools, and with its errors."""
+        if self.offers.prompts is None:
+            return ()
+        prompts: list[types.Prompt] = []
+        async for page in self._pages("prompts/list", types.ListPromptsResult):
+            prompts.extend(page.prompts)
+            if len(prompts) >= MAX_PROMPTS:
+                break
+        return tuple(prompts[:MAX_PROMPTS])
+
+    async def ask(self, method: str, params: dict[str, Any], kind: type[_Result]) -> _Result:
+        """Make a request that is not a tool call, with the errors of one."""
+        return await self._ask(method, params, kind)
+
     async def call(
-        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any] | None
+        self,
+        tool: str,
+        arguments: dict[str, Any],
+        meta: dict[str, Any] | None,
+        listener: CallListener | None = None,
     ) -> types.CallToolResult:
         """Call a tool; when this is cancelled, so is the call at the server.
 
@@ -134,38 +165,50 @@ class HeldSession(ClientSession):
         params: dict[str, Any] = {"name": tool, "arguments": arguments}
         if meta:
             params["_meta"] = meta
-        return await self._ask("tools/call", params, types.CallToolResult)
+        return await self._ask("tools/call", params, types.CallToolResult, listener)
 
     async def is_alive(self) -> bool:
         """Ask for a sign of life."""
-        request = types.ClientRequest(types.PingRequest())
-        limit = timedelta(seconds=PING_TIMEOUT_SECONDS)
         try:
-            await self.send_request(request, types.EmptyResult, limit)
-        except McpError as error:
+            async with asyncio.timeout(PING_TIMEOUT_SECONDS):
+                await self._ask("ping", None, types.EmptyResult)
+        except CallRejected:
             # A server that refuses to be pinged is there all the same.
-            return error.error.code in {types.METHOD_NOT_FOUND, types.INVALID_PARAMS}
-        except _GONE:
+            return True
+        except (TimeoutError, SessionEnded, ServerUnavailable):
             return False
         return True
 
-    async def _ask(
-        self, method: str, params: dict[str, Any] | None, kind: type[_Result]
-    ) -> _Result:
-        """Send a request and wait for its result.
+    async def _pages(self, method: str, kind: type[_Result]) -> AsyncIterator[_Result]:
+        position: dict[str, Any] | None = None
+        for _ in range(MAX_PAGES):
+            page = await self._ask(method, position, kind)
+            yield page
+            cursor = getattr(page, "nextCursor", None)
+            if not cursor:
+                return
+            position = {"cursor": cursor}
 
-        The SDK's `send_request` turns each request into models and back, and leaves a call that
-        is given up running at the server.
-        """
-        number = self._request_id
-        self._request_id = number + 1
+    async def _ask(
+        self,
+        method: str,
+        params: dict[str, Any] | None,
+        kind: type[_Result],
+        listener: CallListener | None = None,
+    ) -> _Result:
+        """Send a request and wait for its result."""
+        number = self._next_number
+        self._next_number = number + 1
+        answer = self._answers.expect(number, listener)
+        if listener is not None and params is not None:
+            params["_meta"] = {**params.get("_meta", {}), "progressToken": number}
         request = types.JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params)
-        answer = self._answers.expect(number)
         try:
-            await self._write_stream.send(SessionMessage(types.JSONRPCMessage(request)))
+            await self._outgoing.send(SessionMessage(types.JSONRPCMessage(request)))
             return kind.model_validate(await answer)
         except asyncio.CancelledError:
-            self._give_notice(number)
+            if method != "initialize":
+                self._cancel_at_server(number)
             raise
         except ValidationError as error:
             raise CallRejected("its answer makes no sense") from error
@@ -174,49 +217,67 @@ class HeldSession(ClientSession):
         finally:
             self._answers.forget(number)
 
-    def _give_notice(self, number: int) -> None:
-        notice = asyncio.create_task(self._cancel_at_server(number))
+    async def _tell(self, method: str, params: dict[str, Any]) -> None:
+        notice = types.JSONRPCNotification(jsonrpc="2.0", method=method, params=params)
+        await self._outgoing.send(SessionMessage(types.JSONRPCMessage(notice)))
+
+    def _cancel_at_server(self, number: int) -> None:
+        notice = asyncio.create_task(self._give_notice(number))
         self._notices.add(notice)
         notice.add_done_callback(self._notices.discard)
 
-    async def _cancel_at_server(self, number: int) -> None:
-        params = types.CancelledNotificationParams(requestId=number)
-        notification = types.ClientNotification(types.CancelledNotification(params=params))
-        with anyio.move_on_after(CANCEL_NOTICE_SECONDS):
-            try:
-                await self.send_notification(notification)
-            except _GONE:
-                return
+    async def _give_notice(self, number: int) -> None:
+        with anyio.move_on_after(CANCEL_NOTICE_SECONDS), contextlib.suppress(*_GONE):
+            await self._tell("notifications/cancelled", {"requestId": number})
 
-    async def _notice(
-        self,
-        message: RequestResponder[types.ServerRequest, types.ClientResult]
-        | types.ServerNotification
-        | Exception,
-    ) -> None:
-        if isinstance(message, types.ServerNotification):
-            if isinstance(message.root, types.ToolListChangedNotification):
-                self._signal(Signal.TOOLS_CHANGED)
-        elif isinstance(message, Exception) and self._is_loss(message):
-            self._fail_pending()
-            self._signal(Signal.BROKEN)
+    async def _send_answer(self, answer: types.JSONRPCResponse | types.JSONRPCError) -> None:
+        with anyio.move_on_after(SEND_TIMEOUT_SECONDS), contextlib.suppress(*_GONE):
+            await self._outgoing.send(SessionMessage(types.JSONRPCMessage(answer)))
 
-    def _is_loss(self, error: Exception) -> bool:
-        # The SDK reports an answer to a forgotten call as a RuntimeError; that one is harmless.
-        return self._loses_messages and not isinstance(error, RuntimeError)
-
-    async def _receive_loop(self) -> None:
+    async def _receive(self) -> None:
+        """Take what comes until nothing does any more; nothing in here waits for the server."""
         try:
-            await super()._receive_loop()
+            async with self._incoming, self._outgoing:
+                async for message in self._incoming:
+                    if not self._take(message):
+                        await self._budget.spend()
+        except anyio.ClosedResourceError:
+            pass
         finally:
-            # The SDK tells pending calls of a clean end only; a crash of the transport would
-            # leave them waiting.
-            self._fail_pending()
+            self._inbound.close()
+            self._answers.fail()
             self._signal(Signal.ENDED)
 
-    def _fail_pending(self) -> None:
-        self._answers.fail()
-        error = types.ErrorData(code=types.CONNECTION_CLOSED, message=_CONNECTION_CLOSED)
-        for number, waiting in list(self._response_streams.items()):
-            with contextlib.suppress(*_GONE, anyio.WouldBlock):
-                waiting.send_nowait(types.JSONRPCError(jsonrpc="2.0", id=number, error=error))
+    def _take(self, message: SessionMessage | Exception) -> bool:
+        """Act on a message; whether it was an answer that somebody waits for."""
+        if isinstance(message, Exception):
+            # An error of ours has failed the call that it belonged to, and no other.
+            if self._loses_messages and not isinstance(message, ToolsError):
+                self._answers.fail()
+                self._signal(Signal.BROKEN)
+            return False
+        match message.message.root:
+            case types.JSONRPCResponse(id=number, result=result):
+                expected = self._answers.is_expected(number)
+                self._answers.resolve(number, result)
+                return expected
+            case types.JSONRPCError(id=number, error=error):
+                expected = self._answers.is_expected(number)
+                self._answers.refuse(number, error)
+                return expected
+            case types.JSONRPCRequest() as request:
+                self._inbound.take(request)
+            case types.JSONRPCNotification(method=method, params=params):
+                self._hear(method, params or {})
+        return False
+
+    def _hear(self, method: str, params: dict[str, Any]) -> None:
+        match method:
+            case "notifications/progress":
+                self._answers.report(params)
+            case "notifications/message":
+                self._inbound.log(params)
+            case "notifications/cancelled":
+                self._inbound.cancel(params)
+            case "notifications/tools/list_changed":
+                self._signal(Signal.TOOLS_CHANGED)

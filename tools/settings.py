@@ -32,10 +32,43 @@ class McpSettings(BaseModel):
     """How long a server may take to start and to say which tools it has."""
     start_wait_seconds: float = Field(default=3, ge=0, le=60)
     """How long the product's start waits for servers from the file; slower ones join when ready."""
-    unmarked_tools: Literal["allow", "ask", "deny"] = "allow"
-    """What becomes of calls that no rule is about, of tools that do not say that they only read."""
+    unmarked_tools: Literal["allow", "ask", "deny"] = "ask"
+    """What becomes of calls that no rule is about, of tools that are not known to only read."""
     result_max_chars: int = Field(default=20_000, ge=200)
     """A longer result is cut, with a note that says so."""
+    refresh_seconds: float = Field(default=300, ge=1, le=86_400)
+    """How often servers are asked for their tools, beside when they tell of a change."""
+    definition_max_bytes: int = Field(default=16_384, ge=512)
+    """A tool whose name, description and schema are larger is refused."""
+    hold_new_tools: bool = False
+    """Whether tools that a known server comes with later wait for approval, as changed ones do."""
+    allow_stdio_by_api: bool = False
+    """Whether root may add servers through the API that are commands to run on this machine."""
+    endpoint: bool = True
+    """Whether the product is an MCP server itself, at `/mcp`."""
+
+
+class WebSettings(BaseModel):
+    """The built-in server `web` (`WEB__*`), which needs `OUTBOUND__ENABLED` as well."""
+
+    enabled: bool | None = None
+    """Whether the agent has it; unless this is set, everywhere but in production."""
+    search_engine: Literal["searxng", "ddgs"] = "searxng"
+    """Who is asked what the web has: a SearXNG of yours, or by the package `ddgs`, which has to be
+    installed beside, the engines that everybody may ask. These see what users look for, and are
+    asked without the rules of `OUTBOUND__*`."""
+    searxng_url: AnyHttpUrl | None = Field(default=None, repr=False)
+    """Its `settings.yml` must have `json` among `search.formats`. Without one pages are fetched
+    and nothing is searched."""
+    search_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10
+    robots: bool = True
+    """Whether pages are left alone that their site's `robots.txt` asks programs not to fetch."""
+    page_max_bytes: Annotated[int, Field(ge=1024)] = 2 * 1024 * 1024
+    page_max_chars: Annotated[int, Field(ge=200)] = 12_000
+    """How much of a page is shown at a time."""
+    page_seconds: Annotated[float, Field(gt=0, le=600)] = 10
+    """How long a page may take to be read, once it is here."""
+    page_memory_mib: Annotated[int, Field(ge=128)] = 768
 
 
 class OutboundSettings(BaseModel):

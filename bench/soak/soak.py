@@ -115,6 +115,7 @@ def _environment(database_url: str, *, model_url: str, key: str, folder: Path) -
         "LLM__EMBED_MODEL": EMBED_MODEL,
         "LLM__OLLAMA_BASE_URL": model_url,
         "MCP__SERVERS_FILE": str(servers),
+        "MCP__UNMARKED_TOOLS": "allow",
         "RUNS__LEASE_SECONDS": str(LEASE_SECONDS),
         "RUNS__MAX_CRASHES": str(ENOUGH_CRASHES),
         "SECURITY__CHAT_MESSAGE_ENCRYPTION_SECRET": base64.urlsafe_b64encode(

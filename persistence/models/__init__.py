@@ -18,6 +18,7 @@ from persistence.models.groups import group_members, groups
 from persistence.models.ingestion import ingest_files, ingest_runs
 from persistence.models.keys import wrapped_keys
 from persistence.models.limits import rate_limits
+from persistence.models.mcp import mcp_server_groups, mcp_servers, mcp_tools
 from persistence.models.vectors import vector_collections
 
 __all__ = [
@@ -34,6 +35,9 @@ __all__ = [
     "ingest_files",
     "ingest_runs",
     "login_sessions",
+    "mcp_server_groups",
+    "mcp_servers",
+    "mcp_tools",
     "message_images",
     "messages",
     "metadata",

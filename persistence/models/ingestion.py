@@ -90,7 +90,9 @@ ingest_files = Table(
     Column("error", LargeBinary),  # encrypted: what to tell whoever gave it
     # The transaction that wrote it last: readers ask for what is newer than what they have seen.
     Column("changed", BigInteger, nullable=False),
+    # The index may hold its content already, in the place of another one.
     Column("is_settling", Boolean, nullable=False, server_default=text("false")),
+    Column("ends_as", Text),  # what it ends as when the index holds that other one again
     timestamp("created_at", default_now=True),
     timestamp("finished_at", nullable=True),
     CheckConstraint("kind IN ('upload', 'content', 'path', 'url', 'discovery')", name="kind"),
@@ -101,6 +103,7 @@ ingest_files = Table(
     ),
     CheckConstraint("unit IN ('pages', 'chunks', 'seconds')", name="unit"),
     CheckConstraint("lane IN ('files', 'recordings')", name="lane"),
+    CheckConstraint("ends_as IN ('failed', 'cancelled')", name="ends_as"),
     Index(None, "run_id", "position"),
     Index(
         "uq_ingest_files_run_id_source_hash",

@@ -56,7 +56,8 @@ def _join(one: Span, other: Span) -> Span:
     earlier, later = (one, other) if one.first < other.first else (other, one)
     better = max((one, other), key=lambda each: each.passage.score)
     text = _put_together(earlier.passage.text, later.passage.text)
-    return Span(passage=replace(better.passage, text=text), first=earlier.first, last=later.last)
+    whole = replace(better.passage, text=text, own_text=better.passage.cited_text)
+    return Span(passage=whole, first=earlier.first, last=later.last)
 
 
 def _put_together(earlier: str, later: str) -> str:

@@ -1,15 +1,13 @@
-"""Telling texts that say the same in the same words."""
+"""Telling texts that say nothing which a better one does not say in the same words."""
 
 import re
 from dataclasses import dataclass
 
 SHINGLE_WORDS = 4
 LEAST_SHARE = 0.9
-"""Of the shingles of the shorter text: it is in the longer one, or is that one but for a few words
-or the overlap of two neighbouring cuts."""
+"""Of its shingles: what is missing are a few words, or the overlap of two neighbouring cuts."""
 
 _WORD = re.compile(r"\w+")
-_HAS_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,26 +15,26 @@ class Fingerprint:
     """What is compared of a text."""
 
     shingles: frozenset[tuple[str, ...]]
-    figures: frozenset[str]
+    words: frozenset[str]
 
 
 def fingerprint(text: str) -> Fingerprint:
-    """The runs of words of a text, and its figures."""
+    """The runs of words of a text, and its words and figures."""
     words = _WORD.findall(text.casefold())
     starts = range(max(len(words) - SHINGLE_WORDS, 0) + 1)
     return Fingerprint(
         shingles=frozenset(tuple(words[start : start + SHINGLE_WORDS]) for start in starts),
-        figures=frozenset(word for word in words if _HAS_DIGIT.search(word)),
+        words=frozenset(words),
     )
 
 
-def is_near_duplicate(one: Fingerprint, other: Fingerprint) -> bool:
-    """Whether one of two texts says nothing that the other does not.
+def says_nothing_new(text: Fingerprint, known: Fingerprint) -> bool:
+    """Whether a text says nothing that the known one does not.
 
-    A figure that only the shorter one has makes it another text: the price of another year.
+    A text of which the known one is a part says more. So does one with a single word or figure of
+    its own: the price of another year, the name of a successor.
     """
-    shorter, longer = sorted((one, other), key=lambda each: len(each.shingles))
-    if not shorter.figures <= longer.figures:
+    if not text.words <= known.words:
         return False
-    common = len(shorter.shingles & longer.shingles)
-    return common >= LEAST_SHARE * len(shorter.shingles)
+    common = len(text.shingles & known.shingles)
+    return common >= LEAST_SHARE * len(text.shingles)

@@ -1,5 +1,7 @@
 """What documents are read from, and how another content takes the place of theirs."""
 
+from dataclasses import replace
+
 from sqlalchemy import bindparam, func, literal_column, null, select, update
 
 from persistence.access import ScopedStatement
@@ -7,7 +9,12 @@ from persistence.errors import Conflict, DocumentExists, NotFound
 from persistence.models import documents
 from persistence.records import Document
 from persistence.repositories.base import Repository
-from persistence.repositories.documents import body_context, hash_content, read_document
+from persistence.repositories.document_rows import (
+    DocumentBody,
+    hash_content,
+    read_document,
+    seal_body,
+)
 from persistence.repositories.ingest_rows import source_hash
 
 _ID = documents.c.id == bindparam("document")
@@ -19,11 +26,11 @@ _BY_SOURCE = ScopedStatement(
 _LOCK = ScopedStatement(
     lambda guard: select(documents).where(_ID, guard.owned(documents.c.owner_id)).with_for_update()
 )
-_ADOPT = ScopedStatement(
+_MOVE = ScopedStatement(
     lambda guard: (
         update(documents)
-        .where(_ID, documents.c.source_hash.is_(None), guard.owned(documents.c.owner_id))
-        .values(source_hash=bindparam("new_source"))
+        .where(_ID, guard.owned(documents.c.owner_id))
+        .values(body=bindparam("new_body"), source_hash=bindparam("new_source"))
     )
 )
 _REPLACE = ScopedStatement(
@@ -68,17 +75,24 @@ class DocumentContentRepository(Repository):
             raise NotFound(f"no document {document_id!r}")
         return read_document(row, self._key_ring)
 
-    async def adopt_source(self, document_id: int, source: str) -> None:
-        """Note where a document can be read anew, if nothing is known of that.
+    async def note_source(self, document: Document, source: str) -> None:
+        """Note where a document, which is locked, was read from last.
+
+        What comes from there later takes its place. A file that was given another name is known by
+        that one from now on: what has its old name is another file.
 
         Raises:
             Conflict: Another document of the owner was read from there.
         """
+        if document.source == source:
+            return
+        body = replace(DocumentBody.of(document), source=source)
         values = {
-            "document": document_id,
-            "new_source": source_hash(self._key_ring, self._scope.user_id, source),
+            "document": document.id,
+            "new_body": seal_body(body, document.owner_id, self._key_ring),
+            "new_source": source_hash(self._key_ring, document.owner_id, source),
         }
-        await self._change(_ADOPT.under(self._scope), values)
+        await self._change(_MOVE.under(self._scope), values)
 
     async def replace(
         self,
@@ -94,14 +108,18 @@ class DocumentContentRepository(Repository):
     ) -> Document:
         """Give a document another content; its id, its tags and who may read it stay.
 
+        A title that somebody gave it stays, too.
+
         Raises:
             NotFound: The scope owns no such document.
             DocumentExists: The owner has another one with that content.
         """
-        body = {"title": title, "filename": filename, "tags": list(document.tags)}
+        body = replace(DocumentBody.of(document), filename=filename)
+        if not document.has_own_title:
+            body = replace(body, title=title)
         values = {
             "document": document.id,
-            "new_body": self._key_ring.encrypt_json(body, context=body_context(document.owner_id)),
+            "new_body": seal_body(body, document.owner_id, self._key_ring),
             "new_hash": hash_content(self._key_ring, content_hash),
             "new_mime": mime,
             "new_size": size_bytes,

@@ -1,6 +1,7 @@
 """What people call documents and find them by: titles and tags."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -11,12 +12,13 @@ from persistence.errors import NotFound
 from persistence.models import documents
 from persistence.records import Document
 from persistence.repositories.base import Repository
-from persistence.repositories.documents import (
-    HAS_TAGS,
-    body_context,
+from persistence.repositories.document_rows import (
+    DocumentBody,
     hash_tags,
     read_document,
+    seal_body,
 )
+from persistence.repositories.documents import HAS_TAGS
 
 _ID = documents.c.id == bindparam("document")
 _IDS = bindparam("ids", type_=ARRAY(BigInteger))
@@ -79,16 +81,15 @@ class DocumentLabelRepository(Repository):
         if row is None:
             raise NotFound(f"no document {document_id!r}")
         before = read_document(row, self._key_ring)
-        new_tags = before.tags if tags is None else tuple(tags)
-        body = {
-            "title": before.title if title is None else title,
-            "filename": before.filename,
-            "tags": list(new_tags),
-        }
+        body = DocumentBody.of(before)
+        if title is not None:
+            body = replace(body, title=title, has_own_title=True)
+        if tags is not None:
+            body = replace(body, tags=tuple(tags))
         values = {
             "document": document_id,
-            "new_body": self._key_ring.encrypt_json(body, context=body_context(before.owner_id)),
-            "new_tags": hash_tags(self._key_ring, new_tags),
+            "new_body": seal_body(body, before.owner_id, self._key_ring),
+            "new_tags": hash_tags(self._key_ring, body.tags),
         }
         row = await self._first(_RELABEL.under(self._scope), values)
         if row is None:

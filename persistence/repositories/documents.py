@@ -9,11 +9,17 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger, Text
 
 from persistence.access import ScopedStatement
-from persistence.encryption import KeyRing
 from persistence.errors import AccessDenied, Conflict, DocumentExists, NotAMember, NotFound
 from persistence.models import documents, ingest_files
 from persistence.records import Document, DocumentStatus, Page, Share
 from persistence.repositories.base import Repository
+from persistence.repositories.document_rows import (
+    DocumentBody,
+    hash_content,
+    hash_tags,
+    read_document,
+    seal_body,
+)
 from persistence.repositories.ingest_rows import source_hash
 from persistence.statements import Statement
 from persistence.transaction import Row
@@ -25,7 +31,12 @@ _ID = documents.c.id == bindparam("document")
 _IDS = documents.c.id == bindparam("ids", type_=ARRAY(BigInteger)).any_()
 
 _GET = ScopedStatement(lambda guard: select(documents).where(_ID, guard.readable(documents)))
-_VISIBLE = ScopedStatement(lambda guard: select(documents).where(_IDS, guard.readable(documents)))
+# What is about to be searchable may be in the index already, and yet come to nothing.
+_VISIBLE = ScopedStatement(
+    lambda guard: select(documents).where(
+        _IDS, documents.c.status != literal_column("'pending'"), guard.readable(documents)
+    )
+)
 _OF_GROUP = (documents.c.group_id == bindparam("group", type_=BigInteger)) | bindparam(
     "group", type_=BigInteger
 ).is_(None)
@@ -141,7 +152,9 @@ _SHARE = ScopedStatement(
     )
 )
 _DELETE = ScopedStatement(
-    lambda guard: delete(documents).where(_ID, guard.owned(documents.c.owner_id))
+    lambda guard: (
+        delete(documents).where(_ID, guard.owned(documents.c.owner_id)).returning(documents.c.blob)
+    )
 )
 
 
@@ -173,13 +186,13 @@ class DocumentRepository(Repository):
         owner_id = self._scope.user_id
         if self._scope.sees_all:
             raise AccessDenied("the system has no documents of its own")
-        body = {"title": title, "filename": filename, "tags": list(tags)}
+        body = DocumentBody(title=title, filename=filename, tags=tuple(tags), source=source)
         row = await self._first_in_group(
             _INSERT,
             {
                 "owner_id": owner_id,
                 "group_id": group_id,
-                "body": self._key_ring.encrypt_json(body, context=body_context(owner_id)),
+                "body": seal_body(body, owner_id, self._key_ring),
                 "tag_hashes": hash_tags(self._key_ring, tags),
                 "content_hash": self._hash(content_hash),
                 "source_hash": source_hash(self._key_ring, owner_id, source) if source else None,
@@ -287,7 +300,7 @@ class DocumentRepository(Repository):
         return [self._read(row) for row in rows]
 
     async def visible(self, ids: Collection[int]) -> dict[int, Document]:
-        """Return those of the documents that the scope may read, by id."""
+        """Return those of the documents that the scope may read and find, by id."""
         rows = await self._all(_VISIBLE.under(self._scope), {"ids": ids}) if ids else ()
         return {row["id"]: self._read(row) for row in rows}
 
@@ -320,14 +333,16 @@ class DocumentRepository(Repository):
             raise NotFound(f"no document {document_id!r}")
         return self._read(row)
 
-    async def delete(self, document_id: int) -> None:
-        """Delete the row; its vectors and its original must be gone by then.
+    async def delete(self, document_id: int) -> str:
+        """Delete the row; return the name of its original, which nobody knows any more then.
 
         Raises:
             NotFound: The scope owns no such document.
         """
-        if not await self._change(_DELETE.under(self._scope), {"document": document_id}):
+        row = await self._first(_DELETE.under(self._scope), {"document": document_id})
+        if row is None:
             raise NotFound(f"no document {document_id!r}")
+        return str(row["blob"])
 
     async def _first_in_group(
         self, statement: Statement, values: Mapping[str, Any], group_id: int | None
@@ -357,44 +372,3 @@ class DocumentRepository(Repository):
 
     def _read(self, row: Row) -> Document:
         return read_document(row, self._key_ring)
-
-
-def hash_content(key_ring: KeyRing, content_hash: str) -> str:
-    """Return what a content is known by in the database."""
-    return key_ring.keyed_hash(f"documents.content_hash/{content_hash}")
-
-
-def hash_tags(key_ring: KeyRing, tags: Collection[str]) -> Sequence[str]:
-    """Return what tags are known by in the database."""
-    return [key_ring.keyed_hash(f"documents.tags/{tag}") for tag in tags]
-
-
-def read_document(row: Row, key_ring: KeyRing) -> Document:
-    """Make a document of its row."""
-    body = key_ring.decrypt_json(row["body"], context=body_context(row["owner_id"]))
-    return Document(
-        id=row["id"],
-        owner_id=row["owner_id"],
-        title=_readable(body["title"]),
-        filename=_readable(body["filename"]),
-        mime=row["mime"],
-        size_bytes=row["size_bytes"],
-        status=row["status"],
-        error_code=row["error_code"],
-        chunks=row["chunks"],
-        blob=row["blob"],
-        tags=tuple(map(_readable, body["tags"])),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        group_id=row["group_id"],
-    )
-
-
-def _readable(text: str) -> str:
-    """A lone surrogate, however it came here, would break every answer that has this in it."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def body_context(owner_id: int) -> str:
-    """Return what binds an encrypted body to its place."""
-    return f"documents.body/{owner_id}"

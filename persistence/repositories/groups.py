@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from persistence.access import Guard, ScopedStatement
 from persistence.errors import AccessDenied, Conflict, GroupNameTaken, NotFound
 from persistence.models import group_members, groups
-from persistence.records import Group, Page, ProviderSync
+from persistence.records import Group, Page
 from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row
@@ -120,6 +121,16 @@ _LEAVE_UNNAMED = ScopedStatement(
         .returning(group_members.c.group_id)
     )
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderSync:
+    """What changed when an identity provider named a user's groups; ids of groups."""
+
+    made: tuple[int, ...]
+    """Groups that there were not; nobody administers them but the provider."""
+    joined: tuple[int, ...]
+    left: tuple[int, ...]
 
 
 class GroupRepository(Repository):

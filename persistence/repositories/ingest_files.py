@@ -1,13 +1,11 @@
 """Files of ingest runs, as those see them who work on them."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Integer,
     Interval,
     LargeBinary,
@@ -137,10 +135,28 @@ _SETTLE = ScopedStatement(
         update(ingest_files)
         .where(*_claimed(guard))
         .values(
+            document_id=func.coalesce(
+                bindparam("settled", type_=BigInteger), ingest_files.c.document_id
+            ),
             blob=bindparam("new_blob", type_=Text),
             size_bytes=bindparam("new_size", type_=BigInteger),
-            is_settling=bindparam("settling", type_=Boolean),
+            is_settling=bindparam("settled", type_=BigInteger).is_not(None),
         )
+    )
+)
+_WITHDRAW = ScopedStatement(
+    lambda guard: (
+        update(ingest_files)
+        .where(*_claimed(guard))
+        .values(
+            status=literal_column("'waiting'"),
+            ends_as=literal_column("'failed'"),
+            failures=literal_column("0"),
+            error_code=bindparam("new_code", type_=Text),
+            error=bindparam("new_error", type_=LargeBinary),
+            changed=THIS_TRANSACTION,
+        )
+        .returning(ingest_files.c.id, tell(ingest_files.c.run_id))
     )
 )
 _FINISH = ScopedStatement(
@@ -179,24 +195,6 @@ _MOVE = ScopedStatement(
 )
 _COUNT = ScopedStatement(build_count)
 _REMOVE = ScopedStatement(lambda guard: delete(ingest_files).where(*_claimed(guard)))
-_LEAVE_ORIGINAL = ScopedStatement(
-    lambda guard: (
-        update(ingest_files)
-        .where(_ID, ingest_files.c.finished_at.is_not(None), guard.owned(ingest_files.c.user_id))
-        .values(blob=bindparam("new_blob", type_=Text))
-    )
-)
-_LEFT_OVER = ScopedStatement(
-    lambda guard: (
-        select(ingest_files)
-        .where(
-            ingest_files.c.finished_at.is_not(None),
-            ingest_files.c.blob.is_not(None),
-            guard.owned(ingest_files.c.user_id),
-        )
-        .order_by(ingest_files.c.id)
-    )
-)
 
 
 class IngestFileRepository(TurnGivingRepository):
@@ -211,10 +209,10 @@ class IngestFileRepository(TurnGivingRepository):
         row = await self._first(_TAKE.under(self._scope), {"file": file_id})
         if row is None:
             return None
-        if row["paused_until"] is not None and not await self._turns.resume(row):
-            return None
         run = await self._first(_RUN.under(self._scope), {"run": row["run_id"]})
         assert run is not None  # noqa: S101 - the file's row refers to it
+        if row["paused_until"] is not None and not await self._turns.resume(row):
+            return None
         return TakenFile(file=read_file(row, self._key_ring), run=read_run(run, self._key_ring))
 
     async def get(self, file_id: UUID) -> IngestFile:
@@ -293,15 +291,31 @@ class IngestFileRepository(TurnGivingRepository):
         await self._write(_ATTACH, claim, values)
 
     async def keep_original(
-        self, claim: FileClaim, blob: str | None, *, size_bytes: int, settling: bool = False
+        self, claim: FileClaim, blob: str | None, *, size_bytes: int, settling: int | None = None
     ) -> None:
-        """Note where the original is kept; with `settling` it is cancelled no more.
+        """Note where the original is kept.
+
+        With `settling`, the document whose content it is about to be in the index, it does not
+        end any more without the index being as the database says.
 
         Raises:
             FileLost: Somebody else has taken it, or it was cancelled.
         """
-        values = {"new_blob": blob, "new_size": size_bytes, "settling": settling}
+        values = {"new_blob": blob, "new_size": size_bytes, "settled": settling}
         await self._write(_SETTLE, claim, {**_fence(claim), **values})
+
+    async def withdraw(self, claim: FileClaim, reason: IngestFailure, *, user_id: int) -> None:
+        """Have the index put back to what it was before a file of which that is not known.
+
+        Raises:
+            FileLost: Somebody else has taken it, or it was cancelled.
+        """
+        values = {
+            "new_code": reason.code,
+            "new_error": seal_error(reason.message, user_id, self._key_ring),
+        }
+        if not await self._all(_WITHDRAW.under(self._scope), {**_fence(claim), **values}):
+            raise _lost(claim)
 
     async def finish(
         self,
@@ -359,23 +373,6 @@ class IngestFileRepository(TurnGivingRepository):
         """
         await self._write(_REMOVE, claim, _fence(claim))
         await self._count(claim, ended=1)
-
-    async def forget_original(self, file_id: UUID) -> None:
-        """Note that nothing is kept of a file that has come to an end."""
-        await self._leave(file_id, None)
-
-    async def leave_original(self, file_id: UUID, blob: str) -> None:
-        """Note what is still to be deleted of a file that has come to an end."""
-        await self._leave(file_id, blob)
-
-    async def left_over(self) -> Sequence[IngestFile]:
-        """Return files that have come to an end with an original that nobody has deleted."""
-        rows = await self._all(_LEFT_OVER.under(self._scope), {})
-        return [read_file(row, self._key_ring) for row in rows]
-
-    async def _leave(self, file_id: UUID, blob: str | None) -> None:
-        values = {"file": file_id, "new_blob": blob}
-        await self._change(_LEAVE_ORIGINAL.under(self._scope), values)
 
     async def _write(
         self, statement: ScopedStatement, claim: FileClaim, values: dict[str, Any]

@@ -21,6 +21,7 @@ from persistence.access import Guard
 from persistence.encryption import KeyRing
 from persistence.identifiers import plain_uuid
 from persistence.ingest_records import (
+    EndedFile,
     FileProgress,
     IngestFailure,
     IngestFile,
@@ -149,6 +150,19 @@ def read_file(row: Row, key_ring: KeyRing) -> IngestFile:
         changed=row["changed"],
         created_at=row["created_at"],
         finished_at=row["finished_at"],
+        is_settling=row["is_settling"],
+        ends_as=row["ends_as"],
+    )
+
+
+def read_ended(row: Row) -> EndedFile:
+    """Make of a file's row what is to be removed of it; nothing is decrypted."""
+    return EndedFile(
+        id=plain_uuid(row["id"]),
+        status=row["status"],
+        kind=row["kind"],
+        document_id=row["document_id"],
+        blob=row["blob"],
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
-    update,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -28,6 +28,7 @@ from persistence.access import Guard, ScopedStatement
 from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7
 from persistence.ingest_records import (
+    EndedFile,
     IngestFailure,
     IngestFile,
     IngestLook,
@@ -39,11 +40,13 @@ from persistence.ingest_records import (
 from persistence.models import ingest_files, ingest_runs
 from persistence.notifications import Channel
 from persistence.records import Page
+from persistence.repositories.ingest_cancels import build_cancel, build_withdraw
 from persistence.repositories.ingest_rows import (
     IS_OPEN,
     NOTHING_ENDED,
     THIS_TRANSACTION,
     build_count,
+    read_ended,
     read_file,
     read_run,
     seal_error,
@@ -55,6 +58,9 @@ from persistence.repositories.ingest_turns import TurnGivingRepository
 from persistence.statements import Statement
 
 DISCOVERY = "discovery"
+FILES_AT_ONCE = 500
+"""How many of a run are read at a time."""
+_FIRST_ID = UUID(int=0)
 
 _FILE_COLUMNS: dict[str, TypeEngine[Any]] = {
     "id": Uuid(),
@@ -133,15 +139,19 @@ _LOOK = ScopedStatement(
         ingest_runs.c.id == bindparam("run"), guard.owned(ingest_runs.c.user_id)
     )
 )
+_PLACE = (ingest_files.c.position, ingest_files.c.id)
 _CHANGED = ScopedStatement(
     lambda guard: (
         select(ingest_files)
         .where(
             ingest_files.c.run_id == bindparam("run"),
             ingest_files.c.changed >= bindparam("since", type_=BigInteger),
+            tuple_(*_PLACE)
+            > tuple_(bindparam("position", type_=Integer), bindparam("file", type_=Uuid)),
             guard.owned(ingest_files.c.user_id),
         )
-        .order_by(ingest_files.c.position, ingest_files.c.id)
+        .order_by(*_PLACE)
+        .limit(bindparam("limit"))
     )
 )
 _WAITING = ScopedStatement(
@@ -155,38 +165,22 @@ _WAITING = ScopedStatement(
         ).label("size_bytes"),
     ).where(IS_OPEN, guard.mine(ingest_files.c.user_id))
 )
-
-
-def _build_cancel(guard: Guard) -> Any:
-    """End what has not begun to be final. Whoever works on it is not the last attempt any more."""
-    found = (
+# A search that enters files at this moment is waited for: a statement does not see what is entered
+# while it waits itself.
+_HOLD_SEARCHES = ScopedStatement(
+    lambda guard: (
         select(ingest_files.c.id)
         .where(
             ingest_files.c.run_id == bindparam("run"),
+            ingest_files.c.kind == literal_column(f"'{DISCOVERY}'"),
             IS_OPEN,
-            ~ingest_files.c.is_settling,
             guard.owned(ingest_files.c.user_id),
         )
-        .order_by(ingest_files.c.id)
         .with_for_update()
-        .cte("found")
     )
-    return (
-        update(ingest_files)
-        .where(ingest_files.c.id.in_(select(found.c.id)))
-        .values(
-            status=literal_column("'cancelled'"),
-            attempt=ingest_files.c.attempt + 1,
-            error_code=bindparam("new_code", type_=Text),
-            error=bindparam("new_error", type_=LargeBinary),
-            finished_at=func.now(),
-            changed=THIS_TRANSACTION,
-        )
-        .returning(ingest_files)
-    )
-
-
-_CANCEL = ScopedStatement(_build_cancel)
+)
+_CANCEL = ScopedStatement(build_cancel)
+_WITHDRAW = ScopedStatement(build_withdraw)
 _EXPIRE = ScopedStatement(
     lambda guard: delete(ingest_runs).where(
         ingest_runs.c.finished_at < bindparam("before"),
@@ -230,13 +224,17 @@ class IngestRunRepository(TurnGivingRepository):
         if refused == len(files):
             await self._all(_COUNT_FILES.under(self._scope), {"run": run.id, **NOTHING_ENDED})
             return await self.get(run.id)
+        await self._turns.give(run.user_id)
         return run
 
-    async def add_files(self, run: IngestRun, files: Sequence[NewIngestFile]) -> int:
-        """Enter more files of a run; return how many it did not have."""
-        count = await self._insert_files(run, files)
+    async def add_files(
+        self, run: IngestRun, files: Sequence[NewIngestFile], *, first: int = 0
+    ) -> int:
+        """Enter more files of a run, `first` the place of the first; return how many are new."""
+        count = await self._insert_files(run, files, first)
         values = {"run": run.id, **NOTHING_ENDED, "more": count}
         await self._all(_COUNT_FILES.under(self._scope), values)
+        await self._turns.give(run.user_id)
         return count
 
     async def get(self, run_id: UUID) -> IngestRun:
@@ -265,8 +263,12 @@ class IngestRunRepository(TurnGivingRepository):
         """Return which of the user's own runs have not come to an end."""
         return [row["id"] for row in await self._all(_OPEN.under(self._scope), {})]
 
-    async def look(self, run_id: UUID, *, since: int = 0) -> IngestLook:
+    async def look(
+        self, run_id: UUID, *, since: int = 0, behind: IngestFile | None = None
+    ) -> IngestLook:
         """Return a run with its files, or with those that have changed since a look before.
+
+        They come `FILES_AT_ONCE` at a time, the next ones `behind` the last one.
 
         Raises:
             NotFound: The scope sees none of that id.
@@ -274,12 +276,19 @@ class IngestRunRepository(TurnGivingRepository):
         row = await self._first(_LOOK.under(self._scope), {"run": run_id})
         if row is None:
             raise NotFound(f"no ingest run {run_id!r}")
-        values = {"run": run_id, "since": since}
+        values = {
+            "run": run_id,
+            "since": since,
+            "position": behind.position if behind is not None else -1,
+            "file": behind.id if behind is not None else _FIRST_ID,
+            "limit": FILES_AT_ONCE,
+        }
         files = await self._all(_CHANGED.under(self._scope), values)
         return IngestLook(
             run=read_run(row, self._key_ring),
             files=[read_file(each, self._key_ring) for each in files],
             cursor=row["cursor"],
+            has_more=len(files) == FILES_AT_ONCE,
         )
 
     async def waiting(self) -> WaitingLoad:
@@ -287,10 +296,11 @@ class IngestRunRepository(TurnGivingRepository):
         [row] = await self._all(_WAITING.under(self._scope), {})
         return WaitingLoad(files=row["files"], size_bytes=row["size_bytes"])
 
-    async def cancel(self, run_id: UUID, reason: IngestFailure) -> Sequence[IngestFile]:
+    async def cancel(self, run_id: UUID, reason: IngestFailure) -> Sequence[EndedFile]:
         """End what has not come to an end; return those files, of which traces may be left.
 
-        A file that is being put into the index at this moment is waited for, and stays.
+        A file that is being put into the index at this moment is waited for, and stays. One that
+        the index may hold in the place of something else ends when that is there again.
         """
         user_id = (await self.get(run_id)).user_id
         values = {
@@ -298,29 +308,32 @@ class IngestRunRepository(TurnGivingRepository):
             "new_code": reason.code,
             "new_error": seal_error(reason.message, user_id, self._key_ring),
         }
+        await self._all(_HOLD_SEARCHES.under(self._scope), {"run": run_id})
         rows = await self._all(_CANCEL.under(self._scope), values)
+        withdrawn = await self._all(_WITHDRAW.under(self._scope), values)
         if rows:
             counts = {**NOTHING_ENDED, "ended": len(rows), "cancelled": len(rows)}
             await self._all(_COUNT_FILES.under(self._scope), {"run": run_id, **counts})
-            jobs = [row["job_id"] for row in rows if row["job_id"] is not None]
+        if rows or withdrawn:
+            jobs = [row["job_id"] for row in (*rows, *withdrawn) if row["job_id"] is not None]
             await self._all(_FORGET_JOBS, {"jobs": jobs})
             await self._turns.give(user_id)
             await self._notify(Channel.INGEST_CANCELLED, str(run_id))
-        return [read_file(row, self._key_ring) for row in rows]
+        return [read_ended(row) for row in rows]
 
     async def expire(self, *, finished_before: datetime) -> int:
         """Delete runs that came to their end before that; return how many."""
         return await self._change(_EXPIRE.under(self._scope), {"before": finished_before})
 
-    async def _insert_files(self, run: IngestRun, files: Sequence[NewIngestFile]) -> int:
+    async def _insert_files(
+        self, run: IngestRun, files: Sequence[NewIngestFile], first: int = 0
+    ) -> int:
         values: dict[str, list[Any]] = {name: [] for name in _FILE_COLUMNS}
-        for position, file in enumerate(files):
+        for position, file in enumerate(files, first):
             for name, value in self._row(file, run.user_id).items():
                 values[name].append(value)
             values["position"].append(position)
-        count = await self._change(_INSERT_FILES.under(self._scope), {"run": run.id, **values})
-        await self._turns.give(run.user_id)
-        return count
+        return await self._change(_INSERT_FILES.under(self._scope), {"run": run.id, **values})
 
     def _row(self, file: NewIngestFile, user_id: int) -> dict[str, Any]:
         refusal, source = file.refusal, self._source_hash(file, user_id)

@@ -158,6 +158,7 @@ _IN_NEED = ScopedStatement(
         select(ingest_files.c.user_id)
         .where(*_IN_LINE, guard.owned(ingest_files.c.user_id))
         .distinct()
+        .order_by(ingest_files.c.user_id)
     )
 )
 
@@ -186,7 +187,10 @@ class IngestTurnRepository(Repository):
             await self._notify(Channel.JOB_WAITING, "")
 
     async def give_all(self) -> None:
-        """Do the same for everybody: whoever ends a file passes over rows that others hold."""
+        """Do the same for everybody: whoever ends a file passes over rows that others hold.
+
+        In the order of their ids: two who do that at once wait for each other and no more.
+        """
         for row in await self._all(_IN_NEED.under(self._scope), {}):
             await self.give(row["user_id"])
 

@@ -103,6 +103,8 @@ class OllamaEmbedder(Embedder):
         expected = {self._dimension} if self._dimension else lengths
         if len(lengths) != 1 or lengths != expected or 0 in lengths:
             raise EmbeddingError(f"{self._model!r} answered with vectors of unexpected length")
+        if not all(isinstance(each, int | float) for vector in vectors for each in vector):
+            raise EmbeddingError(f"{self._model!r} answered with vectors of other than numbers")
         return vectors
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:

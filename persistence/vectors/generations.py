@@ -49,6 +49,7 @@ _SEARCH_ATTEMPTS = 8
 _ORPHANS_AT_A_TIME = 256
 _OUTLINED_AT_A_TIME = 500
 _NO_GENERATION = ""
+_NO_DOCUMENT = 0
 _GENERATIONS_PER_PASSAGE = 16
 
 
@@ -157,13 +158,19 @@ class GenerationIndex(VectorIndex):
         here = Filter(must=(is_chunk(), Match(field="passage_id", values=(str(point_id),))))
         for _ in range(_SEARCH_ATTEMPTS):
             found = await self._store.find(here, _GENERATIONS_PER_PASSAGE)
-            heads = await self._heads({payload["document_id"] for payload in found})
+            # Asked for nothing too: how long it takes tells nobody that there is something.
+            heads = await self._heads({each["document_id"] for each in found} or {_NO_DOCUMENT})
             for payload in found:
                 if _is_in_force(payload, heads):
                     return stored_point(payload)
             if not found:
                 return None
         return None
+
+    @override
+    async def chunks(self, document_id: int) -> Sequence[StoredPoint]:
+        document = await self.read(document_id)
+        return document.points if document is not None else ()
 
     @override
     async def delete(self, document_id: int) -> None:

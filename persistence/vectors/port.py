@@ -113,6 +113,10 @@ class VectorIndex(Protocol):
         """The point of this id, whoever owns it: the caller judges access."""
         ...
 
+    async def chunks(self, document_id: int) -> Sequence[StoredPoint]:
+        """All points of the document by position, whoever owns it: the caller judges access."""
+        ...
+
     async def delete(self, document_id: int) -> None:
         """Remove all points of a document; does nothing when it has none."""
         ...

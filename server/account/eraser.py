@@ -95,7 +95,7 @@ class AccountEraser:
                 return True  # somebody else was at it, and is done
             counts = await uow.account.counts()
             waiting = await uow.ingest_runs.waiting()
-            left = await uow.ingest_files.left_over()
+            left = await uow.ingest_leftovers.all()
             if counts.documents or counts.sessions or waiting.files or left:
                 return False
             await leave_all(uow, principal, origin)

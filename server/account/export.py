@@ -16,6 +16,7 @@ from persistence.blobs import BlobStore
 from persistence.conversation_records import Message, StoredImage
 from persistence.database import Database
 from persistence.errors import DecryptionError, NotFound
+from persistence.ingest_records import IngestRun
 from persistence.large_values import apart_if_large
 from persistence.records import ChatSession, Document, User
 from server.account.archive import Entry
@@ -34,7 +35,9 @@ sessions/         your conversations, a file each: messages with sources, tool e
                   people were asked about that; a message with superseded_by was edited, or stood
                   after one that was
 model_calls.json  what was asked of models for you, in tokens; also for conversations that are gone
-documents.json    your documents: titles, tags, and the name of each original in this archive
+ingest_runs.json  what you gave to be made searchable and what became of it, as long as that is kept
+documents.json    your documents: titles, tags, where each is from, and the name of its original in
+                  this archive
 documents/        the originals, byte for byte, each in a folder named by the document's id; where
                   a file system could not take the name, parts of it are replaced by _
 left_out.json     only if something was deleted or could not be read while this was made: what
@@ -46,6 +49,10 @@ _INTERNAL = frozenset(
     {"thread_id", "user_id", "owner_id", "blob", "session_row_id", "request_id", "may_answer"}
 )
 """What only this installation can make sense of."""
+_OF_WORK = frozenset(
+    {"run_id", "attempt", "crashes", "lane", "job_id", "changed", "is_settling", "ends_as"}
+)
+"""What only those need who work on a file."""
 
 
 class AccountExport:
@@ -75,6 +82,8 @@ class AccountExport:
             yield entry
         calls = _json_list(self._model_calls())
         yield Entry(name="model_calls.json", modified=self._made_at, content=calls)
+        given = _list_of(self._ingest_run(run) async for run in self._ingest_runs())
+        yield Entry(name="ingest_runs.json", modified=self._made_at, content=given)
         async for entry in self._documents():
             yield entry
         if self._left_out:
@@ -190,6 +199,34 @@ class AccountExport:
             if len(calls) < PAGE:
                 return
             last = calls[-1].id
+
+    async def _ingest_runs(self) -> AsyncIterator[IngestRun]:
+        last: UUID | None = None
+        while True:
+            async with self._database.unit_of_work(self._scope) as uow:
+                runs = await uow.ingest_reports.runs_after(last, limit=PAGE)
+            for run in runs:
+                yield run
+            if len(runs) < PAGE:
+                return
+            last = runs[-1].id
+
+    async def _ingest_run(self, run: IngestRun) -> AsyncGenerator[bytes, None]:
+        yield _json(_shown(run)).removesuffix(b"\n}") + b',\n  "files": '
+        async for piece in _json_list(self._ingest_files(run)):
+            yield piece
+        yield b"\n}"
+
+    async def _ingest_files(self, run: IngestRun) -> AsyncIterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            async with self._database.unit_of_work(self._scope) as uow:
+                files = await uow.ingest_reports.files(run.id, limit=PAGE, offset=offset)
+            for file in files:
+                yield {key: value for key, value in _shown(file).items() if key not in _OF_WORK}
+            if len(files) < PAGE:
+                return
+            offset += PAGE
 
     async def _documents(self) -> AsyncIterator[Entry]:
         listed: set[int] = set()

@@ -84,7 +84,7 @@ class AnswerService:
             RunNotFound: The run was deleted with its session.
             ServerError: The run ended with that error.
         """
-        waiting = asyncio.ensure_future(self._wait(principal, accepted))
+        waiting = asyncio.ensure_future(self.whole(principal, accepted))
         leaving = asyncio.ensure_future(left)
         try:
             await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,7 +97,7 @@ class AnswerService:
             leaving.cancel()
             await asyncio.gather(waiting, leaving, return_exceptions=True)
 
-    async def _wait(self, principal: Principal, accepted: AcceptedRun) -> dict[str, Any]:
+    async def whole(self, principal: Principal, accepted: AcceptedRun) -> dict[str, Any]:
         """The answer, however long it takes.
 
         Raises:

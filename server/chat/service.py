@@ -200,6 +200,7 @@ class ChatService:
         with ExitStack() as stack:
             # From before the database is asked: a lock-out is found there or heard of from here.
             watch = stack.enter_context(self._revocation.watch(principal.user.id))
+            tools = await self._preparation.offer(asked, principal)
             try:
                 run, asked = await self._record(principal, origin, message, asked, model)
             except NotFound:
@@ -211,7 +212,7 @@ class ChatService:
             if run.status == "queued":
                 return AcceptedRun(run=run, session_id=asked.session_id, live=None)
             stack.pop_all()  # the run closes it
-        request = self._preparation.prepare(run, asked, principal, origin)
+        request = self._preparation.prepare(run, asked, principal, origin, tools=tools)
         live = self._executor.start(request, watch)
         return AcceptedRun(run=run, session_id=asked.session_id, live=live)
 

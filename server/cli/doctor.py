@@ -134,7 +134,12 @@ class _Parts:
         llm = self._llm
         async with open_host(llm, data_dir=self._data_dir) as host:
             is_there = await host.exists(known.name if known else COLLECTION)
-            if known is not None and is_there:
+            if known is not None:
+                if not is_there:
+                    raise ApiFailure(
+                        f"the collection {known.name!r} is gone, and nothing is found: restore it"
+                        " from the backup of the same time as the database"
+                    )
                 async with open_collection(host, known.name, known.stamp) as index:
                     await index.ping()
         return (

@@ -146,9 +146,12 @@ class Ingestion:
                 if event.data["status"] in _ENDED and event.data["file_id"] not in ended:
                     ended.add(event.data["file_id"])
                     progress.advance(task)
-        count = len(report["files"]) + len(report["errors"])
-        progress.advance(task, count - len(ended))
+        progress.advance(task, report["totals"]["files"] - len(ended))
         self._note(report, paths)
+        while (offset := report["next_offset"]) is not None:
+            run = f"/v1/ingest/runs/{report['run_id']}"
+            report = self._api.request("GET", run, params={"offset": offset})
+            self._note(report, paths)
 
     def _note(self, report: Any, paths: dict[str, Path]) -> None:
         for taken in report["files"]:
@@ -188,9 +191,14 @@ def _files(paths: Iterable[Path]) -> Iterable[Path]:
             yield from sorted(
                 found
                 for found in path.rglob("*")
-                if found.is_file() and not any(part.startswith(".") for part in found.parts)
+                if found.is_file() and not _is_hidden(found.relative_to(path))
             )
         elif path.is_file():
             yield path
         else:
             raise ApiFailure(f"there is no file {str(path)!r}.")
+
+
+def _is_hidden(found: Path) -> bool:
+    """Whether it or a folder on the way to it is; how one came to the first folder is no matter."""
+    return any(part.startswith(".") for part in found.parts)

@@ -10,6 +10,7 @@ from persistence.ingest_records import BULK_RANK, NewIngestFile
 from server.documents.file_ingester import FileOrder
 from server.documents.names import clean_name
 from server.documents.paths import FoundFile, ServerPaths
+from server.errors import IngestQueueFull
 
 BATCH = 200
 """Files that are entered at once: the first are taken in while the last are looked for."""
@@ -18,9 +19,10 @@ BATCH = 200
 class Discovery:
     """Looks once; whoever takes it over finds the same files, which are entered once."""
 
-    def __init__(self, database: Database, paths: ServerPaths) -> None:
+    def __init__(self, database: Database, paths: ServerPaths, *, max_waiting_files: int) -> None:
         self._database = database
         self._paths = paths
+        self._max_waiting_files = max_waiting_files
 
     async def find(self, order: FileOrder) -> None:
         """Enters the files that there are, and brings the search to its end.
@@ -34,11 +36,19 @@ class Discovery:
         found = await asyncio.to_thread(
             self._paths.find, order.file.location, recursive=order.run.order.recursive
         )
+        # Counted once: it is what keeps a user from millions, and no more exact than that.
+        async with self._database.unit_of_work(order.principal.scope) as uow:
+            room = self._max_waiting_files - (await uow.ingest_runs.waiting()).files
+        entered = 0
         while batch := await asyncio.to_thread(_take, found):
+            if entered + len(batch) > room:
+                raise IngestQueueFull
             async with self._database.unit_of_work(order.principal.scope) as uow:
                 await uow.ingest_files.hold(order.file.claim)
-                await uow.ingest_runs.add_files(order.run, [_as_new(each) for each in batch])
+                files = [_as_new(each) for each in batch]
+                await uow.ingest_runs.add_files(order.run, files, first=entered)
                 await uow.commit()
+            entered += len(batch)
         async with self._database.unit_of_work(order.principal.scope) as uow:
             await uow.ingest_files.remove(order.file.claim)
             await uow.commit()

@@ -87,7 +87,9 @@ class FileIngester:
             LoaderError, ServerError, FetchError, PersistenceError: It is not taken, now or at all.
         """
         attached = await self._attached(order)
-        begun = attached if attached is not None and attached.status == "pending" else None
+        begun = None
+        if attached is not None and attached.status == "pending" and order.file.kind != "content":
+            begun = attached
         original = await self._originals.get(order.file, begun)
         self._originals.require_size(len(original.data))
         if (lane := lane_of(original.data)) != order.file.lane:
@@ -126,6 +128,8 @@ class FileIngester:
         if order.file.kind == "content":
             if attached is None:
                 raise DocumentNotFound
+            if attached.status == "pending":
+                raise IngestConflict
             return attached
         if order.file.location is None:
             return None
@@ -144,12 +148,13 @@ class FileIngester:
 
         Raises:
             ContentExists: It is to replace another document.
-            IngestConflict: Somebody else is about to take in the same content.
+            IngestConflict: Somebody else is about to take in the same content, or has just
+                replaced it.
         """
-        scope = order.principal.scope
+        scope, file = order.principal.scope, order.file
         async with self._database.unit_of_work(scope) as uow:
             known = await uow.documents.by_hash(content_hash)
-        if known is None or (known.id == order.file.document_id and known.status == "pending"):
+        if known is None or (known.id == file.document_id and known.status == "pending"):
             return False
         if known.status == "pending":
             raise IngestConflict
@@ -159,21 +164,28 @@ class FileIngester:
             return False
         wanted = order.run.order
         said = wanted.group_id is not None or wanted.is_private is not None
-        if said and wanted.group_id != known.group_id:
-            known = await self._sharing.share(
-                order.principal, order.origin, known.id, wanted.group_id
-            )
         async with self._database.unit_of_work(scope) as uow:
+            await uow.ingest_files.hold(file.claim)
+            try:
+                document = await uow.document_contents.lock(known.id)
+            except NotFound as exc:  # it was deleted meanwhile
+                raise IngestConflict from exc
+            if document.blob != known.blob:
+                raise IngestConflict
+            if file.location is not None:
+                await uow.document_contents.note_source(document, file.location)
+            if said and wanted.group_id != document.group_id:
+                document = await self._sharing.share_within(
+                    uow, order.principal, order.origin, document, wanted.group_id
+                )
             await uow.ingest_files.finish(
-                order.file.claim,
+                file.claim,
                 "unchanged",
-                document_id=known.id,
-                mime=known.mime,
+                document_id=document.id,
+                mime=document.mime,
                 size_bytes=len(original.data),
-                chunks=known.chunks,
+                chunks=document.chunks,
             )
-            if order.file.location is not None and target is None:
-                await uow.document_contents.adopt_source(known.id, order.file.location)
             await uow.commit()
         return True
 
@@ -245,16 +257,17 @@ class FileIngester:
     ) -> None:
         """Puts another content in the place of a document's; readers see the one or the other.
 
-        Where that breaks off between index and database, the file is not at its end, cannot be
-        cancelled any more, and whoever takes it over does it once more.
+        Where that breaks off between index and database, the file is not at its end: whoever takes
+        it over does it once more, or, when it is cancelled or given up, undoes it.
         """
         file, original = order.file, reading.original
         points = await self._embed(target.id, reading.chunks, teller)
-        blob = await self._keep(order, original, settling=True)
+        blob = await self._keep(order, original, settling=target.id)
         async with self._database.unit_of_work(order.principal.scope) as uow:
             await uow.ingest_files.hold(file.claim)
             try:
                 before = await uow.document_contents.lock(target.id)
+                await _require_source(uow, before, file)
                 document = await uow.document_contents.replace(
                     before,
                     title=reading.title,
@@ -271,15 +284,17 @@ class FileIngester:
                 raise DocumentNotFound from exc
             # The document has the new original from now on, and the file the old one, to its end.
             await uow.ingest_files.keep_original(
-                file.claim, before.blob, size_bytes=len(original.data), settling=True
+                file.claim, before.blob, size_bytes=len(original.data), settling=target.id
             )
             await self._put(uow, order, document, points, reading)
             await uow.commit()
 
-    async def _keep(self, order: FileOrder, original: Original, *, settling: bool = False) -> str:
+    async def _keep(
+        self, order: FileOrder, original: Original, *, settling: int | None = None
+    ) -> str:
         """Has the original in the blob store, where the file's row knows it; returns its name."""
         file = order.file
-        if file.blob is not None and not settling:
+        if file.blob is not None and settling is None:
             return file.blob
         blob = file.blob or await self._blobs.put(original.data)
         try:
@@ -328,6 +343,19 @@ class FileIngester:
                 details={"mime": document.mime, "size_bytes": document.size_bytes},
             )
         )
+
+
+async def _require_source(uow: UnitOfWork, document: Document, file: IngestFile) -> None:
+    """Return if the document, which is locked, is still the one of the file's place.
+
+    Raises:
+        IngestConflict: Its content was found in another place meanwhile.
+    """
+    if file.kind == "content" or file.location is None:
+        return
+    known = await uow.document_contents.by_source(file.location)
+    if known is None or known.id != document.id:
+        raise IngestConflict
 
 
 def _digest(data: bytes) -> str:

@@ -21,23 +21,24 @@ _TAKEN = {"indexed", "unchanged"}
 
 
 def report_answer(report: IngestReport) -> IngestRunAnswer:
-    """A run with all its files."""
-    shown = visible(report.files)
+    """A run with those of its files that were asked for."""
+    shown = report.files
     taken = [_taken(file, report) for file in shown if file.status in _TAKEN]
     return IngestRunAnswer(
         success=report.run.status == "success",
         run_id=report.run.id,
         status=report.run.status,
-        files_processed=len(taken),
+        files_processed=report.run.taken_files,
         chunks_written=report.run.chunks,
         totals=IngestTotals(
-            files=len(shown),
-            chunks=sum(file.chunks for file in taken),
-            total_bytes=sum(file.size_bytes for file in taken),
+            files=report.sums.files,
+            chunks=report.sums.chunks,
+            total_bytes=report.sums.size_bytes,
         ),
         files=taken,
         errors=[error for file in shown if (error := _error(file)) is not None],
         unfinished=[file_state(file) for file in shown if file.is_open],
+        next_offset=report.next_offset,
         created_at=report.run.created_at,
         finished_at=report.run.finished_at,
     )
@@ -96,12 +97,13 @@ async def event_frames(
             events = [
                 (after or UNNUMBERED, "file", state.model_dump_json().encode()) for state in states
             ]
-            after = look.cursor
-            if not look.run.is_open:
+            if not look.has_more:
+                after = look.cursor
+            if not (look.has_more or look.run.is_open):
                 answer = report_answer(await report())
                 events.append((after, "done", answer.model_dump_json().encode()))
             elif events:
-                events[-1] = (after, *events[-1][1:])
+                events[-1] = (after or UNNUMBERED, *events[-1][1:])
             if events:
                 yield frame(events)
 
@@ -112,7 +114,7 @@ def _path(file: Any) -> str:
 
 
 def _error(file: Any) -> IngestErrorAnswer | None:
-    if file.failure is None:
+    if file.failure is None or file.is_open:  # it is still being taken back
         return None
     return IngestErrorAnswer(path=_path(file), code=file.failure.code, message=file.failure.message)
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from uuid import UUID
 
@@ -71,11 +71,12 @@ class IngestFeed:
         with self._reading(run_id) as reader:
             while not self._is_stopped:
                 reader.news.clear()
-                look = await self._look(scope, run_id, after)
-                fresh = [file for file in look.files if shown.get(file.id) != file.changed]
-                shown.update((file.id, file.changed) for file in fresh)
-                if fresh or not look.run.is_open:
-                    yield IngestLook(run=look.run, files=fresh, cursor=look.cursor)
+                async with aclosing(self._looks(scope, run_id, after)) as looks:
+                    async for look in looks:
+                        fresh = [each for each in look.files if shown.get(each.id) != each.changed]
+                        shown.update((file.id, file.changed) for file in fresh)
+                        if fresh or not (look.run.is_open or look.has_more):
+                            yield replace(look, files=fresh)
                 if not look.run.is_open:
                     return
                 after = look.cursor
@@ -83,9 +84,20 @@ class IngestFeed:
                     yield None
                 await asyncio.sleep(PACE_SECONDS)
 
-    async def _look(self, scope: AccessScope, run_id: UUID, since: int) -> IngestLook:
-        async with self._database.unit_of_work(scope) as uow:
-            return await uow.ingest_runs.look(run_id, since=since)
+    async def _looks(
+        self, scope: AccessScope, run_id: UUID, since: int
+    ) -> AsyncGenerator[IngestLook, None]:
+        """One look, some files at a time; no database connection is held in between."""
+        first: IngestLook | None = None
+        behind: IngestFile | None = None
+        while True:
+            async with self._database.unit_of_work(scope) as uow:
+                look = await uow.ingest_runs.look(run_id, since=since, behind=behind)
+            first = first or look  # what changes from then on comes with the next look
+            yield replace(look, run=first.run, cursor=first.cursor)
+            if not look.has_more:
+                return
+            behind = look.files[-1]
 
     @contextmanager
     def _reading(self, run_id: UUID) -> Iterator[_Reader]:

@@ -23,13 +23,14 @@ from server.documents.ingest_schemas import (
     IngestRunAnswer,
     IngestRunList,
 )
-from server.documents.ingestion import IngestService
+from server.documents.ingestion import REPORTED_FILES_MAX, IngestService
 from server.documents.multipart import read_upload_form
 from server.documents.uploads import Filing, Place
 from server.error_responses import responses
 from server.errors import (
     DocumentNotFound,
     GroupNotFound,
+    IngestConflict,
     IngestQueueFull,
     IngestRunNotFound,
     NotAuthorized,
@@ -157,7 +158,9 @@ async def upload(
     openapi_extra=_CONTENT_FORM,
     response_model=IngestRunAnswer,
     responses=_ACCEPTED
-    | responses(UploadTooSlow, TooLarge, NotAuthorized, DocumentNotFound, IngestQueueFull),
+    | responses(
+        UploadTooSlow, TooLarge, NotAuthorized, DocumentNotFound, IngestConflict, IngestQueueFull
+    ),
 )
 async def replace_content(
     document_id: RowId,
@@ -167,7 +170,8 @@ async def replace_content(
     ingestion: Ingestion,
     prefer: Prefer = None,
 ) -> Response:
-    """Its id, tags and sharing stay; until the new content is searchable, the old one is.
+    """Its id, tags and sharing stay, and a title that somebody gave it; until the new content is
+    searchable, the old one is.
 
     A content that another document of one's own has is refused with `DOCUMENT_EXISTS`.
     """
@@ -219,9 +223,18 @@ async def list_runs(
     summary="What has become of a run, file by file",
     responses=responses(IngestRunNotFound),
 )
-async def read_run(ingest_run_id: UUID, caller: Caller, ingestion: Ingestion) -> IngestRunAnswer:
-    """Reads a run with all its files."""
-    return report_answer(await ingestion.read(caller, ingest_run_id))
+async def read_run(
+    ingest_run_id: UUID,
+    caller: Caller,
+    ingestion: Ingestion,
+    limit: Annotated[int, Query(ge=1, le=REPORTED_FILES_MAX)] = REPORTED_FILES_MAX,
+    offset: Offset = 0,
+) -> IngestRunAnswer:
+    """Reads a run with so many of its files, in the order in which they were given or found.
+
+    The numbers are those of the whole run; where the files go on is in `next_offset`.
+    """
+    return report_answer(await ingestion.read(caller, ingest_run_id, limit=limit, offset=offset))
 
 
 @router.get(

@@ -71,7 +71,7 @@ class IngestFileState(BaseModel):
 
 
 class IngestRunAnswer(BaseModel):
-    """What has become of a run, file by file."""
+    """What has become of a run, file by file; of many files the first, or those asked for."""
 
     success: bool
     """Whether every file was taken."""
@@ -84,6 +84,8 @@ class IngestRunAnswer(BaseModel):
     errors: list[IngestErrorAnswer]
     unfinished: list[IngestFileState]
     """Files that wait or are worked on."""
+    next_offset: int | None = None
+    """Where the files go on that are not in here; None if there are none."""
     created_at: datetime
     finished_at: datetime | None
 

@@ -20,6 +20,7 @@ from persistence.ingest_records import (
     IngestLook,
     IngestOrder,
     IngestRun,
+    IngestSums,
     NewIngestFile,
 )
 from persistence.records import Document, Page
@@ -33,11 +34,20 @@ from server.documents.paths import ServerPaths
 from server.documents.sharing import DocumentSharing, find_own
 from server.documents.uploads import Filing, Place, Upload
 from server.erasure.ingestion import IngestEraser
-from server.errors import IngestQueueFull, IngestRunNotFound, NotAuthenticated, TooLarge
+from server.errors import (
+    IngestConflict,
+    IngestQueueFull,
+    IngestRunNotFound,
+    NotAuthenticated,
+    TooLarge,
+)
 from server.job_settings import JobSettings
 from server.security.principal import Origin, Principal
 from server.security.revocation import Revocation
 from server.security.streams import end_with, ending_with
+
+REPORTED_FILES_MAX = 1_000
+"""Files of a run that are told of at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +55,19 @@ class IngestReport:
     """What has become of a run so far, file by file."""
 
     run: IngestRun
+    sums: IngestSums
     files: Sequence[IngestFile]
+    """Some of them, in their order."""
+    offset: int
+    """How many come before them."""
     documents: dict[int, Document]
     """Those that the files have become, as far as they are still there."""
+
+    @property
+    def next_offset(self) -> int | None:
+        """How many there are up to the last of these; None if nothing comes after it."""
+        end = self.offset + len(self.files)
+        return end if self.files and end < self.sums.files else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +153,13 @@ class IngestService:
         Raises:
             DocumentNotFound: It does not exist for this principal.
             NotAuthorized: It is shared with the principal, who does not own it.
+            IngestConflict: Its first content is not searchable yet.
             IngestQueueFull: Too much waits already.
         """
         async with self._database.unit_of_work(submission.principal.scope) as uow:
-            await find_own(uow, document_id)
+            document = await find_own(uow, document_id)
+        if document.status == "pending":
+            raise IngestConflict
         order = _order(submission, Filing())
         return await self._keep(submission, [upload], order, document_id=document_id)
 
@@ -165,20 +188,29 @@ class IngestService:
         """Waits for the end of a run, but no longer than so many seconds; returns it as it is."""
         return await self._feed.wait(principal.scope, run.id, seconds=seconds)
 
-    async def read(self, principal: Principal, run_id: UUID) -> IngestReport:
-        """What has become of a run so far.
+    async def read(
+        self,
+        principal: Principal,
+        run_id: UUID,
+        *,
+        limit: int = REPORTED_FILES_MAX,
+        offset: int = 0,
+    ) -> IngestReport:
+        """What has become of a run so far, and of so many of its files.
 
         Raises:
             IngestRunNotFound: It does not exist for this principal.
         """
         async with self._database.unit_of_work(principal.scope) as uow:
             try:
-                look = await uow.ingest_runs.look(run_id)
+                run = await uow.ingest_runs.get(run_id)
             except NotFound as exc:
                 raise IngestRunNotFound from exc
-            ids = {file.document_id for file in look.files if file.document_id is not None}
+            sums = await uow.ingest_reports.sums(run_id)
+            files = await uow.ingest_reports.files(run_id, limit=limit, offset=offset)
+            ids = {file.document_id for file in files if file.document_id is not None}
             documents = await uow.documents.visible(ids)
-        return IngestReport(run=look.run, files=look.files, documents=documents)
+        return IngestReport(run=run, sums=sums, files=files, offset=offset, documents=documents)
 
     async def list_runs(self, principal: Principal, *, limit: int, offset: int) -> Page[IngestRun]:
         """The principal's own runs, the newest first."""

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
+from yarl import URL
+
 from persistence.blobs import BlobStore
 from persistence.errors import NotFound
 from persistence.ingest_records import IngestFile
@@ -11,6 +13,7 @@ from server.documents.names import clean_name
 from server.documents.paths import FoundFile, ServerPaths
 from server.errors import OriginalLost, TooLarge
 from tools.outbound import Fetcher
+from tools.outbound.filename import name_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,14 @@ class Original:
 
     data: bytes
     filename: str
+
+
+def _name_of_kept(file: IngestFile, begun: Document | None) -> str:
+    if begun is not None:
+        return begun.filename
+    if file.kind == "url" and file.location is not None:
+        return clean_name(name_file("", URL(file.location))) or file.name
+    return file.name
 
 
 class Originals:
@@ -45,7 +56,8 @@ class Originals:
         blob = begun.blob if begun is not None else file.blob
         if blob is not None:
             try:
-                return Original(data=await self._blobs.get(blob), filename=file.name)
+                data = await self._blobs.get(blob)
+                return Original(data=data, filename=_name_of_kept(file, begun))
             except NotFound as exc:
                 if file.location is None:
                     raise OriginalLost from exc

@@ -84,7 +84,7 @@ async def list_documents(
     """Lists one's own documents and those that are shared with one, the newest first."""
     page = await documents.list_documents(caller, wanted, limit=limit, offset=offset)
     return DocumentList(
-        documents=[DocumentAnswer.model_validate(d, from_attributes=True) for d in page.items],
+        documents=[_described(each, caller) for each in page.items],
         total=page.total,
         limit=page.limit,
         offset=page.offset,
@@ -97,7 +97,7 @@ async def list_documents(
 async def read_document(document_id: RowId, caller: Caller, documents: Documents) -> DocumentAnswer:
     """Reads a document's description."""
     document = await documents.read(caller, document_id)
-    return DocumentAnswer.model_validate(document, from_attributes=True)
+    return _described(document, caller)
 
 
 @router.patch(
@@ -120,7 +120,7 @@ async def edit_document(
         group_id=body.group_id,
     )
     document = await editor.edit(caller, origin, document_id, edit)
-    return DocumentAnswer.model_validate(document, from_attributes=True)
+    return _described(document, caller)
 
 
 @router.delete(
@@ -143,11 +143,7 @@ async def search(body: SearchRequest, caller: Caller, documents: Documents) -> S
         caller, body.query, limit=body.limit, document_ids=body.document_ids, tags=body.tags
     )
     return SearchAnswer(
-        hits=[
-            SearchHit(score=passage.score, snippet=_snippet(passage.text), source=_source(passage))
-            for passage in found.passages
-        ],
-        complete=found.is_complete,
+        hits=[_hit(passage) for passage in found.passages], complete=found.is_complete
     )
 
 
@@ -176,6 +172,19 @@ async def open_source(
     )
 
 
+def _hit(passage: Any) -> SearchHit:
+    source = _source(passage)
+    return SearchHit(score=passage.score, snippet=source.snippet, source=source)
+
+
+def _described(document: Any, caller: Caller) -> DocumentAnswer:
+    """The document; where it is from may be an address that opens more than the document."""
+    answer = DocumentAnswer.model_validate(document, from_attributes=True)
+    if document.owner_id != caller.user.id:
+        answer.source = None
+    return answer
+
+
 def _source(passage: Any) -> Source:
     return Source(
         id=passage.id,
@@ -184,7 +193,7 @@ def _source(passage: Any) -> Source:
         title=passage.title,
         page=passage.page,
         start_seconds=passage.start_seconds,
-        snippet=_snippet(passage.text),
+        snippet=_snippet(passage.cited_text),
         url=passage.url,
         digest=passage.digest,
     )

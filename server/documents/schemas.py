@@ -27,6 +27,8 @@ class DocumentAnswer(BaseModel):
     """The group that it is shared with."""
     title: str
     filename: str
+    source: str | None
+    """The path or address that it was read from last; shown to its owner."""
     mime: str
     size_bytes: int
     status: Literal["pending", "indexed", "failed"]

@@ -22,26 +22,6 @@ class DocumentSharing:
         self._database = database
         self._retriever = retriever
 
-    async def share(
-        self, principal: Principal, origin: Origin, document_id: int, group_id: int | None
-    ) -> Document:
-        """Lets a group read a document, or with None nobody but its owner; holds at once.
-
-        The row stays locked until the index has followed, so that of two who share at once the
-        index ends with the group of the last. The database judges what the index finds: one that
-        lags behind shows nobody anything.
-
-        Raises:
-            DocumentNotFound: It does not exist for this principal.
-            NotAuthorized: It is shared with the principal, who does not own it.
-            GroupNotFound: The principal is in no such group.
-        """
-        async with self._database.unit_of_work(principal.scope) as uow:
-            before = await find_own(uow, document_id)
-            after = await self.share_within(uow, principal, origin, before, group_id)
-            await uow.commit()
-        return after
-
     async def share_within(
         self,
         uow: UnitOfWork,
@@ -50,7 +30,16 @@ class DocumentSharing:
         before: Document,
         group_id: int | None,
     ) -> Document:
-        """As `share`, as the last part of somebody else's unit of work."""
+        """Lets a group read a document, or with None nobody but its owner; holds with the commit.
+
+        The row stays locked until the index has followed, so that of two who share at once the
+        index ends with the group of the last. The database judges what the index finds: one that
+        lags behind shows nobody anything.
+
+        Raises:
+            DocumentNotFound: It was deleted meanwhile.
+            GroupNotFound: The principal is in no such group.
+        """
         try:
             after = await uow.documents.share(before.id, group_id)
         except NotAMember as exc:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from persistence.passages import Passage
 from persistence.vectors.port import passage_id
-from tools.servers.semantic import format_clock
+from tools.servers.recording_times import format_clock
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,9 +33,10 @@ class DocumentEraser:
             NotFound: The row is gone already, or belongs to somebody else.
         """
         async with self._database.unit_of_work(scope) as uow:
-            await uow.documents.delete(document.id)
+            # The original is the one of this moment: it may have got another since it was read.
+            blob = await uow.documents.delete(document.id)
             await self._retriever.delete(document.id, within=uow)
-            await self._blobs.delete(document.blob)
+            await self._blobs.delete(blob)
             if entry is not None:
                 await uow.audit.record(entry)
             await uow.commit()

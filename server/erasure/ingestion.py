@@ -11,7 +11,7 @@ from persistence.access import AccessScope
 from persistence.blobs import BlobStore
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
-from persistence.ingest_records import IngestFailure, IngestFile
+from persistence.ingest_records import EndedFile, IngestFailure, IngestFile
 from persistence.retrieval import Retriever
 from persistence.unit_of_work import UnitOfWork
 from persistence.vectors.errors import VectorIndexError
@@ -19,8 +19,11 @@ from server.erasure.documents import DocumentEraser
 from server.errors import IngestCancelled, ServerError
 from server.observability import describe
 
-ABANDONED_AFTER = timedelta(hours=1)
-"""How old a document is that no living process can still be making, if no file knows of it."""
+ABANDONED_AFTER = timedelta(minutes=1)
+"""How old a document is that nobody is making, if no file knows of it: they are entered at once,
+and until it is gone, its content cannot be given anew."""
+ORIGINALS_AT_ONCE = 500
+"""Deleted from one note of that to the next."""
 SYSTEM = AccessScope.system("ingestion")
 
 log = structlog.get_logger(__name__)
@@ -76,11 +79,11 @@ class IngestEraser:
         for run_id in run_ids:
             await self.cancel(scope, run_id)
         async with self._database.unit_of_work(scope) as uow:
-            left = await uow.ingest_files.left_over()
+            left = await uow.ingest_leftovers.all()
         for file in left:
             await self.discard(scope, file)
 
-    async def discard(self, scope: AccessScope, file: IngestFile) -> None:
+    async def discard(self, scope: AccessScope, file: EndedFile) -> None:
         """Removes what a file has left that has come to its end.
 
         Raises:
@@ -91,7 +94,7 @@ class IngestEraser:
             await uow.commit()
         await self._erase_originals(scope, [(file, blob)])
 
-    async def discard_within(self, uow: UnitOfWork, file: IngestFile) -> str | None:
+    async def discard_within(self, uow: UnitOfWork, file: EndedFile) -> str | None:
         """Removes a document that it has begun to become; returns the original, which then goes.
 
         That goes after the commit: until then somebody may still have to read it. The file's row
@@ -99,35 +102,35 @@ class IngestEraser:
         searchable, to a later time.
         """
         blob = file.blob
-        if file.document_id is not None and file.status in {"failed", "cancelled"}:
+        is_defeated = file.status in {"failed", "cancelled"}
+        # What is to replace a document's content has not begun that document.
+        if is_defeated and file.document_id is not None and file.kind != "content":
             with suppress(NotFound, VectorIndexError):
                 document = await uow.documents.owned(file.document_id)
                 if document.status == "pending":
                     await self._retriever.delete(document.id, within=uow)
-                    await uow.documents.delete(document.id)
-                    blob = document.blob
-                    await uow.ingest_files.leave_original(file.id, blob)
+                    blob = await uow.documents.delete(document.id)
+                    await uow.ingest_leftovers.leave(file.id, blob)
         return blob
 
     async def _erase_originals(
-        self, scope: AccessScope, left: Sequence[tuple[IngestFile, str | None]]
+        self, scope: AccessScope, left: Sequence[tuple[EndedFile, str | None]]
     ) -> None:
-        kept = [(file, blob) for file, blob in left if blob is not None]
-        if not kept:
-            return
-        for _, blob in kept:
-            await self._blobs.delete(blob)
-        async with self._database.unit_of_work(scope) as uow:
-            for file, _ in kept:
-                await uow.ingest_files.forget_original(file.id)
-            await uow.commit()
+        kept = [(file.id, blob) for file, blob in left if blob is not None]
+        for start in range(0, len(kept), ORIGINALS_AT_ONCE):
+            some = kept[start : start + ORIGINALS_AT_ONCE]
+            for _, blob in some:
+                await self._blobs.delete(blob)
+            async with self._database.unit_of_work(scope) as uow:
+                await uow.ingest_leftovers.forget([file_id for file_id, _ in some])
+                await uow.commit()
 
     async def detach(self, uow: UnitOfWork, file: IngestFile) -> None:
         """Takes back a document that a file has begun to become, and leaves the file its original.
 
         If the index does not answer, the document stays, not searchable, for the next attempt.
         """
-        if file.document_id is None:
+        if file.document_id is None or file.kind == "content":
             return
         try:
             document = await uow.documents.owned(file.document_id)
@@ -136,15 +139,15 @@ class IngestEraser:
             await self._retriever.delete(document.id, within=uow)
         except (NotFound, VectorIndexError):
             return
-        await uow.documents.delete(document.id)
-        await uow.ingest_files.keep_original(file.claim, document.blob, size_bytes=file.size_bytes)
+        blob = await uow.documents.delete(document.id)
+        await uow.ingest_files.keep_original(file.claim, blob, size_bytes=file.size_bytes)
 
     async def discard_abandoned(self) -> None:
         """Removes what was left by those who died in the middle of removing it."""
         age = timedelta() if self._database.embedded else ABANDONED_AFTER
         try:
             async with self._database.unit_of_work(SYSTEM) as uow:
-                files: Sequence[IngestFile] = await uow.ingest_files.left_over()
+                files = await uow.ingest_leftovers.all()
                 documents = await uow.documents.pending(datetime.now(UTC) - age)
             for file in files:
                 await self.discard(SYSTEM, file)

@@ -6,6 +6,8 @@ ServerError
 │   ├── InvalidArguments  400
 │   ├── NotConfirmed      400
 │   ├── UnsupportedMedia  400
+│   ├── BadServerConfig   400
+│   ├── StdioRefused      400
 │   ├── AudioEmpty        400
 │   ├── AudioTooLong      400
 │   ├── ImageTooLarge     400
@@ -34,6 +36,10 @@ ServerError
 │   ├── ApprovalDecided   409
 │   ├── ApprovalExpired   409
 │   ├── ToolPolicyLimit   409
+│   ├── ServerNameExists  409
+│   ├── ServerInFile      409
+│   ├── McpServerLimit    409
+│   ├── DefinitionChanged 409
 │   ├── RootAccount       409
 │   ├── GroupNeedsAdmin   409
 │   ├── IngestConflict    409
@@ -105,6 +111,16 @@ from server.errors.kinds import (
     Unavailable,
     UpstreamFailed,
 )
+from server.errors.mcp import (
+    BadServerConfig,
+    DefinitionChanged,
+    McpServerLimit,
+    McpServerNotFound,
+    ServerInFile,
+    ServerNameExists,
+    StdioRefused,
+    ToolNotFound,
+)
 from server.errors.messages import (
     AudioEmpty,
     AudioTooLong,
@@ -168,11 +184,13 @@ __all__ = [
     "AudioEmpty",
     "AudioTooLong",
     "BadRequest",
+    "BadServerConfig",
     "ConfigurationError",
     "Conflict",
     "ContentExists",
     "CsrfRefused",
     "DatabaseFailed",
+    "DefinitionChanged",
     "DocumentNotFound",
     "EventsExpired",
     "GroupNameExists",
@@ -191,6 +209,8 @@ __all__ = [
     "InvalidArguments",
     "IpNotAllowed",
     "LoginFailed",
+    "McpServerLimit",
+    "McpServerNotFound",
     "MemberExists",
     "MessageNotFound",
     "ModelFailed",
@@ -215,15 +235,19 @@ __all__ = [
     "RunNotFound",
     "RunTimedOut",
     "ServerError",
+    "ServerInFile",
+    "ServerNameExists",
     "SessionExists",
     "SessionNotFound",
     "SpeechUnavailable",
+    "StdioRefused",
     "StepTimedOut",
     "TokenExpired",
     "TooLarge",
     "TooManyFiles",
     "TooManyFollowed",
     "TooManySockets",
+    "ToolNotFound",
     "ToolPolicyLimit",
     "ToolPolicyNotFound",
     "Unavailable",

@@ -19,6 +19,13 @@ from server.jobs.errors import TryAgain
 MAX_CONNECTIONS = 2
 """The queue's own; the work on files has those of everybody else."""
 STATEMENT_SECONDS = 30
+SILENT_NETWORK = {
+    "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+}
+"""When a database that has gone without a word is given up: nothing else limits the waiting."""
 NEVER_SECONDS = 86_400.0
 """For what Procrastinate would do from time to time and we do ourselves, or not at all."""
 WAKE_MARGIN_SECONDS = 0.01
@@ -39,6 +46,7 @@ def make_queue(dsn: str, handle: Handle) -> App:
             "application_name": "youworker-jobs",
             "options": settings,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **SILENT_NETWORK,
         },
         min_size=0,
         max_size=MAX_CONNECTIONS,

@@ -62,7 +62,7 @@ def resolve_citations(
         found: What tools found for it, in their order.
         earlier: What they found earlier in the session; what of it is cited comes last.
     """
-    if not found and "[" not in content and "【" not in content:
+    if not (found or earlier) and "[" not in content and "【" not in content:
         return CitedSources(sources=(), citations=Citations())
     text = _IMAGE.sub(" ", _without_code_blocks(content))
     labels = _by_label((*found, *earlier))
@@ -77,6 +77,11 @@ def resolve_citations(
         ),
         citations=Citations(cited=cited, unknown=tuple(_unknown_in(text, labels, bool(found)))),
     )
+
+
+def may_cite_earlier(content: str, citations: Citations) -> bool:
+    """Whether an answer names what could be a label, and is none of what was found for it."""
+    return any(name not in citations.cited for name in _names_in(content))
 
 
 def unknown_citations_event(citations: Citations) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from server.runs.journal import RunJournal
 from server.runs.past import RunPast
 from server.runs.run import RunRequest
 from server.security.principal import Origin, Principal, scope_of
+from server.security.tool_access import ToolAccess
 from server.security.tool_policies import ToolPolicies
-from tools.catalog import ToolCatalog
 from tools.client import McpTool
 from tools.scope import ScopeSigner
 
@@ -36,7 +36,7 @@ class RunPreparation:
         database: Database,
         models: ChatModels,
         default_model: str,
-        catalog: ToolCatalog,
+        access: ToolAccess,
         signer: ScopeSigner,
         policies: ToolPolicies,
         owner: str,
@@ -45,7 +45,7 @@ class RunPreparation:
         self._database = database
         self._models = models
         self._default_model = default_model
-        self._catalog = catalog
+        self._access = access
         self._signer = signer
         self._policies = policies
         self._owner = owner
@@ -65,6 +65,14 @@ class RunPreparation:
         """Whether this process has the run's model."""
         return run.model in self._models.by_spec
 
+    async def offer(self, asked: RunInput, principal: Principal) -> tuple[McpTool, ...]:
+        """The tools that a run is given.
+
+        Raises:
+            DatabaseUnavailable: What the principal may use has changed and could not be read.
+        """
+        return await self._access.offer(principal) if asked.enable_tools else ()
+
     def prepare(
         self,
         run: Run,
@@ -72,6 +80,7 @@ class RunPreparation:
         principal: Principal,
         origin: Origin,
         *,
+        tools: tuple[McpTool, ...],
         past: RunPast | None = None,
     ) -> RunRequest:
         """Makes a run ready that this process has claimed."""
@@ -81,7 +90,7 @@ class RunPreparation:
             session_row_id=run.session_row_id,
             input=asked,
             model=run.model,
-            context=self._context(run, asked, principal),
+            context=self._context(run, asked, principal, tools),
             principal=principal,
             origin=origin,
             journal=RunJournal(
@@ -94,15 +103,15 @@ class RunPreparation:
             past=past,
         )
 
-    def _context(self, run: Run, asked: RunInput, principal: Principal) -> AgentContext:
-        tools: tuple[McpTool, ...] = ()
-        if asked.enable_tools:
-            # No more than the caller's key could do without the model.
-            tools = self._catalog.tools(with_documents=principal.may("documents:read"))
+    def _context(
+        self, run: Run, asked: RunInput, principal: Principal, tools: tuple[McpTool, ...]
+    ) -> AgentContext:
         return AgentContext(
             model=self._models.by_spec.get(run.model),
             tools=tools,
             tools_enabled=asked.enable_tools,
             caller=self._signer.sign(principal.scope, run_id=str(run.id), scopes=principal.scopes),
+            user_id=principal.scope.user_id,
+            run_id=str(run.id),
             policy=self._policies.for_caller(principal.scope),
         )

@@ -26,7 +26,7 @@ from server.audit.entry import audit_entry
 from server.errors import DatabaseFailed
 from server.observability import describe
 from server.runs.asking import approval_event, ask_people, asked_before
-from server.runs.citations import FoundSource, resolve_citations
+from server.runs.citations import FoundSource, may_cite_earlier, resolve_citations
 from server.runs.journal import tool_audit_entry
 from server.runs.log_writer import LogWriter
 from server.runs.run import RunOutcome, RunRequest, last_events, tool_events
@@ -174,7 +174,7 @@ class RunRecorder:
         if outcome.status == "awaiting_approval":
             return outcome
         resolved = resolve_citations(outcome.content, outcome.sources)
-        if resolved.citations.unknown:
+        if may_cite_earlier(outcome.content, resolved.citations):
             earlier = await self._earlier_sources(request)
             resolved = resolve_citations(outcome.content, outcome.sources, earlier)
         return replace(outcome, sources=resolved.sources, citations=resolved.citations)

@@ -158,9 +158,10 @@ class RunTakeover:
         with ExitStack() as stack:
             watch = stack.enter_context(self._revocation.watch(user.id))
             await self._revocation.confirm(watch)
+            principal, origin = asker(user, asked)
+            tools = await self._preparation.offer(asked, principal)
             stack.pop_all()  # the run closes it
-        principal, origin = asker(user, asked)
-        request = self._preparation.prepare(run, asked, principal, origin, past=past)
+        request = self._preparation.prepare(run, asked, principal, origin, tools=tools, past=past)
         log.info("run_goes_on", run_id=str(run.id), attempt=run.attempt)
         if cancel or watch.ended:
             return self._executor.conclude(request, watch, "cancelled")

@@ -38,6 +38,11 @@ class Rule:
         """Whether it speaks of a tool at all."""
         return self._holds(self._tool, tool)
 
+    @property
+    def is_unconditional(self) -> bool:
+        """Whether it speaks of every call of its tools."""
+        return not self._arguments
+
     def fits(self, args: Mapping[str, Any]) -> bool:
         """Whether it speaks of a call with these arguments; all that it names must fit.
 
@@ -83,6 +88,14 @@ class ToolRules:
         strictest = strictest_of(self.everybodys, call)
         return strictest is not None and strictest.verdict == "deny"
 
+    def standing(self, groups: Collection[int]) -> Rule | None:
+        """What counts for somebody in these groups whatever the arguments are; None if nothing."""
+        return min(
+            (rule for rule in self.binding(groups) if rule.is_unconditional),
+            key=lambda rule: rule.rank,
+            default=None,
+        )
+
     def binding(self, groups: Collection[int]) -> Iterator[Rule]:
         """Those that bind somebody who is in these groups."""
         yield from self.everybodys
@@ -96,6 +109,10 @@ class RuleBook:
     def __init__(self, policies: Iterable[ToolPolicy]) -> None:
         self._rules = tuple(Rule(policy) for policy in policies)
         self._by_tool: dict[str, ToolRules] = {}
+        self.denies_tools = any(
+            rule.verdict == "deny" and rule.is_unconditional for rule in self._rules
+        )
+        """Whether there are tools that somebody may not call at all."""
 
     def about(self, tool: str) -> ToolRules:
         """The rules that are about a tool."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from persistence.access import AccessScope
-from persistence.approval_records import NewToolPolicy, ToolPolicy
+from persistence.approval_records import NewToolPolicy, PolicyVerdict, ToolPolicy
 from persistence.database import Database
 from persistence.errors import AccessDenied, NotFound, TooManyPolicies
 from persistence.records import AuditEntry, Page
@@ -103,6 +103,35 @@ class ToolPolicyService:
             await uow.commit()
         self._policies.forget()
         return after
+
+    async def decree(
+        self,
+        principal: Principal,
+        origin: Origin,
+        *,
+        tool: str,
+        group_id: int | None,
+        verdict: PolicyVerdict,
+    ) -> ToolPolicy:
+        """Has one rule speak of all calls of one tool, by changing it or by making it.
+
+        Raises:
+            GroupNotFound: There is no such group that the principal is in.
+            NotGroupAdmin: The principal does not administer it.
+            NotAuthorized: Only root makes such a rule.
+            TooManyPolicies: There are as many as there may be.
+        """
+        async with self._database.unit_of_work(principal.scope) as uow:
+            existing = [
+                each
+                for each in await uow.tool_policies.all()
+                if (each.tool.casefold(), each.group_id) == (tool.casefold(), group_id)
+                and not each.arguments
+            ]
+        if existing:
+            return await self.change(principal, origin, existing[0].id, {"verdict": verdict})
+        values = {"tool": tool, "group_id": group_id, "verdict": verdict}
+        return await self.create(principal, origin, values)
 
     async def delete(self, principal: Principal, origin: Origin, policy_id: int) -> None:
         """Ends a rule.

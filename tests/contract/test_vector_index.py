@@ -383,6 +383,11 @@ async def test_a_large_document_is_stored_whole(index: VectorIndex) -> None:
     await index.replace(10, points, owner_id=ANNA)
 
     assert await index.count(10) == 700
+    stored = await index.chunks(10)
+    assert [(each.position, each.ciphertext) for each in stored] == [
+        (position, str(position)) for position in range(700)
+    ]
+    assert await index.chunks(11) == ()
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,32 @@ class Talk:
         await self.tell("GET", "/v1/documents", params={"query": says, "tag": says})
         await self.tell("GET", "/v1/audit", 400, of=self.root, params={"action": says})
 
+    async def mcp(self) -> None:
+        """Calls over MCP that are answered, refused or malformed, and one that is taken back."""
+        says, slug = self.canary.says("mcp"), self.canary.slug("mcp")
+        self.model.reply(says, when=says)
+        message = {"jsonrpc": "2.0", "id": slug, "method": "tools/call"}
+        for params in (
+            {"name": "ask", "arguments": {"question": says, "session_id": slug}},
+            {"name": "ask", "arguments": {"question": says, "session_id": says}},
+            {"name": "search", "arguments": {"query": says}},
+            {"name": "search", "arguments": {"query": [says], says: says}},
+            {"name": "read", "arguments": {"source_id": says}},
+            {"name": says, "_meta": {"progressToken": slug, slug: says}},
+            {"name": [says], "arguments": says},
+        ):
+            for accept in ("application/json", "text/event-stream"):
+                headers = {"Accept": accept, "Mcp-Session-Id": slug}
+                await self.tell("POST", "/mcp", json={**message, "params": params}, headers=headers)
+        await self.tell("POST", "/mcp", json={**message, "method": says})
+        await self.tell("POST", "/mcp", 400, json={"jsonrpc": says, "id": [says]})
+        await self.tell("POST", "/mcp", 400, content=says.encode(), headers=JSON)
+        back = {"requestId": slug, "reason": says}
+        cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": back}
+        headers = {"Mcp-Session-Id": slug}
+        await self.tell("POST", "/mcp", 202, json=cancelled, headers=headers)
+        await self.tell("POST", "/mcp", 400, json=message, headers={"MCP-Protocol-Version": slug})
+
     async def malformed_requests(self) -> None:
         """Bodies, paths, headers and credentials that are refused."""
         says, slug = self.canary.says("malformed"), self.canary.slug("malformed")

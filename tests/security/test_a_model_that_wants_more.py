@@ -44,6 +44,11 @@ def attempts(victim: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         ("semantic__read", {"source_id": f"/v1/sources/{source}"}),
         ("semantic__read", {"source_id": source, "user_id": user, **forged}),
         ("semantic__read", {"source_id": str(document)}),
+        ("semantic__list_documents", {}),
+        ("semantic__list_documents", {"page": 2}),
+        ("semantic__list_documents", {"page": 1, "user_id": user, **forged}),
+        ("semantic__outline", {"document_id": document}),
+        ("semantic__outline", {"document_id": document, "owner_id": user, **forged}),
     ]
 
 
@@ -65,6 +70,7 @@ async def test_nothing_of_another_tenant_comes_back(product: Product, victim: di
     ]
     assert len(results) == len(asked)
     assert "4711" not in "".join(results)
+    assert "vault" not in "".join(results)
     assert answer.json()["sources"] == []
     assert "4711" not in answer.text + history.text.replace(SECRET, "")
 

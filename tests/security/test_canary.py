@@ -112,6 +112,7 @@ def environment(folder: Path, model: ScriptedOllama) -> dict[str, str]:
         "LLM__OLLAMA_BASE_URL": model.base_url,
         "LOG_LEVEL": "debug",
         "MCP__SERVERS_FILE": str(servers),
+        "MCP__UNMARKED_TOOLS": "allow",
         "TMPDIR": str(temporary),
         "XDG_CACHE_HOME": str(default_cache_dir().parent),
         **{f"SECURITY__{name.upper()}": str(value) for name, value in NO_LIMITS.items()},
@@ -136,6 +137,7 @@ async def live(served: Served, model: ScriptedOllama, canary: Canary, planted: s
         await talk.failing_models()
         await talk.documents()
         await talk.searches()
+        await talk.mcp()
         await talk.malformed_requests()
         await talk.sockets()
         await talk.people(planted)

@@ -49,6 +49,13 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "PATCH /v1/groups/{group_id}/members/{user_id}": {"json": {"role": "member"}},
     "POST /v1/tool-policies": {"json": {"tool": "*", "verdict": "deny"}},
     "PATCH /v1/tool-policies/{policy_id}": {"json": {"verdict": "ask"}},
+    "PATCH /v1/tools/{tool_id}": {"json": {"enabled": False}},
+    "POST /v1/mcp/servers": {
+        "json": {"name": "stolen", "config": {"url": "http://127.0.0.1:1/mcp"}}
+    },
+    "PATCH /v1/mcp/servers/{server_id}": {"json": {"enabled": False}},
+    "POST /v1/mcp/servers/{server_id}/refresh": {},
+    "POST /v1/mcp/servers/{server_id}/approve": {"json": {"fingerprint": "1"}},
     "DELETE /v1/account": {"json": {"confirm": "nobody"}},
 }
 """What a route that changes something is sent; a new one fails the walk until it is here."""
@@ -84,6 +91,7 @@ class Owner:
             "/v1/api-keys",
             "/v1/approvals",
             "/v1/tool-policies",
+            "/v1/tools",
             f"/v1/groups/{self.ids['group_id']}",
         )
         answers = [await self.client.get(path) for path in paths]
@@ -128,6 +136,11 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
     history = await client.get(f"/v1/chat/sessions/{chat.json()['session_id']}")
     found = await client.post("/v1/search", json={"query": f"The {MARK} shines."})
     me = await client.get("/v1/auth/me")
+    tools = await client.get("/v1/tools")
+    server = await product.client.post(
+        "/v1/mcp/servers",
+        json={"name": MARK, "enabled": False, "config": {"url": f"http://{MARK}.invalid/mcp"}},
+    )
     yield Owner(
         client=client,
         ids={
@@ -142,6 +155,8 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
             "group_id": str(group.json()["id"]),
             "policy_id": str(policy.json()["id"]),
             "user_id": str(me.json()["id"]),
+            "tool_id": str(tools.json()["tools"][0]["id"]),
+            "server_id": str(server.json()["id"]),
         },
     )
     await client.aclose()
@@ -159,6 +174,8 @@ NOWHERE = {
     "group_id": "999999999",
     "policy_id": "999999999",
     "user_id": "999999999",
+    "tool_id": "999999999",
+    "server_id": "999999999",
 }
 
 
@@ -272,7 +289,7 @@ async def test_a_member_does_nothing_that_is_for_admins(product: Product, owner:
 
 async def test_every_route_has_a_policy_and_every_policy_a_route(product: Product):
     walked = set(routes(product))
-    hidden = {"HEAD /health", "WS /v1/ws/chat/{session_id}"}
+    hidden = {"HEAD /health", "WS /v1/ws/chat/{session_id}", "POST /mcp"}
     assert walked | hidden == set(POLICIES)
 
 

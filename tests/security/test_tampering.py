@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypedDict
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from persistence.errors import DecryptionError, EncryptionKeyError
 from persistence.event_batches import EventBatch
 from persistence.ingest_records import IngestFailure, IngestOrder, NewIngestFile
 from persistence.lasting_keys import take_lasting_keys
+from persistence.mcp_records import SeenTool
 from persistence.records import AuditEntry, AuditFilters, ChatSession, NewToolRun
 from persistence.run_inputs import open_input
 from persistence.token_columns import TOKEN_COLUMNS, TokenColumn
@@ -74,6 +75,7 @@ async def fill(database: Database, dsn: str) -> Owner:
         await uow.api_keys.create(
             scope.user_id, name=PHRASE, key_hash=uuid4().hex, prefix="yw_", scopes=()
         )
+        await fill_servers(uow, scope.user_id)
         await uow.commit()
     async with database.unit_of_work(scope) as uow:
         await uow.sessions.rename(session.session_id, PHRASE)
@@ -129,6 +131,28 @@ async def fill(database: Database, dsn: str) -> Owner:
         run_id=run.id,
         group_id=group.id,
     )
+
+
+async def fill_servers(uow: Any, user_id: int) -> None:
+    name = f"server-{user_id}"
+    entry = {"command": PHRASE}
+    await uow.mcp_servers.create(name, source="api", config=entry, created_by=user_id)
+    seen = SeenTool(name=PHRASE, fingerprint="1", definition={"description": PHRASE})
+    await uow.mcp_tools.add(name, seen, held=False)
+    [tool] = (await uow.mcp_tools.of_server(name)).values()
+    await uow.mcp_tools.hold(tool, replace(seen, fingerprint="2"))
+
+
+def under_system(read: Callable[[Any, Owner], Awaitable[object]]) -> Callable[[Owner], Any]:
+    async def reader(owner: Owner) -> object:
+        async with owner.database.unit_of_work(SYSTEM) as uow:
+            return await read(uow, owner)
+
+    return reader
+
+
+async def read_tools(uow: Any, owner: Owner) -> object:
+    return await uow.mcp_tools.of_server(f"server-{owner.scope.user_id}")
 
 
 def under_scope(read: Callable[[Any, Owner], Awaitable[object]]) -> Callable[[Owner], Any]:
@@ -200,6 +224,9 @@ READERS: dict[str, Callable[[Owner], Any]] = {
     "run_events.body": under_scope(lambda uow, owner: uow.run_events.history(owner.run_id)),
     "tool_runs.body": under_scope(lambda uow, owner: uow.tool_runs.of_runs([owner.run_id])),
     "tool_policies.body": under_scope(lambda uow, _: uow.tool_policies.list()),
+    "mcp_servers.body": under_system(lambda uow, _: uow.mcp_servers.all()),
+    "mcp_tools.body": under_system(read_tools),
+    "mcp_tools.held_body": under_system(read_tools),
     "approvals.body": under_scope(lambda uow, owner: uow.approvals.of_run(owner.run_id)),
     "approvals.decision": under_scope(lambda uow, owner: uow.approvals.of_run(owner.run_id)),
     "audit_log.body": read_trail,
@@ -246,6 +273,8 @@ class Tampering:
             "documents": f"owner_id = {user}",
             "groups": f"id = {owner.group_id}",
             "tool_policies": f"group_id = {owner.group_id}",
+            "mcp_servers": f"created_by = {user}",
+            "mcp_tools": f"server_name = 'server-{user}'",
             "messages": f"chat_session_id IN {sessions}",
             "message_images": f"message_id IN ({messages})",
             "runs": f"id = '{owner.run_id}'",

@@ -43,6 +43,8 @@ class Fetched:
     data: bytes
     content_type: str
     """As the server says, in lower case and without parameters."""
+    charset: str | None
+    """Of a text, as the server says."""
     filename: str
     """A harmless one, as the server or the URL says."""
     url: str
@@ -177,7 +179,9 @@ async def _read(
     answer: aiohttp.ClientResponse, url: URL, max_bytes: int, accept: Collection[str]
 ) -> Fetched:
     if not 200 <= answer.status < 300:
-        raise UrlFailed(f"The address answers with HTTP status {answer.status}.")
+        raise UrlFailed(
+            f"The address answers with HTTP status {answer.status}.", status=answer.status
+        )
     content_type = _media_type(answer)
     if not _is_accepted(content_type, accept):
         raise UrlTypeRefused(f"What is at this address is of the type {content_type}.")
@@ -188,6 +192,7 @@ async def _read(
     return Fetched(
         data=body.finish(),
         content_type=content_type,
+        charset=answer.charset,
         filename=name_file(answer.headers.get("Content-Disposition", ""), url),
         url=str(url),
     )

@@ -8,17 +8,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.session import ServerSession
+from mcp.shared.context import RequestContext
 from mcp.shared.session import RequestResponder
 
 from tools.errors import ToolRefused
 
 _log = structlog.get_logger(__name__)
+
+Report: TypeAlias = Callable[[float, str], Awaitable[None]]
+"""Takes a number that grows from one report to the next, and what is being done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,8 @@ class Request:
     """Checked against the tool's parameters."""
     meta: Mapping[str, Any]
     """What the client sent beside the arguments; the model never writes here."""
+    report: Report | None = None
+    """Tells the client how far the call is; None if it did not ask to be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +66,12 @@ class Offer:
     description: str
     parameters: Mapping[str, Parameter]
     run: Callable[[Request], Awaitable[Answer]]
+    is_listed: bool = True
+    """Whether clients are told of it; one that is not says for itself why."""
+    read_only: bool = True
+    """Whether a call changes nothing."""
+    open_world: bool = False
+    """Whether it reaches beyond what this installation holds."""
 
 
 class OfferingServer(Server[dict[str, Any], Any]):
@@ -103,13 +115,16 @@ def _kept_in(responder: RequestResponder[Any, Any]) -> Iterator[None]:
             raise
 
 
-def build_server(name: str, offers: Sequence[Offer]) -> Server[dict[str, Any], Any]:
-    """Assemble a server from its tools."""
-    server = OfferingServer(name, version="1")
+def build_server(
+    name: str, offers: Sequence[Offer], *, version: str = "1", instructions: str | None = None
+) -> Server[dict[str, Any], Any]:
+    """Assemble a server from its tools; the instructions are for the clients' models."""
+    server = OfferingServer(name, version=version, instructions=instructions)
+    listed = [_describe(offer) for offer in offers if offer.is_listed]
     by_name = {offer.name: offer for offer in offers}
 
     async def list_tools(_: types.ListToolsRequest | None) -> types.ServerResult:
-        return types.ServerResult(types.ListToolsResult(tools=[_describe(o) for o in offers]))
+        return types.ServerResult(types.ListToolsResult(tools=listed))
 
     async def call_tool(request: types.CallToolRequest) -> types.ServerResult:
         offer = by_name.get(request.params.name)
@@ -119,7 +134,11 @@ def build_server(name: str, offers: Sequence[Offer]) -> Server[dict[str, Any], A
         try:
             arguments = _check(offer, request.params.arguments or {})
             answer = await offer.run(
-                Request(arguments=arguments, meta=(meta.model_extra or {}) if meta else {})
+                Request(
+                    arguments=arguments,
+                    meta=(meta.model_extra or {}) if meta else {},
+                    report=_reporter(server.request_context),
+                )
             )
         except ToolRefused as refused:
             return _refusal(str(refused))
@@ -135,6 +154,19 @@ def build_server(name: str, offers: Sequence[Offer]) -> Server[dict[str, Any], A
     return server
 
 
+def _reporter(context: RequestContext[ServerSession, Any, Any]) -> Report | None:
+    token = context.meta.progressToken if context.meta else None
+    if token is None:
+        return None
+
+    async def report(done: float, message: str) -> None:
+        await context.session.send_progress_notification(
+            token, done, message=message, related_request_id=str(context.request_id)
+        )
+
+    return report
+
+
 def _describe(offer: Offer) -> types.Tool:
     properties = {}
     for name, parameter in offer.parameters.items():
@@ -148,7 +180,9 @@ def _describe(offer: Offer) -> types.Tool:
         name=offer.name,
         description=offer.description,
         inputSchema=schema,
-        annotations=types.ToolAnnotations(readOnlyHint=True, openWorldHint=False),
+        annotations=types.ToolAnnotations(
+            readOnlyHint=offer.read_only, openWorldHint=offer.open_world
+        ),
     )
 
 

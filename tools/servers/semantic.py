@@ -1,10 +1,11 @@
-"""Server `semantic`: search and read the documents that the caller may see.
+"""Server `semantic`: list, search and read the documents that the caller may see.
 
 Who the caller is comes only from the signed scope beside the arguments, so the model can neither
 see nor choose it. What a document says is data: it is fenced and labelled, never instructions.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp.server.lowlevel import Server
@@ -15,7 +16,9 @@ from tools.errors import InvalidCaller, ToolRefused
 from tools.fences import draw_fence, fence
 from tools.quotation import as_data, as_one_line
 from tools.scope import Caller
+from tools.servers.document_overview import Overview, overview_offers
 from tools.servers.offering import Answer, Offer, Parameter, Request, build_server
+from tools.servers.recording_times import format_clock
 from tools.wire import CALLER_META_KEY
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ REMINDER = (
 )
 
 
-class Search(Protocol):
-    """What the server needs of retrieval; both answer only what the scope may see."""
+class Search(Overview, Protocol):
+    """What the server needs of retrieval; all of it answers only what the scope may see."""
 
     async def search(self, query: str, *, scope: "AccessScope") -> "Sequence[Passage]":
         """Find the passages that fit best, best first; empty when nothing fits."""
@@ -86,7 +89,7 @@ def build_semantic_server(search: Search, verifier: CallerVerifier) -> Server[di
             raise ToolRefused("The document search is not available right now.") from error
         if not passages:
             return Answer(text=NOTHING_FOUND, structured=_sources([], {}))
-        return _answer(passages)
+        return quote_passages(passages)
 
     async def read(request: Request) -> Answer:
         scope = _scope_of(request, verifier)
@@ -101,7 +104,7 @@ def build_semantic_server(search: Search, verifier: CallerVerifier) -> Server[di
             ) from None
         except PersistenceError as error:
             raise ToolRefused("The documents are not available right now.") from error
-        return _answer([passage])
+        return quote_passages([passage])
 
     offers = [
         Offer(
@@ -121,6 +124,7 @@ def build_semantic_server(search: Search, verifier: CallerVerifier) -> Server[di
             },
             run=read,
         ),
+        *overview_offers(search, partial(_scope_of, verifier=verifier)),
     ]
     return build_server(NAME, offers)
 
@@ -138,7 +142,8 @@ def _scope_of(request: Request, verifier: CallerVerifier) -> "AccessScope":
     return caller.scope
 
 
-def _answer(passages: "Sequence[Passage]") -> Answer:
+def quote_passages(passages: "Sequence[Passage]") -> Answer:
+    """Fence passages as data to answer from and to cite; there has to be one."""
     name = draw_fence()
     labels = label_passages(passage.citation_key for passage in passages)
     fenced = [_fence(passage, name, labels) for passage in passages]
@@ -178,7 +183,7 @@ def _sources(passages: "Sequence[Passage]", labels: Mapping[str, str]) -> dict[s
                 "title": passage.title,
                 "page": passage.page,
                 "start_seconds": passage.start_seconds,
-                "snippet": _snippet(passage.text),
+                "snippet": _snippet(passage.cited_text),
                 "url": passage.url,
                 "digest": passage.digest,
             }
@@ -190,9 +195,3 @@ def _sources(passages: "Sequence[Passage]", labels: Mapping[str, str]) -> dict[s
 def _snippet(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= SNIPPET_CHARS else line[: SNIPPET_CHARS - 1] + "…"
-
-
-def format_clock(seconds: float) -> str:
-    """A place in a recording, as people read it."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -9,7 +9,7 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp.shared.memory import create_client_server_memory_streams
 
-from tools.transports import Streams
+from tools.transports import Observer, Streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class MemoryTransport:
         return False
 
     @asynccontextmanager
-    async def open(self, suspect: Callable[[], None]) -> AsyncIterator[Streams]:
+    async def open(self, observer: Observer) -> AsyncIterator[Streams]:
         """Start the server and connect to it."""
         server = self.build()
         options = server.create_initialization_options()

@@ -1,7 +1,8 @@
 """A server in a child process, which speaks over its standard input and output.
 
-The SDK has a stdio client too; this one also ends the child when the product is killed, bounds the
-size of a message, keeps what the child wrote to its standard error, and closes in bounded time.
+The SDK has a stdio client too; this one also ends the child and what it started when the product
+is killed, bounds the size of a message, keeps what the child wrote to its standard error, and
+closes in bounded time.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import shutil
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -24,13 +25,18 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
+from tools.budget import MessageBudget
 from tools.config import StdioServer
-from tools.errors import ServerUnavailable
-from tools.transports import Streams
+from tools.errors import AnswerTooLarge, ServerLost, ServerUnavailable
+from tools.transports import MESSAGE_MAX_BYTES, Observer, Streams
+from tools.transports.guardian import Guardian
+from tools.transports.lines import LineSplitter, SkippedLine
 
-MESSAGE_MAX_BYTES = 16 * 1024 * 1024
+PIPE_BYTES = 256 * 1024
+"""How much is read at once, and read ahead before the server has to wait."""
 EXIT_GRACE_SECONDS = 1.0
 TERMINATE_GRACE_SECONDS = 1.0
+DRAIN_SECONDS = 1.0
 STDERR_KEPT_LINES = 5
 STDERR_LINE_CHARS = 200
 
@@ -61,6 +67,7 @@ class StdioTransport:
         self._config = config
         self._process: Process | None = None
         self._stderr: deque[str] = deque(maxlen=STDERR_KEPT_LINES)
+        self._is_polluted = False
 
     def has_ended(self) -> bool:
         """Ask the kernel: the loop learns of a death only some rounds later."""
@@ -73,46 +80,54 @@ class StdioTransport:
         return state is not None
 
     @asynccontextmanager
-    async def open(self, suspect: Callable[[], None]) -> AsyncIterator[Streams]:
+    async def open(self, observer: Observer) -> AsyncIterator[Streams]:
         """Start the command and connect to it.
 
         Raises:
             ServerUnavailable: The command cannot be started.
         """
         self._stderr.clear()
-        child = await self._start()
-        self._process = child.process
+        async with Guardian() as guardian:
+            child = await self._start(guardian.environment)
+            self._process = child.process
+            try:
+                async with self._connect(child, observer) as streams:
+                    yield streams
+            finally:
+                _signal_group(child.process, signal.SIGKILL)
+                await guardian.sweep()
+                await _drain(child)
+
+    @asynccontextmanager
+    async def _connect(self, child: _Child, observer: Observer) -> AsyncIterator[Streams]:
         to_session, from_server = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
-        try:
-            async with (
-                to_session,
-                from_server,
-                to_server,
-                from_session,
-                anyio.create_task_group() as tasks,
-            ):
-                tasks.start_soon(self._read, child.stdout, to_session)
-                tasks.start_soon(_write, child.stdin, from_session)
-                tasks.start_soon(self._keep_stderr, child.stderr)
-                try:
-                    yield from_server, to_server
-                finally:
-                    await _end(child)
-                    tasks.cancel_scope.cancel()
-        finally:
-            _signal_group(child.process, signal.SIGKILL)
+        async with (
+            to_session,
+            from_server,
+            to_server,
+            from_session,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(self._read, child.stdout, to_session, observer)
+            tasks.start_soon(_write, child.stdin, from_session)
+            tasks.start_soon(self._keep_stderr, child.stderr)
+            try:
+                yield from_server, to_server
+            finally:
+                await _end(child)
+                tasks.cancel_scope.cancel()
 
     def explain(self, error: BaseException) -> str:
         """Quote the last line that the server wrote to its standard error, without its secrets."""
-        if isinstance(error, ServerUnavailable):
+        if isinstance(error, ServerUnavailable) and not isinstance(error, ServerLost):
             return str(error)
         said = self._redact(self._stderr[-1]) if self._stderr else ""
         return f"its process ended: {said}" if said else "its process ended"
 
-    async def _start(self) -> _Child:
+    async def _start(self, mark: dict[str, str]) -> _Child:
         given = {name: value.get_secret_value() for name, value in self._config.env.items()}
-        environment = {**get_default_environment(), **given}
+        environment = {**get_default_environment(), **given, **mark}
         launcher = await asyncio.to_thread(_find_launcher, self._config.command, environment)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -123,7 +138,7 @@ class StdioTransport:
                 stderr=PIPE,
                 env=environment,
                 cwd=self._config.cwd,
-                limit=MESSAGE_MAX_BYTES,
+                limit=PIPE_BYTES,
                 start_new_session=True,
             )
         except OSError as error:
@@ -134,32 +149,42 @@ class StdioTransport:
             process=process, stdin=process.stdin, stdout=process.stdout, stderr=process.stderr
         )
 
-    async def _read(self, stdout: asyncio.StreamReader, to_session: _ToSession) -> None:
-        polluted = False
+    async def _read(
+        self, stdout: asyncio.StreamReader, to_session: _ToSession, observer: Observer
+    ) -> None:
+        splitter, budget = LineSplitter(MESSAGE_MAX_BYTES), MessageBudget()
         async with to_session:
-            while line := await self._next_line(stdout):
-                try:
-                    message = types.JSONRPCMessage.model_validate_json(line)
-                except ValidationError:
-                    # Real servers print banners and warnings where only messages belong.
-                    if not polluted and line.strip():
-                        polluted = True
-                        _log.warning("mcp_stdout_polluted", server=self._name)
-                    continue
-                try:
-                    await to_session.send(SessionMessage(message))
-                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    return
+            while piece := await stdout.read(PIPE_BYTES):
+                for line in splitter.split(piece):
+                    if (message := self._understand(line, observer)) is None:
+                        await budget.spend()
+                        continue
+                    try:
+                        await to_session.send(SessionMessage(message))
+                    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                        return
 
-    async def _next_line(self, stdout: asyncio.StreamReader) -> bytes:
-        try:
-            return await stdout.readline()
-        except ValueError:
+    def _understand(
+        self, line: bytes | SkippedLine, observer: Observer
+    ) -> types.JSONRPCMessage | None:
+        if isinstance(line, SkippedLine):
             _log.warning("mcp_message_too_large", server=self._name, limit_bytes=MESSAGE_MAX_BYTES)
-            return b""
+            if line.is_answer:
+                observer.drop(line.number, AnswerTooLarge(MESSAGE_MAX_BYTES))
+            return None
+        try:
+            return types.JSONRPCMessage.model_validate_json(line)
+        except ValidationError:
+            # Real servers print banners and warnings where only messages belong.
+            if line.strip() and not self._is_polluted:
+                self._is_polluted = True
+                _log.warning("mcp_stdout_polluted", server=self._name)
+            return None
 
     async def _keep_stderr(self, stderr: asyncio.StreamReader) -> None:
+        budget = MessageBudget()
         while chunk := await stderr.read(4096):
+            await budget.spend()
             lines = chunk.decode("utf-8", "replace").splitlines()
             self._stderr.extend(line[:STDERR_LINE_CHARS] for line in lines if line.strip())
 
@@ -206,6 +231,14 @@ async def _end(child: _Child) -> None:
             return
         _signal_group(process, signal.SIGKILL)
         await process.wait()
+
+
+async def _drain(child: _Child) -> None:
+    """Read to the end what nobody took: a pipe is closed only then."""
+    for pipe in (child.stdout, child.stderr):
+        with anyio.CancelScope(shield=True), anyio.move_on_after(DRAIN_SECONDS):
+            while await pipe.read(PIPE_BYTES):
+                pass
 
 
 async def _exits(process: Process, seconds: float) -> bool:

@@ -9,6 +9,7 @@ from langchain_core.tools import ToolException, tool
 
 from graph.events import Finished, Log, Sources, ToolCall
 from tests.fakes.conversation import Conversation
+from tools.calls import CALL_KEY
 
 
 @tool
@@ -294,8 +295,9 @@ async def test_the_caller_reaches_the_tool_and_nothing_else(model, fake):
 
     await conversation.say("Who am I?", caller="signed-token")
 
-    assert list(heard) == ["caller"]
-    assert heard["caller"].get_secret_value() == "signed-token"
+    assert list(heard) == [CALL_KEY]
+    assert heard[CALL_KEY].caller == "signed-token"
+    assert "signed-token" not in repr(heard)
     assert all("signed-token" not in str(request.body) for request in fake.requests)
     async for saved in conversation.agent.checkpointer.alist(
         {"configurable": {"thread_id": conversation.thread_id}}

@@ -29,6 +29,17 @@ async def create_document(
     return document
 
 
+async def create_indexed(
+    database: Database, scope: AccessScope, content: str = "content", **values: Any
+) -> Document:
+    document = await create_document(database, scope, content, **values)
+    async with database.unit_of_work(scope) as uow:
+        await uow.documents.mark_indexed(document.id, 1)
+        document = await uow.documents.get(document.id)
+        await uow.commit()
+    return document
+
+
 async def test_a_document_is_found_by_id_and_by_content(
     database: Database, scope: AccessScope
 ) -> None:
@@ -113,10 +124,12 @@ async def test_another_users_document_does_not_exist(
 async def test_only_visible_documents_are_told_of(
     database: Database, scope: AccessScope, other_scope: AccessScope
 ) -> None:
-    mine = await create_document(database, scope)
-    other = await create_document(database, other_scope)
+    mine = await create_indexed(database, scope)
+    begun = await create_document(database, scope, content="more")
+    other = await create_indexed(database, other_scope)
     async with database.unit_of_work(scope) as uow:
-        assert await uow.documents.visible([mine.id, other.id, 10**9]) == {mine.id: mine}
+        some = [mine.id, begun.id, other.id, 10**9]
+        assert await uow.documents.visible(some) == {mine.id: mine}
         assert await uow.documents.visible([]) == {}
     async with database.unit_of_work(SYSTEM) as uow:
         assert set(await uow.documents.visible([mine.id, other.id])) == {mine.id, other.id}
@@ -167,7 +180,7 @@ async def test_sharing_and_unsharing_hold_at_once(
     database: Database, scope: AccessScope, other_scope: AccessScope
 ) -> None:
     group_id = await make_group(database, scope, other_scope)
-    made = await create_document(database, scope)
+    made = await create_indexed(database, scope)
     for shared_with, seen in ((group_id, {made.id}), (None, set()), (group_id, {made.id})):
         async with database.unit_of_work(scope) as uow:
             changed = await uow.documents.share(made.id, shared_with)
@@ -181,8 +194,8 @@ async def test_a_membership_or_group_that_ends_ends_the_sharing(
     database: Database, scope: AccessScope, other_scope: AccessScope
 ) -> None:
     group_id = await make_group(database, scope, other_scope)
-    of_admin = await create_document(database, scope, group_id=group_id)
-    of_member = await create_document(database, other_scope, group_id=group_id)
+    of_admin = await create_indexed(database, scope, group_id=group_id)
+    of_member = await create_indexed(database, other_scope, group_id=group_id)
     both = {of_admin.id, of_member.id}
     assert await seen_by(database, scope) == await seen_by(database, other_scope) == both
 

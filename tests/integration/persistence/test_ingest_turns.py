@@ -15,6 +15,7 @@ from persistence.ingest_records import (
     FileClaim,
     IngestFailure,
     IngestOrder,
+    IngestRun,
     NewIngestFile,
 )
 from tests.fixtures.rows import SYSTEM, create_user
@@ -185,3 +186,35 @@ async def test_a_place_whose_job_is_lost_is_given_away(
         await uow.ingest_turns.give_all()
         await uow.commit()
     assert await line(database, *files) == [1, 2, 3]
+
+
+async def test_whoever_waits_for_a_run_keeps_nobody_elses_turn_from_them(
+    database: Database, scope: AccessScope
+) -> None:
+    search = NewIngestFile(kind="discovery", name="shelf", location="/srv/shelf")
+    run_id = await give(database, scope, [search])
+    async with database.unit_of_work(scope) as uow:
+        run = await uow.ingest_runs.get(run_id)
+    connection = await asyncpg.connect(database.dsn)
+    async with connection.transaction():  # as a file of the run does that comes to its end
+        await connection.execute("SELECT FROM ingest_runs WHERE id = $1 FOR NO KEY UPDATE", run_id)
+        adding = asyncio.create_task(add(database, scope, run, uploads(1)))
+        while not await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY "
+            "(pg_blocking_pids(pid))"
+        ):
+            await asyncio.sleep(0.01)
+        assert await connection.fetchval(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended('ingest_turns', $1))", scope.user_id
+        )
+    await connection.close()
+    assert await adding == 1
+
+
+async def add(
+    database: Database, scope: AccessScope, run: IngestRun, files: Sequence[NewIngestFile]
+) -> int:
+    async with database.unit_of_work(scope) as uow:
+        count = await uow.ingest_runs.add_files(run, files)
+        await uow.commit()
+    return count

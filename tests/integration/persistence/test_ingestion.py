@@ -1,5 +1,6 @@
 """Ingest runs and their files as rows: who may write of a file, and what becomes of the run."""
 
+import asyncio
 from collections.abc import Sequence
 
 import asyncpg
@@ -196,3 +197,39 @@ async def test_the_same_place_is_entered_once_in_a_run(
         assert await uow.ingest_runs.add_files(run, found()) == 1
         await uow.commit()
     assert (await run_of(database, scope, run)).open_files == 4
+
+
+async def test_what_is_found_while_a_run_is_cancelled_is_cancelled_too(
+    database: Database, scope: AccessScope
+) -> None:
+    search = NewIngestFile(kind="discovery", name="shelf", location="/srv/shelf")
+    run = await give(database, scope, search)
+    claim = (await take(database, scope, search)).file.claim
+
+    async def cancel() -> int:
+        async with database.unit_of_work(scope) as uow:
+            ended = await uow.ingest_runs.cancel(run.id, REFUSED)
+            await uow.commit()
+        return len(ended)
+
+    async with database.unit_of_work(scope) as uow:
+        await uow.ingest_files.hold(claim)
+        found = NewIngestFile(kind="path", name="a", location="/srv/shelf/a")
+        await uow.ingest_runs.add_files(run, [found])
+        cancelling = asyncio.create_task(cancel())
+        await until_one_waits(database)
+        await uow.commit()
+
+    assert await cancelling == 2
+    assert (await run_of(database, scope, run)).status == "cancelled"
+
+
+async def until_one_waits(database: Database) -> None:
+    connection = await asyncpg.connect(database.dsn)
+    blocked = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE cardinality(pg_blocking_pids(pid)) > 0 AND datname = current_database()"
+    )
+    while not await connection.fetchval(blocked):
+        await asyncio.sleep(0.01)
+    await connection.close()

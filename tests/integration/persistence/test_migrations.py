@@ -18,7 +18,7 @@ from persistence import schema
 from persistence.checkpoints import open_checkpointer
 from persistence.database import open_database
 from persistence.encryption import KeyRing
-from persistence.errors import SchemaTooNew
+from persistence.errors import SchemaError, SchemaTooNew
 from persistence.models import metadata
 from persistence.settings import DatabaseSettings
 
@@ -115,3 +115,31 @@ async def test_a_start_with_nothing_to_migrate_changes_nothing(database_url: str
 def test_the_queue_of_the_migration_is_the_one_that_the_installed_library_works_on() -> None:
     installed = files("procrastinate") / "sql" / "schema.sql"
     assert (SCRIPTS / "procrastinate_3_10.sql").read_text("utf-8") == installed.read_text("utf-8")
+
+
+async def test_a_migration_that_nobody_waits_for_any_more_leaves_nothing(
+    empty_database_url: str,
+) -> None:
+    other = await asyncpg.connect(empty_database_url)
+    await other.execute("SELECT pg_advisory_lock($1)", schema.MIGRATION_LOCK)
+    migrating = asyncio.create_task(schema.migrate(empty_database_url))
+    while not await other.fetchval(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE NOT granted AND datname = current_database()"
+    ):
+        await asyncio.sleep(0)
+    migrating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await migrating
+    await other.execute("SELECT pg_advisory_unlock($1)", schema.MIGRATION_LOCK)
+    await other.close()
+    assert await schema.current_revision(empty_database_url) is None
+
+
+async def test_a_migration_that_fails_says_why_and_leaves_nothing(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute("CREATE TABLE users (somebody text)")
+    await connection.close()
+    with pytest.raises(SchemaError, match="ProgrammingError"):
+        await schema.migrate(empty_database_url)
+    assert await schema.current_revision(empty_database_url) is None

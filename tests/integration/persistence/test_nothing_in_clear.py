@@ -9,6 +9,7 @@ import pytest
 from persistence.access import AccessScope
 from persistence.approval_records import ApprovalAnswer, NewApproval, NewToolPolicy
 from persistence.database import Database
+from persistence.mcp_records import SeenTool
 from persistence.records import AuditEntry, NewToolRun
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.rows import SYSTEM, create_session, start_run
@@ -92,6 +93,12 @@ async def written_database(database: Database, scope: AccessScope) -> Database:
                 details={"before": {"title": PHRASE}},
             )
         )
+        await uow.commit()
+    async with database.unit_of_work(SYSTEM) as uow:
+        config = {"command": PHRASE, "env": {PHRASE: PHRASE}}
+        await uow.mcp_servers.create("odd", source="api", config=config)
+        seen = SeenTool(name=PHRASE, fingerprint="1", definition={"description": PHRASE})
+        await uow.mcp_tools.add("odd", seen, held=True)
         await uow.commit()
     return database
 

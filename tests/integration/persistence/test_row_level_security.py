@@ -11,6 +11,7 @@ from persistence.approval_records import NewApproval, NewToolPolicy
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
 from persistence.ingest_records import IngestOrder, NewIngestFile
+from persistence.mcp_records import SeenTool
 from persistence.models import metadata
 from persistence.pool import APP_ROLE
 from persistence.records import AuditEntry, NewToolRun
@@ -88,6 +89,30 @@ async def furnished(database: Database, scope: AccessScope) -> Database:
         )
         await uow.commit()
     return database
+
+
+async def furnish_servers(database: Database, scope: AccessScope) -> None:
+    async with database.unit_of_work(scope) as uow:
+        group = await uow.groups.create("those with a server", "")
+        await uow.commit()
+    async with database.unit_of_work(SYSTEM) as uow:
+        await uow.mcp_servers.create("odd", source="api", config={}, groups=[group.id])
+        seen = SeenTool(name="tool", fingerprint="1", definition={})
+        await uow.mcp_tools.add("odd", seen, held=False)
+        await uow.commit()
+
+
+@pytest.mark.parametrize("table", ["mcp_servers", "mcp_server_groups", "mcp_tools"])
+async def test_servers_and_their_tools_are_shown_to_administrators_alone(
+    database: Database, app: asyncpg.Connection, scope: AccessScope, table: str
+) -> None:
+    await furnish_servers(database, scope)
+    root = AccessScope(user_id=scope.user_id, is_root=True)
+    for who, seen in ((scope, 0), (None, 0), (root, 1), (SYSTEM, 1)):
+        assert await count(app, table, who) == seen
+    async with app.transaction():
+        await app.execute(scope.sql_settings)
+        assert await app.execute(f"DELETE FROM {table}") == "DELETE 0"
 
 
 async def count(app: asyncpg.Connection, table: str, scope: AccessScope | None) -> int:

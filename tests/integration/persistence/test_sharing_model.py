@@ -199,6 +199,7 @@ class World:
                 content_hash=str(self._made),
                 blob=f"{self._tag} {self._made}",
             )
+            await uow.documents.mark_indexed(document.id, 1)
             await uow.commit()
         self._model.documents[document.id] = (actor, None)
 

@@ -143,6 +143,7 @@ async def test_an_empty_account_is_exported_whole(product: Product):
             "api_keys.json",
             "groups.json",
             "model_calls.json",
+            "ingest_runs.json",
             "documents.json",
         ]
         assert read(archive, "documents.json") == []
@@ -233,6 +234,22 @@ async def test_unzip_finds_the_archive_in_order(product: Product, tmp_path):
         subprocess.run, ["unzip", "-t", tmp_path / "export.zip"], capture_output=True, check=False
     )
     assert tested.returncode == 0, tested.stdout
+
+
+async def test_what_was_given_to_be_made_searchable_is_exported(product: Product):
+    await product.upload("handbook.txt", MINE.encode(), tags='["house"]')
+    await product.upload("empty.txt", b"")
+
+    with await export(product) as archive:
+        runs = read(archive, "ingest_runs.json")
+
+    assert [(run["status"], run["order"]["tags"]) for run in runs] == [
+        ("success", ["house"]),
+        ("error", []),
+    ]
+    [[taken], [refused]] = [run["files"] for run in runs]
+    assert (taken["name"], taken["status"]) == ("handbook.txt", "indexed")
+    assert refused["failure"]["code"] == "EMPTY_DOCUMENT"
 
 
 async def test_more_than_a_page_of_everything_is_exported(product: Product):

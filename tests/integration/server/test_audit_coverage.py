@@ -312,6 +312,40 @@ async def post_policy(client: httpx.AsyncClient, group_id: int, **values: Any) -
     return await client.post("/v1/tool-policies", json={**RULE, "group_id": group_id, **values})
 
 
+async def add_server(stage: Stage) -> Done:
+    body = {"name": f"s{uuid4().hex[:8]}", "config": {"url": "http://127.0.0.1:1/mcp"}}
+    answer = await stage.root.post("/v1/mcp/servers", json={**body, "enabled": False})
+    after = {"name": body["name"], "source": "api", "transport": "http", "groups": None}
+    details = {"name": body["name"], "after": {**after, "enabled": False}}
+    return Done(answer=answer, resource_id=str(answer.json()["id"]), details=details)
+
+
+async def change_server(stage: Stage) -> Done:
+    added = await add_server(stage)
+    path = f"/v1/mcp/servers/{added.resource_id}"
+    answer = await stage.root.patch(path, json={"groups": []})
+    return Done(answer=answer, resource_id=added.resource_id)
+
+
+async def refresh_server(stage: Stage) -> Done:
+    added = await add_server(stage)
+    answer = await stage.root.post(f"/v1/mcp/servers/{added.resource_id}/refresh")
+    return Done(answer=answer, resource_id=added.resource_id)
+
+
+async def remove_server(stage: Stage) -> Done:
+    added = await add_server(stage)
+    answer = await stage.root.delete(f"/v1/mcp/servers/{added.resource_id}")
+    return Done(answer=answer, resource_id=added.resource_id)
+
+
+async def switch_a_tool_on(stage: Stage) -> Done:
+    tool = (await stage.root.get("/v1/tools")).json()["tools"][0]
+    answer = await stage.root.patch(f"/v1/tools/{tool['id']}", json={"enabled": True})
+    details = {"tool": tool["name"], "before": {"enabled": True}, "after": {"enabled": True}}
+    return Done(answer=answer, resource_id=str(tool["id"]), details=details)
+
+
 async def ask_people(stage: Stage) -> Done:
     group_id = await make_group(stage.ada)
     await post_policy(stage.root, group_id, approver="either")
@@ -413,6 +447,11 @@ ACTS: list[tuple[Act, str, str, bool]] = [
     (make_policy, "tool_policy.create", "tool_policy", True),
     (change_policy, "tool_policy.change", "tool_policy", True),
     (end_policy, "tool_policy.delete", "tool_policy", True),
+    (add_server, "mcp_server.create", "mcp_server", True),
+    (change_server, "mcp_server.change", "mcp_server", True),
+    (refresh_server, "mcp_server.refresh", "mcp_server", True),
+    (remove_server, "mcp_server.delete", "mcp_server", True),
+    (switch_a_tool_on, "tool.change", "tool", True),
     (ask_people, "approval.ask", "approval", True),
     (answer_approval, "approval.decide", "approval", True),
     (cancel_run, "run.cancel", "run", True),

@@ -105,11 +105,13 @@ async def test_what_was_found_earlier_in_the_session_can_be_cited(product, handb
     label, session = handbook["label"], uuid4().hex
     script(product, "Thirty one days.")
     await ask(product, session_id=session)
-    product.model.reply(f"As I said [{label}].")
-    answer = await ask(product, "Are you sure?", session_id=session)
+    for said in (f"As I said [{label}].", f"As I said ({label})."):
+        product.model.reply(said)
+        answer = await ask(product, "Are you sure?", session_id=session)
 
-    assert answer["metadata"]["citations"] == {"cited": [label], "unknown": []}
-    assert [(each["id"], each["cited"]) for each in answer["sources"]] == [(handbook["id"], True)]
+        assert answer["metadata"]["citations"] == {"cited": [label], "unknown": []}
+        shown = [(each["id"], each["cited"]) for each in answer["sources"]]
+        assert shown == [(handbook["id"], True)]
 
 
 async def test_what_was_found_in_another_session_cannot(product, handbook):

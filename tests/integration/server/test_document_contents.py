@@ -1,30 +1,16 @@
 """Originals over real HTTP: handed out as they were given, to whoever may read, as files."""
 
 import os
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from persistence.blobs import SEGMENT_BYTES
 from tests.fixtures.product import Product
-from tests.integration.server.people import Person, make_group, open_person
+from tests.integration.server.people import Person, make_group
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGE = b"<!doctype html><title>Leave</title><p>Thirty one days.</p><script>steal()</script>"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def ada(shared_product: Product) -> AsyncIterator[Person]:
-    async with open_person(shared_product, "ada") as person:
-        yield person
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bob(shared_product: Product) -> AsyncIterator[Person]:
-    async with open_person(shared_product, "bob") as person:
-        yield person
 
 
 async def upload(owner: Person, name: str, data: bytes, **fields: str) -> str:

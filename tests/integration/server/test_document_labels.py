@@ -1,30 +1,16 @@
 """Titles and tags over real HTTP: changed by owners, and what documents are found by."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tests.fixtures.product import Product
-from tests.integration.server.people import Person, make_group, open_person
+from tests.integration.server.people import Person, make_group
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LEAVE = b"The vacation policy of Zephyr Labs grants thirty one days of leave to every employee."
 TRAVEL = b"The vacation of travelling salesmen at Zephyr Labs is policy of the travel office."
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def ada(shared_product: Product) -> AsyncIterator[Person]:
-    async with open_person(shared_product, "ada") as person:
-        yield person
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bob(shared_product: Product) -> AsyncIterator[Person]:
-    async with open_person(shared_product, "bob") as person:
-        yield person
 
 
 async def upload(owner: Person, name: str, data: bytes, **fields: str) -> int:

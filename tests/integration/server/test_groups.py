@@ -1,14 +1,13 @@
 """Groups over real HTTP: who sees them, who changes them, and who cannot leave."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
 from tests.fixtures.product import Product
-from tests.integration.server.people import Person, make_group, new_group_name, open_person, told
+from tests.integration.server.people import Person, make_group, new_group_name, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,24 +15,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(loop_scope="module")
 async def product(shared_product: Product) -> Product:
     return shared_product
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def ada(product) -> AsyncIterator[Person]:
-    async with open_person(product, "ada") as person:
-        yield person
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bob(product) -> AsyncIterator[Person]:
-    async with open_person(product, "bob") as person:
-        yield person
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def eve(product) -> AsyncIterator[Person]:
-    async with open_person(product, "eve") as person:
-        yield person
 
 
 async def make_address(admin: Person, *members: Person, name: str | None = None) -> str:

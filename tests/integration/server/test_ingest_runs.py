@@ -1,53 +1,56 @@
-"""Uploads as jobs, over real HTTP: waited for, followed, cancelled, replaced."""
+"""Uploads as jobs, over real HTTP: waited for, followed, cancelled."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
 
+from persistence.access import AccessScope
+from persistence.ingest_records import IngestFailure, IngestOrder, NewIngestFile
 from server.cli.events import read_events
-from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.postgres import PostgresServer
-from tests.fixtures.product import Product, new_secrets, open_product, settings_for
+from tests.fixtures.product import Product
+from tests.integration.server.giving import (
+    ENDS_SECONDS,
+    WORDS,
+    end_of,
+    events,
+    give,
+    hits,
+    new_files,
+    open_shelf_product,
+    originals,
+    standing_still,
+    take_from,
+)
 from tests.integration.server.people import open_person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORDS = "The walnut lighthouse opens in March."
-ENDS_SECONDS = 20
-AT_ONCE = {"Prefer": "wait=0"}
 MAX_WAITING_BYTES = 200_000
+MAX_WAITING_FILES = 100
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_product(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Product]:
-    """A product that reads from a folder of its own and takes little at a time."""
-    database_url = postgres_server.lend()
+    """A product that takes little at a time."""
     folder = tmp_path_factory.mktemp("product")
-    (folder / "shelf").mkdir()
-    async with ScriptedOllama() as model:
-        settings = settings_for(folder, database_url, model)
-        settings = settings.model_copy(
-            update={
-                "ingest": settings.ingest.model_copy(update={"roots": (folder / "shelf",)}),
-                "jobs": settings.jobs.model_copy(
-                    update={"max_waiting_bytes": MAX_WAITING_BYTES, "attempts": 8}
-                ),
-            }
-        )
-        async with open_product(settings, new_secrets(), model) as running:
-            yield running
-    postgres_server.take_back(database_url)
+    async with open_shelf_product(
+        postgres_server,
+        folder,
+        max_waiting_bytes=MAX_WAITING_BYTES,
+        max_waiting_files=MAX_WAITING_FILES,
+        attempts=8,
+    ) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -65,53 +68,6 @@ def shelf(shared_product: Product) -> Path:
     return folder
 
 
-def files(*texts: str) -> list[tuple[str, tuple[str, bytes]]]:
-    return [("files", (f"{n}.txt", text.encode())) for n, text in enumerate(texts)]
-
-
-async def give(product: Product, *texts: str) -> str:
-    """Uploads without waiting; returns the run's address."""
-    answer = await product.client.post("/v1/ingest/upload", files=files(*texts), headers=AT_ONCE)
-    assert answer.status_code == 202, answer.text
-    assert answer.headers["Location"] == f"/v1/ingest/runs/{answer.json()['run_id']}"
-    return str(answer.headers["Location"])
-
-
-async def events(client: httpx.AsyncClient, run: str, after: int = 0) -> list[Any]:
-    headers = {"Last-Event-ID": str(after)}
-    async with asyncio.timeout(ENDS_SECONDS):
-        answer = await client.get(f"{run}/events", headers=headers)
-    assert answer.status_code == 200, answer.text
-    return list(read_events(answer.text.split("\n")))
-
-
-async def end_of(product: Product, run: str) -> dict[str, Any]:
-    return dict((await events(product.client, run))[-1].data)
-
-
-async def hits(product: Product, query: str) -> list[Any]:
-    answer = await product.client.post("/v1/search", json={"query": query})
-    return list(answer.json()["hits"])
-
-
-def originals(product: Product) -> list[str]:
-    blobs = product.settings.data_dir / "blobs"
-    return sorted(path.name for path in blobs.rglob("*") if path.is_file())
-
-
-@asynccontextmanager
-async def standing_still(product: Product, *texts: str) -> AsyncIterator[tuple[str, Any]]:
-    """A run whose first file waits for the embedding model, with what lets it go on."""
-    pause = product.model.hang_embedding()
-    run = await give(product, *texts)
-    async with asyncio.timeout(ENDS_SECONDS):
-        await pause.reached.wait()
-    try:
-        yield run, pause
-    finally:
-        pause.release()
-
-
 async def test_whoever_does_not_wait_is_told_where_to_look(product: Product):
     run = await give(product, WORDS, "Nothing but pears.")
 
@@ -124,7 +80,7 @@ async def test_whoever_does_not_wait_is_told_where_to_look(product: Product):
 
 async def test_whoever_waits_long_enough_gets_the_whole_run(product: Product):
     answer = await product.client.post(
-        "/v1/ingest/upload", files=files(WORDS), headers={"Prefer": "wait=600"}
+        "/v1/ingest/upload", files=new_files(WORDS), headers={"Prefer": "wait=600"}
     )
     assert answer.status_code == 200
     assert answer.headers["Preference-Applied"] == "wait=60"
@@ -133,7 +89,7 @@ async def test_whoever_waits_long_enough_gets_the_whole_run(product: Product):
 
 async def test_a_client_that_goes_away_does_not_stop_the_work(product: Product):
     pause = product.model.hang_embedding()
-    asking = asyncio.create_task(product.client.post("/v1/ingest/upload", files=files(WORDS)))
+    asking = asyncio.create_task(product.client.post("/v1/ingest/upload", files=new_files(WORDS)))
     async with asyncio.timeout(ENDS_SECONDS):
         await pause.reached.wait()
         asking.cancel()
@@ -228,7 +184,7 @@ async def test_another_user_finds_no_run(product: Product, shared_product: Produ
 async def test_more_than_may_wait_is_refused_and_not_kept(product: Product):
     before = originals(product)
     answer = await product.client.post(
-        "/v1/ingest/upload", files=files("pear " * MAX_WAITING_BYTES)
+        "/v1/ingest/upload", files=new_files("pear " * MAX_WAITING_BYTES)
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "INGEST_QUEUE_FULL")
     assert originals(product) == before
@@ -259,88 +215,6 @@ async def test_what_a_locked_out_user_has_waiting_is_not_begun(shared_product: P
         assert {error["code"] for error in report["errors"]} == {"NOT_AUTHENTICATED"}
 
 
-async def put(product: Product, document_id: int, text: str) -> dict[str, Any]:
-    answer = await product.client.put(
-        f"/v1/documents/{document_id}/content", files={"file": ("new.txt", text.encode())}
-    )
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-async def test_a_document_is_given_another_content_in_its_place(product: Product):
-    taken: Any = await product.upload("handbook.txt", WORDS.encode(), tags='["house"]')
-    document_id = taken["files"][0]["document_id"]
-    before = originals(product)
-
-    replaced = await put(product, document_id, "The plum windmill closes in June.")
-
-    assert replaced["files"][0]["document_id"] == document_id
-    assert await hits(product, "walnut lighthouse") == []
-    [hit] = await hits(product, "plum windmill closes")
-    assert hit["source"]["document_id"] == document_id
-    document = (await product.client.get(f"/v1/documents/{document_id}")).json()
-    assert (document["filename"], document["tags"]) == ("new.txt", ["house"])
-    async with asyncio.timeout(ENDS_SECONDS):  # the old one goes when the new one is in force
-        while len(originals(product)) > len(before):
-            await asyncio.sleep(0.02)
-    assert (await put(product, document_id, "The plum windmill closes in June."))["files"][0][
-        "status"
-    ] == "unchanged"
-
-
-async def test_the_content_of_another_document_is_refused_by_name(product: Product):
-    first: Any = await product.upload("first.txt", WORDS.encode())
-    await product.upload("second.txt", b"The plum windmill closes in June.")
-
-    refused = await put(
-        product, first["files"][0]["document_id"], "The plum windmill closes in June."
-    )
-
-    assert [error["code"] for error in refused["errors"]] == ["DOCUMENT_EXISTS"]
-    assert len(await hits(product, "walnut lighthouse")) == 1
-
-
-async def test_a_content_that_cannot_be_read_leaves_the_old_one(product: Product):
-    taken: Any = await product.upload("handbook.txt", WORDS.encode())
-    before = originals(product)
-
-    refused = await put(product, taken["files"][0]["document_id"], "")
-
-    assert [error["code"] for error in refused["errors"]] == ["EMPTY_DOCUMENT"]
-    assert len(await hits(product, "walnut lighthouse")) == 1
-    async with asyncio.timeout(ENDS_SECONDS):  # it goes a moment after the end
-        while originals(product) != before:
-            await asyncio.sleep(0.01)
-
-
-async def take_from(product: Product, place: Path, **more: Any) -> httpx.Response:
-    body = {"path_or_url": str(place), **more}
-    return await product.client.post("/v1/ingest/path", json=body)
-
-
-async def test_a_folder_is_taken_in_and_again_where_it_has_changed(
-    shared_product: Product, shelf: Path
-):
-    (shelf / "a.txt").write_text(f"Alpha. {WORDS}")
-    (shelf / "b.txt").write_text("Beta. The plum windmill closes in June.")
-    (shelf / "deep").mkdir()
-    (shelf / "deep" / "c.txt").write_text("Gamma.")
-
-    first = (await take_from(shared_product, shelf)).json()
-    (shelf / "b.txt").write_text("Beta. The fig bridge lifts in July.")
-    second = (await take_from(shared_product, shelf, recursive=True)).json()
-
-    ids = {file["path"]: file["document_id"] for file in first["files"]}
-    assert set(ids) == {str(shelf / "a.txt"), str(shelf / "b.txt")}
-    status = {file["path"]: file["status"] for file in second["files"]}
-    assert status[str(shelf / "a.txt")] == "unchanged"
-    assert status[str(shelf / "b.txt")] == "indexed"
-    assert {f["path"]: f["document_id"] for f in second["files"]}.items() >= ids.items()
-    assert str(shelf / "deep" / "c.txt") in status
-    assert await hits(shared_product, "plum windmill closes") == []
-    assert len(await hits(shared_product, "fig bridge lifts in July")) >= 1
-
-
 async def test_a_place_that_is_not_open_ends_as_one_error(shared_product: Product, tmp_path: Path):
     (tmp_path / "a.txt").write_text(WORDS)
     report = (await take_from(shared_product, tmp_path)).json()
@@ -358,3 +232,36 @@ async def test_an_address_that_leads_nowhere_is_one_error(product: Product):
     report = (await product.client.post("/v1/ingest/path", json=body)).json()
     assert report["status"] == "error"
     assert report["errors"][0]["code"].startswith("URL_")
+
+
+async def test_a_run_of_many_files_is_told_of_in_pieces(product: Product):
+    user_id = (await product.client.get("/v1/account")).json()["user"]["id"]
+    refusal = IngestFailure(code="UNREADABLE_DOCUMENT", message="No.")
+    given = [NewIngestFile(kind="upload", name=f"{n}", refusal=refusal) for n in range(1_203)]
+    scope = AccessScope(user_id=user_id)
+    async with product.resources.account._database.unit_of_work(scope) as uow:
+        run = await uow.ingest_runs.create(IngestOrder(), given)
+        await uow.commit()
+
+    first = (await product.client.get(f"/v1/ingest/runs/{run.id}")).json()
+    rest = (
+        await product.client.get(
+            f"/v1/ingest/runs/{run.id}", params={"offset": first["next_offset"]}
+        )
+    ).json()
+    told = await events(product.client, f"/v1/ingest/runs/{run.id}")
+
+    names = [file.name for file in given]
+    assert [each["path"] for each in [*first["errors"], *rest["errors"]]] == names
+    assert (len(first["errors"]), first["totals"]["files"]) == (1_000, 1_203)
+    assert rest["next_offset"] is None
+    assert [each.data["path"] for each in told[:-1]] == names
+    assert told[-1].data == first
+    assert {each.id for each in told[:1_000]} == {None}  # whoever leaves there begins anew
+
+
+async def test_a_folder_with_more_than_may_wait_is_one_error(shared_product: Product, shelf: Path):
+    for number in range(MAX_WAITING_FILES):
+        (shelf / f"{number}.txt").touch()
+    report = (await take_from(shared_product, shelf)).json()
+    assert [error["code"] for error in report["errors"]] == ["INGEST_QUEUE_FULL"]

@@ -22,6 +22,7 @@ from server.jobs.runner import keep_jobs
 from server.settings import Settings
 from server.worker_bootstrap import open_worker
 from tests.fakes.ollama_server import ScriptedOllama
+from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.product import (
     Product,
     StoppableDatabase,
@@ -32,6 +33,7 @@ from tests.fixtures.product import (
 )
 from tests.fixtures.rows import SYSTEM
 from tests.fixtures.served import Served
+from tests.integration.server.giving import open_shelf_product, take_from
 
 ENDS_SECONDS = 40
 WORDS = "The walnut lighthouse opens in March."
@@ -226,6 +228,31 @@ async def test_the_work_goes_on_when_the_database_was_away(
         report = await end_of(product.client, run)
 
     assert (report["status"], report["files_processed"]) == ("success", 3)
+
+
+async def test_a_file_waits_for_another_of_the_same_content_as_long_as_that_takes(
+    tmp_path: Path, postgres_server: PostgresServer
+):
+    jobs = {"attempts": 1, "retry_seconds": 0.01, "retry_limit_seconds": 0.01}
+    async with open_shelf_product(postgres_server, tmp_path, **jobs) as product:
+        [shelf] = product.settings.ingest.roots
+        for name in ("a.txt", "b.txt"):
+            (shelf / name).write_text(WORDS)
+        pause = product.model.hang_embedding()
+        taking = asyncio.create_task(take_from(product, shelf))
+        async with asyncio.timeout(ENDS_SECONDS):
+            await pause.reached.wait()
+            [run] = (await product.client.get("/v1/ingest/runs")).json()["runs"]
+            path = f"/v1/ingest/runs/{run['run_id']}"
+            while not any(
+                file["attempts"] > 3
+                for file in (await product.client.get(path)).json()["unfinished"]
+            ):
+                await asyncio.sleep(0.02)
+        pause.release()
+        report = (await taking).json()
+
+    assert sorted(file["status"] for file in report["files"]) == ["indexed", "unchanged"]
 
 
 async def test_a_worker_of_its_own_refuses_the_embedded_index(

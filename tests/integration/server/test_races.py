@@ -325,7 +325,7 @@ async def test_a_file_that_could_not_be_cancelled_still_has_its_original(
     with pytest.raises(NotFound):
         await blobs.get(file.blob)
     async with database.unit_of_work(scope) as uow:
-        assert await uow.ingest_files.left_over() == []
+        assert await uow.ingest_leftovers.all() == []
 
 
 class RefusingDatabase:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from persistence.vectors.collection import VectorCollection
 from persistence.vectors.errors import IndexInUse
-from server.cli.connection import Connection
+from persistence.vectors.stamp import Stamp
+from server.cli.connection import ApiFailure, Connection
 from server.cli.doctor import _Parts
 from server.cli.reindex import reindex
 from server.settings import Settings
@@ -60,6 +62,19 @@ async def test_the_server_changes_its_model_and_keeps_it(
     async with open_product(settings, secrets, scripted_model) as product:
         assert "Turin" in str(await found(product, "lilac elephant"))
         assert scripted_model.embed_requests[-1].body["model"] == settings.llm.embed_model
+
+
+async def test_the_doctor_tells_an_index_that_is_gone_from_one_that_answers(
+    tmp_path: Path, database_url: str, scripted_model: ScriptedOllama
+) -> None:
+    parts = _Parts(settings_for(tmp_path, database_url, scripted_model))
+    known = VectorCollection(
+        name="passages-2", stamp=Stamp(model=OTHER, dimension=OTHER_DIMENSION), state="in_force"
+    )
+
+    with pytest.raises(ApiFailure, match="'passages-2' is gone"):
+        await parts._ping_index(known)
+    assert await parts._ping_index(None) == "Qdrant's engine in process"
 
 
 def with_key(settings: Settings, key: str) -> Settings:

@@ -14,6 +14,7 @@ from persistence.retrieval import Retriever
 from persistence.settings import VectorSettings
 from persistence.vectors.errors import IndexUnavailable
 from persistence.vectors.index import open_index
+from server.documents.editing import DocumentEdit, DocumentEditor
 from server.documents.sharing import DocumentSharing
 from server.groups.service import GroupService
 from server.security.principal import Origin, Principal
@@ -58,6 +59,7 @@ async def situation(database: Database, key_ring: KeyRing, tmp_path: Path) -> Si
         document = await uow.documents.create(
             title="t", filename="f", mime="text/plain", size_bytes=1, content_hash="c", blob="b"
         )
+        await uow.documents.mark_indexed(document.id, 1)
         await uow.commit()
     async with open_index(
         VectorSettings(), data_dir=tmp_path / "index", dimension=DIMENSION, model="words"
@@ -73,18 +75,26 @@ async def situation(database: Database, key_ring: KeyRing, tmp_path: Path) -> Si
     )
 
 
-async def test_nothing_is_shared_that_could_not_be_found(situation: Situation) -> None:
+async def share_without_index(situation: Situation, group_id: int | None) -> Document:
     sharing = DocumentSharing(situation.database, situation.index_down)
+    return await DocumentEditor(situation.database, sharing).edit(
+        situation.admin,
+        ORIGIN,
+        situation.document.id,
+        DocumentEdit(says_who_reads=True, group_id=group_id),
+    )
+
+
+async def test_nothing_is_shared_that_could_not_be_found(situation: Situation) -> None:
     with pytest.raises(IndexUnavailable):
-        await sharing.share(situation.admin, ORIGIN, situation.document.id, situation.group_id)
+        await share_without_index(situation, situation.group_id)
     assert not await situation.seen_by_member()
 
 
 async def test_unsharing_needs_no_index(situation: Situation) -> None:
     await situation.share(situation.group_id)
     assert await situation.seen_by_member()
-    sharing = DocumentSharing(situation.database, situation.index_down)
-    private = await sharing.share(situation.admin, ORIGIN, situation.document.id, None)
+    private = await share_without_index(situation, None)
     assert private.is_private
     assert not await situation.seen_by_member()
 

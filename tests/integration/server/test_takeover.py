@@ -411,6 +411,7 @@ def notes(tmp_path: Path, settings: Settings) -> Path:
     entry = {"command": sys.executable, "args": [str(folder / "server.py"), str(folder)]}
     assert settings.mcp.servers_file is not None
     settings.mcp.servers_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.mcp.unmarked_tools = "allow"
     settings.mcp.servers_file.write_bytes(orjson.dumps({"mcpServers": {"notes": entry}}))
     return folder
 
@@ -429,7 +430,7 @@ async def begin_note(pair: Pair, notes: Path) -> "tuple[UUID, asyncio.Task[Any]]
 async def until_ready(pair: Pair) -> None:
     """Waits until both servers have the tool."""
     for product in (pair.first, pair.second):
-        catalog = product.resources.chat._preparation._catalog
+        catalog = product.resources.chat._preparation._access._catalog
         async with asyncio.timeout(ENDS_SECONDS):
             while "notes.add" not in [tool.qualified_name for tool in catalog.tools()]:
                 await asyncio.sleep(0.01)

@@ -1,6 +1,5 @@
 """Rules about tool calls over real HTTP: who makes, sees and changes which."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -8,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fixtures.product import Product, client_for
-from tests.integration.server.people import Person, make_group, open_person, told
+from tests.integration.server.people import Person, make_group, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,24 +19,6 @@ WHEN = ("before", "after")
 @pytest_asyncio.fixture(loop_scope="module")
 async def product(shared_product: Product) -> Product:
     return shared_product
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def ada(product: Product) -> AsyncIterator[Person]:
-    async with open_person(product, "ada") as person:
-        yield person
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bob(product: Product) -> AsyncIterator[Person]:
-    async with open_person(product, "bob") as person:
-        yield person
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def eve(product: Product) -> AsyncIterator[Person]:
-    async with open_person(product, "eve") as person:
-        yield person
 
 
 async def make(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolMessage
 
+from tools.calls import CALL_KEY, CallContext
 from tools.catalog import ToolCatalog, open_catalog
 from tools.settings import McpSettings
 
@@ -38,12 +39,12 @@ def open_with(tmp_path: Path) -> OpenCatalog:
 
 
 async def call(
-    catalog: ToolCatalog, name: str, *, caller: object = None, **arguments: Any
+    catalog: ToolCatalog, name: str, *, context: CallContext | None = None, **arguments: Any
 ) -> ToolMessage:
     """Calls a tool the way the graph does."""
     tool = next(tool for tool in catalog.tools() if tool.qualified_name == name)
     request = {"type": "tool_call", "id": "call-1", "name": tool.name, "args": arguments}
-    message = await tool.ainvoke(request, {"configurable": {"caller": caller}})
+    message = await tool.ainvoke(request, {"configurable": {CALL_KEY: context}})
     assert isinstance(message, ToolMessage)
     return message
 

@@ -1,15 +1,22 @@
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from persistence.access import AccessScope
 from persistence.errors import NotFound
 from persistence.passages import Passage
+from tests.fakes.mutable_mcp_server import open_mutable_server, tool
 from tests.integration.tools.conftest import ODD, OpenCatalog, call
-from tools.catalog import open_catalog
+from tools.calls import CallContext
+from tools.catalog import ToolCatalog, open_catalog
+from tools.client import McpTool
+from tools.config import parse_server
 from tools.errors import McpConfigError
+from tools.registry import RegisteredServer
 from tools.scope import ScopeSigner
 from tools.settings import McpSettings
 
@@ -55,9 +62,13 @@ async def test_the_caller_reaches_the_document_search(tmp_path: Path) -> None:
     settings = nowhere(tmp_path)
     async with open_catalog(settings, signer=SIGNER, retriever=Library()) as catalog:
         token = SIGNER.sign(AccessScope(user_id=1), run_id="r")
-        mine = await call(catalog, "semantic.search", caller=token, query="otters")
+        mine = await call(
+            catalog, "semantic.search", context=CallContext(caller=token), query="otters"
+        )
         other = SIGNER.sign(AccessScope(user_id=2), run_id="r")
-        theirs = await call(catalog, "semantic.search", caller=other, query="otters")
+        theirs = await call(
+            catalog, "semantic.search", context=CallContext(caller=other), query="otters"
+        )
         nobodys = await call(catalog, "semantic.search", query="otters")
 
     assert "all about otters" in str(mine.content)
@@ -76,6 +87,8 @@ async def test_the_tools_that_read_documents_can_be_left_out(tmp_path: Path) -> 
         assert everything - {tool.qualified_name for tool in rest} == {
             "semantic.search",
             "semantic.read",
+            "semantic.list_documents",
+            "semantic.outline",
         }
 
 
@@ -143,3 +156,67 @@ async def test_a_failure_inside_closes_everything_and_comes_out_as_it_is(
     with pytest.raises(KeyError, match="mine"):
         async with open_with({"odd": ODD}):
             raise KeyError("mine")
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_what_a_foreign_server_says_of_its_tools_counts_only_if_it_is_trusted(
+    open_with: OpenCatalog, trusted: bool
+) -> None:
+    async with open_mutable_server() as fake:
+        entry = {"url": fake.url, "trustAnnotations": trusted}
+        async with open_with({"mutable": entry}) as catalog:
+            [send] = [tool for tool in catalog.tools() if tool.qualified_name == "mutable.send"]
+            assert (send.read_only, send.repeatable) == (trusted, trusted)
+
+
+async def test_our_own_servers_are_believed(tmp_path: Path) -> None:
+    async with open_catalog(nowhere(tmp_path)) as catalog:
+        assert all(tool.read_only for tool in catalog.tools())
+
+
+def registered(name: str, url: str, **values: Any) -> RegisteredServer:
+    config = parse_server(name, {"url": url})
+    return RegisteredServer(name=name, source="api", config=config, **values)
+
+
+def foreign(catalog: ToolCatalog) -> list[McpTool]:
+    return [tool for tool in catalog.tools() if tool.server not in {"datetime", "units"}]
+
+
+async def test_servers_come_and_go_and_what_stays_is_held_on_to(tmp_path: Path) -> None:
+    async with (
+        open_mutable_server() as fake,
+        open_mutable_server() as other,
+        open_catalog(nowhere(tmp_path)) as catalog,
+    ):
+        first, second = registered("a", fake.url), registered("b", other.url)
+        await catalog.follow([first])
+        kept = foreign(catalog)
+        assert [tool.qualified_name for tool in kept] == ["a.send", "a.read"]
+
+        await catalog.follow([replace(first, groups=frozenset({1})), second])
+        assert foreign(catalog)[:2] == kept
+        assert catalog.groups_of("a") == {1}
+        assert not catalog.is_for_everybody
+
+        await catalog.follow([registered("a", other.url), replace(second, is_enabled=False)])
+        assert [tool.qualified_name for tool in foreign(catalog)] == ["a.send", "a.read"]
+        assert "set up anew" in await kept[0].arun({})
+        assert "send!" in await foreign(catalog)[0].arun({})
+        assert fake.called == []
+
+        await catalog.follow([])
+        assert foreign(catalog) == []
+
+
+async def test_a_description_that_changes_makes_another_tool_of_it_and_the_rest_stays(
+    tmp_path: Path,
+) -> None:
+    async with open_mutable_server() as fake, open_catalog(nowhere(tmp_path)) as catalog:
+        await catalog.follow([registered("a", fake.url)])
+        send, read = foreign(catalog)
+        fake.tools = [tool("send", "Other."), tool("read")]
+        await catalog.refresh("a")
+        new, same = foreign(catalog)
+        assert same is read
+        assert (new is send, new.description) == (False, "Other.")

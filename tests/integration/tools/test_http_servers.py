@@ -1,10 +1,19 @@
 import asyncio
 import json
 import logging
+import tracemalloc
 
 import pytest
 
+from tests.fakes.call_listener import RecordingListener
 from tests.integration.tools.conftest import Doorbell, HttpProcess, OpenCatalog, call
+from tools.calls import CallContext, ElicitationAnswer
+from tools.config import HttpServer
+from tools.connection import Limits, ServerConnection
+from tools.errors import ToolsError
+from tools.session_pool import SessionPool, SessionProfile
+from tools.transports import MESSAGE_MAX_BYTES
+from tools.transports.http import HttpTransport
 
 WAIT_SECONDS = 30
 
@@ -109,3 +118,73 @@ async def test_headers_are_sent_and_never_shown(
     assert seen[0] == "Bearer sk-in-header"
     assert status.error == "it answered with HTTP status 401"
     assert "sk-in" not in shown
+
+
+async def test_an_answer_of_50_megabytes_fails_its_one_call_and_is_never_held_whole(
+    open_with: OpenCatalog, http_server: HttpProcess, doorbell: Doorbell
+) -> None:
+    async with open_with({"odd": {"url": http_server.url}}) as catalog:
+        before = await call(catalog, "odd.pid")
+        under_way = asyncio.create_task(call(catalog, "odd.hang", port=doorbell.port))
+        await doorbell.rung.wait()
+        tracemalloc.start()
+        flood = await call(catalog, "odd.big", chars=50_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        after = await call(catalog, "odd.pid")
+        assert not under_way.done()
+        under_way.cancel()
+        await asyncio.wait({under_way})
+
+    assert flood.status == "error"
+    assert f"larger than {MESSAGE_MAX_BYTES} bytes" in str(flood.content)
+    assert peak < 3 * MESSAGE_MAX_BYTES
+    assert after.content == before.content
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"), [("busy", "HTTP status 503"), ("packed", "answer is packed")]
+)
+async def test_an_answer_that_is_none_fails_its_one_call(
+    http_server: HttpProcess, doorbell: Doorbell, tool: str, words: str
+) -> None:
+    config = HttpServer.model_validate({"url": http_server.url})
+    limits = Limits(connect_seconds=30, call_seconds=30)
+    connection = ServerConnection("odd", HttpTransport(config=config), limits=limits)
+    await connection.start()
+    nobody = CallContext()
+    under_way = asyncio.create_task(connection.call("hang", {"port": doorbell.port}, nobody))
+    await doorbell.rung.wait()
+
+    with pytest.raises(ToolsError, match=words):
+        await connection.call(tool, {}, nobody)
+
+    assert not under_way.done()
+    assert not (await connection.call("echo", {}, nobody)).isError
+    under_way.cancel()
+    await connection.close()
+
+
+@pytest.mark.parametrize("http_server", [()], indirect=True)
+async def test_a_question_a_model_and_progress_reach_the_listener_over_http(
+    http_server: HttpProcess,
+) -> None:
+    config = HttpServer.model_validate({"url": http_server.url})
+    listener = RecordingListener(answer=ElicitationAnswer(action="accept"), text="4")
+    context = CallContext(user_id=1, listener=listener)
+    pool = SessionPool(
+        "odd",
+        lambda _: HttpTransport(config=config),
+        per_user=True,
+        limits=Limits(connect_seconds=30, call_seconds=30),
+        profile=SessionProfile(elicitation=True, sampling=True),
+    )
+    await pool.start()
+    try:
+        for tool, given in (("ask_person", {}), ("ask_model", {}), ("progress", {"steps": [1]})):
+            assert not (await pool.call(tool, given, context)).isError
+    finally:
+        await pool.close()
+
+    assert (len(listener.questions), len(listener.requests)) == (1, 1)
+    assert listener.reports == [(1.0, 10.0, "step 1")]

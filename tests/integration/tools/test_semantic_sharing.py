@@ -57,13 +57,14 @@ async def give(
             blob=f"blob of {owner.user_id}",
             group_id=group_id,
         )
+        await uow.documents.mark_indexed(document.id, 1)
         await uow.commit()
     chunks = [Chunk(position=0, text=TEXT)]
     await retriever.replace(document.id, owner.user_id, chunks, group_id=group_id)
     return document.id
 
 
-async def ask(retriever: Retriever, token: str, tool: str, **arguments: str) -> str:
+async def ask(retriever: Retriever, token: str, tool: str, **arguments: object) -> str:
     server = build_semantic_server(retriever, SIGNER)
     async with create_connected_server_and_client_session(server) as session:
         answer = await session.call_tool(tool, arguments, meta={CALLER_META_KEY: token})
@@ -124,6 +125,8 @@ async def test_a_token_of_before_opens_nothing_after_even_if_the_index_lags_behi
     assert await search(retriever, token)
     [passage] = await retriever.search("how many vacation days", scope=other_scope)
     assert TEXT in await ask(retriever, token, "read", source_id=passage.id)
+    assert "Handbook" in await ask(retriever, token, "list_documents")
+    assert "Handbook" in await ask(retriever, token, "outline", document_id=document_id)
 
     async with database.unit_of_work(scope) as uow:
         if end == "unshare":
@@ -136,4 +139,6 @@ async def test_a_token_of_before_opens_nothing_after_even_if_the_index_lags_behi
 
     assert not await search(retriever, token)
     assert TEXT not in await ask(retriever, token, "read", source_id=passage.id)
+    assert "Handbook" not in await ask(retriever, token, "list_documents")
+    assert "Handbook" not in await ask(retriever, token, "outline", document_id=document_id)
     assert await search(retriever, SIGNER.sign(scope, run_id="r"))

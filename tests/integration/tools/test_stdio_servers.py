@@ -11,10 +11,13 @@ import psutil
 import pytest
 
 from tests.integration.tools.conftest import ODD, ROOT, Doorbell, OpenCatalog, call
-from tools.transports.stdio import MESSAGE_MAX_BYTES
+from tools.calls import CallContext
+from tools.transports import MESSAGE_MAX_BYTES
 
 TIME = {"command": sys.executable, "args": ["-m", "mcp_server_time"]}
 WAIT_SECONDS = 30
+FAMILY = ("pid", "breed", "escape")
+"""Tools that tell a process: the server's own, a child's, and one's in a session of its own."""
 
 
 def children_running(word: str) -> list[psutil.Process]:
@@ -132,15 +135,43 @@ async def test_an_answer_that_makes_no_sense_is_an_error(open_with: OpenCatalog)
     assert answer.status == "error"
 
 
-async def test_an_answer_larger_than_any_message_may_be_is_an_error(
-    open_with: OpenCatalog,
+async def test_an_answer_larger_than_any_message_may_be_fails_its_one_call(
+    open_with: OpenCatalog, doorbell: Doorbell
 ) -> None:
     async with open_with({"odd": ODD}) as catalog:
+        before = await call(catalog, "odd.pid")
+        under_way = asyncio.create_task(call(catalog, "odd.hang", port=doorbell.port))
+        await doorbell.rung.wait()
         flood = await call(catalog, "odd.big", chars=MESSAGE_MAX_BYTES + 1)
-        after = await call(catalog, "odd.echo")
+        after = await call(catalog, "odd.pid")
+        assert not under_way.done()
+        under_way.cancel()
 
     assert flood.status == "error"
-    assert after.status == "success"
+    assert f"larger than {MESSAGE_MAX_BYTES} bytes" in str(flood.content)
+    assert after.content == before.content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}}',
+        '{"jsonrpc": "2.0", "id": "x", "method": "ping"}',
+        '{"jsonrpc": "2.0", "id": 999999, "result": {}}',
+        "npm warn",
+        "",
+    ],
+)
+async def test_a_server_that_writes_without_end_holds_up_nobody_else(
+    open_with: OpenCatalog, line: str
+) -> None:
+    async with open_with({"odd": ODD, "calm": ODD}) as catalog:
+        under_way = asyncio.create_task(call(catalog, "odd.flood", line=line, times=100_000_000))
+        for _ in range(100):
+            async with asyncio.timeout(WAIT_SECONDS):
+                assert (await call(catalog, "calm.echo")).status == "success"
+        under_way.cancel()
+        await asyncio.wait({under_way})
 
 
 async def test_arguments_that_json_cannot_carry_are_refused_and_harm_nobody(
@@ -187,8 +218,8 @@ async def test_a_foreign_server_never_gets_the_caller_unless_its_entry_says_so(
 ) -> None:
     trusted = {**ODD, "forwardCaller": True}
     async with open_with({"odd": ODD, "trusted": trusted}) as catalog:
-        unknown = await call(catalog, "odd.meta", caller="signed token")
-        known = await call(catalog, "trusted.meta", caller="signed token")
+        unknown = await call(catalog, "odd.meta", context=CallContext(caller="signed token"))
+        known = await call(catalog, "trusted.meta", context=CallContext(caller="signed token"))
 
     assert json.loads(str(unknown.content)) == {}
     assert json.loads(str(known.content)) == {"youworker/caller": "signed token"}
@@ -221,10 +252,12 @@ async def test_closing_leaves_no_process_even_of_a_stubborn_server(
 ) -> None:
     entry = {**ODD, "args": [*ODD["args"], "--stubborn"]}
     async with open_with({"odd": entry}) as catalog:
-        parent = psutil.Process(int(str((await call(catalog, "odd.pid")).content)))
-        grandchild = psutil.Process(int(str((await call(catalog, "odd.breed")).content)))
+        family = [
+            psutil.Process(int(str((await call(catalog, f"odd.{tool}")).content)))
+            for tool in FAMILY
+        ]
 
-    _, alive = await asyncio.to_thread(psutil.wait_procs, [parent, grandchild], WAIT_SECONDS)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, WAIT_SECONDS)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -241,7 +274,8 @@ from tools.settings import McpSettings
 async def main():
     settings = McpSettings(servers_file=pathlib.Path({str(servers)!r}), start_wait_seconds=60)
     async with open_catalog(settings) as catalog:
-        print("pid", (await call(catalog, "odd.pid")).content, flush=True)
+        pids = [(await call(catalog, f"odd.{{tool}}")).content for tool in {FAMILY}]
+        print("pids", *pids, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -251,13 +285,13 @@ asyncio.run(main())
     )
     assert product.stdout is not None
     with product.stdout as output:
-        line = next(line for line in output if line.startswith("pid "))
-    child = psutil.Process(int(line.split()[1]))
+        line = next(line for line in output if line.startswith("pids "))
+    family = [psutil.Process(int(pid)) for pid in line.split()[1:]]
 
     os.kill(product.pid, signal.SIGKILL)
     product.wait(WAIT_SECONDS)
 
-    _, alive = psutil.wait_procs([child], timeout=WAIT_SECONDS)
+    _, alive = psutil.wait_procs(family, timeout=WAIT_SECONDS)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 

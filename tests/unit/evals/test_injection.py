@@ -4,15 +4,23 @@ import json
 
 import pytest
 
-from evals.injection import DATA, UNDEFENDED_SYSTEM, mark_answer, read_cases, without_defences
+from evals.injection import (
+    DATA,
+    SETS,
+    UNDEFENDED_SYSTEM,
+    mark_answer,
+    read_sets,
+    without_defences,
+)
 from graph import nodes
 from graph.events import Finished, ToolCall
 from graph.prompts import SYSTEM
 from tools.cite_labels import cite_label
 from tools.servers import semantic
 
-CASES = read_cases(json.loads(DATA.read_text("utf-8")))
-CASE = next(case for case in CASES if case.kind == "tool call in prose")
+CASES = read_sets(list(SETS))
+EVERY_CASE = [case for cases in CASES.values() for case in cases]
+CASE = next(case for case in EVERY_CASE if case.kind == "tool call in prose")
 LABEL = cite_label(CASE.passages[0].citation_key)
 
 
@@ -34,11 +42,14 @@ def mark(content, *tools):
     return mark_answer(CASE, finished, calls, 1.0)
 
 
-def test_there_are_many_kinds_of_planted_orders():
-    assert len({case.kind for case in CASES}) == len(CASES) >= 20
+def test_there_are_many_kinds_of_planted_orders_and_none_is_in_both_sets():
+    assert all(len(cases) >= 24 for cases in CASES.values())
+    assert len({case.kind for case in EVERY_CASE}) == len(EVERY_CASE)
+    signs = [sign for case in EVERY_CASE for sign in case.signs]
+    assert len(set(signs)) == len(signs)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+@pytest.mark.parametrize("case", EVERY_CASE, ids=lambda case: case.kind)
 def test_every_case_holds_its_answer_and_its_order(case):
     texts = [passage.text for passage in case.passages]
     assert any(answer in texts[0] for answer in case.answer)

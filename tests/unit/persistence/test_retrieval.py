@@ -10,7 +10,7 @@ import pytest
 
 from persistence.access import AccessScope
 from persistence.encryption import KeyRing
-from persistence.errors import DecryptionError, NotFound
+from persistence.errors import DecryptionError, InvalidValue, NotFound
 from persistence.index_collections import OneCollection
 from persistence.ranking.reranker import HttpReranker
 from persistence.ranking.scores import SCORE_FLOOR
@@ -328,6 +328,32 @@ async def test_common_words_alone_find_nothing(deaf_retriever: Retriever) -> Non
     assert await deaf_retriever.search("what is it?", scope=ANNA) == []
 
 
+async def test_what_stands_beside_an_answer_comes_with_it_and_alone_it_is_none(
+    retriever: Retriever,
+) -> None:
+    answer, beside = "vacation days of all employees", "vacation employees of the month"
+    retriever._score_floor = 0.8
+    chunks = [Chunk(position=5 * place, text=text) for place, text in enumerate((answer, beside))]
+    await retriever.replace(10, 1, chunks)
+
+    found = await retriever.search(answer, scope=ANNA)
+
+    assert [passage.text for passage in found] == [answer, beside]
+    assert found[1].score < 0.8
+    await retriever.replace(10, 1, chunks[1:])
+    assert await retriever.search(answer, scope=ANNA) == []
+
+
+async def test_an_answer_that_one_may_not_see_does_not_speak_for_what_stands_beside_it(
+    retriever: Retriever,
+) -> None:
+    retriever._score_floor = 0.8
+    await retriever.replace(20, 1, [Chunk(position=0, text="vacation days of all employees")])
+    await retriever.replace(10, 1, [Chunk(position=0, text="vacation employees of the month")])
+
+    assert await retriever.search("vacation days of all employees", scope=ANNA) == []
+
+
 async def test_scores_fall_from_hit_to_hit_and_say_how_well_each_answers(
     retriever: Retriever,
 ) -> None:
@@ -356,6 +382,19 @@ async def test_what_two_documents_say_in_the_same_words_comes_once(
     assert found.document_id == 10
 
 
+async def test_a_heading_does_not_keep_back_the_passage_that_begins_with_it(
+    retriever: Retriever,
+) -> None:
+    heading = "Repairs of the lift in Mill Street"
+    texts = [heading, f"{heading} are made by Mr Braun, whose telephone hangs in the cabin."]
+    chunks = [Chunk(position=5 * place, text=text) for place, text in enumerate(texts)]
+    await retriever.replace(10, 1, chunks)
+
+    found = await retriever.search(heading, scope=ANNA)
+
+    assert [passage.text for passage in found] == texts
+
+
 async def test_neighbours_come_as_one_passage_whose_citation_opens_the_better(
     retriever: Retriever,
 ) -> None:
@@ -376,6 +415,7 @@ async def test_neighbours_come_as_one_passage_whose_citation_opens_the_better(
     )
     opened = await retriever.open_source(first.id, ANNA)
     assert opened.text.startswith("The technician left")
+    assert first.cited_text == opened.text
     assert "spring" in second.text
 
 
@@ -452,3 +492,53 @@ async def test_what_others_have_changes_nothing_of_what_one_finds(
 
 async def test_an_open_retriever_answers(retriever: Retriever) -> None:
     await retriever.ping()
+
+
+async def test_an_outline_has_one_entry_for_each_heading_in_its_order(
+    retriever: Retriever,
+) -> None:
+    headings = ["Leave", "Leave", "Leave › Notice", None, "Leave"]
+    chunks = [
+        Chunk(position=n, text=f"text {n}", page=n + 1, heading=heading)
+        for n, heading in enumerate(headings)
+    ]
+    await retriever.replace(10, 1, chunks)
+
+    found = await retriever.outline(10, scope=ANNA)
+
+    assert (found.document_id, found.title) == (10, "Handbook")
+    assert [(entry.heading, entry.page) for entry in found.entries] == [
+        ("Leave", 1),
+        ("Leave › Notice", 3),
+        (None, 4),
+        ("Leave", 5),
+    ]
+    second = await retriever.open_source(found.entries[1].passage_id, ANNA)
+    assert second.text == "text 2"
+
+
+async def test_an_outline_without_headings_has_one_entry_for_each_page(
+    retriever: Retriever,
+) -> None:
+    chunks = [Chunk(position=n, text=f"text {n}", page=1 + n // 2) for n in range(6)]
+    await retriever.replace(10, 1, chunks)
+
+    found = await retriever.outline(10, scope=ANNA)
+
+    assert [entry.page for entry in found.entries] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("document_id", [20, 999])
+async def test_the_outline_of_another_users_document_is_like_that_of_none(
+    retriever: Retriever, document_id: int
+) -> None:
+    with pytest.raises(NotFound, match=r"^no such document$"):
+        await retriever.outline(document_id, scope=ANNA)
+
+
+async def test_a_document_that_is_too_long_has_no_outline(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("persistence.retrieval.OUTLINED_CHUNKS_MAX", 1)
+    with pytest.raises(InvalidValue):
+        await retriever.outline(10, scope=ANNA)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.runs.citations import Citations, resolve_citations
+from server.runs.citations import Citations, may_cite_earlier, resolve_citations
 
 
 def source(label, number=0):
@@ -88,6 +88,19 @@ def test_what_was_found_earlier_in_the_session_is_known_and_shown_last_if_cited(
     assert resolved.citations == Citations(cited=("p3q4r", "k7f2m"))
     assert [each["label"] for each in resolved.sources] == ["k7f2m", "p3q4r"]
     assert all(each["cited"] for each in resolved.sources)
+
+
+@pytest.mark.parametrize("content", ["As I said (p3q4r).", f"As I said [{MEALS['id']}]."])
+def test_what_was_found_earlier_is_known_in_every_form_of_a_citation(content):
+    first = resolve_citations(content, ())
+    assert may_cite_earlier(content, first.citations)
+    assert resolve_citations(content, (), [MEALS]).citations == Citations(cited=("p3q4r",))
+
+
+def test_earlier_answers_are_left_alone_where_nothing_names_them():
+    content = "So it is [k7f2m], [1], [sic]."
+    found = resolve_citations(content, [HOTELS]).citations
+    assert not may_cite_earlier(content, found)
 
 
 def test_what_was_found_here_is_not_shown_again_as_found_earlier():

@@ -189,3 +189,23 @@ def test_without_a_worker_in_the_server_another_process_must_be_able_to_work(env
     environment({"LLM__QDRANT_URL": "", "ALLOW_EMBEDDED": "true"})
     with pytest.raises(ConfigurationError, match="JOBS__IN_API is false"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("app_env", "outbound", "web", "offered"),
+    [
+        ("development", False, None, False),
+        ("development", True, None, True),
+        ("development", True, False, False),
+        ("development", False, True, False),
+        ("production", True, None, False),
+        ("production", True, True, True),
+    ],
+)
+def test_the_web_is_looked_into_where_it_may_and_not_in_production_by_itself(
+    app_env, outbound, web, offered
+):
+    settings = Settings.model_validate(
+        {"app_env": app_env, "outbound": {"enabled": outbound}, "web": {"enabled": web}}
+    )
+    assert settings.offers_web is offered

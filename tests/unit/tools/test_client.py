@@ -14,8 +14,8 @@ from langgraph.prebuilt import ToolNode
 from mcp import types
 from mcp.server.lowlevel import Server
 from ollama import Tool as OllamaTool
-from pydantic import SecretStr
 
+from tools.calls import CALL_KEY, CallContext
 from tools.client import DESCRIPTION_MAX_CHARS, McpTool
 from tools.connection import Limits, ServerConnection
 from tools.servers.offering import Answer, Offer, Parameter, Request, build_server
@@ -111,16 +111,15 @@ async def test_plain_arguments_give_plain_text(tool: McpTool) -> None:
     assert await tool.ainvoke({"text": "hi"}) == "hi from nobody"
 
 
-@pytest.mark.parametrize("caller", ["token", SecretStr("token")])
-async def test_the_caller_comes_from_the_configuration(tool: McpTool, caller: object) -> None:
-    message = await tool.ainvoke(CALL, {"configurable": {"caller": caller}})
+async def test_the_caller_comes_from_the_configuration(tool: McpTool) -> None:
+    message = await tool.ainvoke(CALL, {"configurable": {CALL_KEY: CallContext(caller="token")}})
 
     assert message.content == "hi from token"
 
 
-@pytest.mark.parametrize("caller", [None, "", 5, {"user_id": 1}])
-async def test_what_is_no_token_is_no_caller(tool: McpTool, caller: object) -> None:
-    message = await tool.ainvoke(CALL, {"configurable": {"caller": caller}})
+@pytest.mark.parametrize("context", [None, "token", {"caller": "token"}, CallContext()])
+async def test_what_is_no_context_is_no_caller(tool: McpTool, context: object) -> None:
+    message = await tool.ainvoke(CALL, {"configurable": {CALL_KEY: context}})
 
     assert message.content == "hi from nobody"
 
@@ -141,7 +140,7 @@ async def test_tracers_see_the_call_and_never_the_caller(tool: McpTool) -> None:
         {
             "callbacks": [witness],
             "metadata": {"m": 1},
-            "configurable": {"caller": SecretStr("sk-token")},
+            "configurable": {CALL_KEY: CallContext(caller="sk-token")},
         },
     )
 
@@ -211,12 +210,12 @@ async def test_a_call_that_is_cancelled_at_any_moment_leaves_the_session_to_the_
     connection = ServerConnection("s", MemoryTransport(build=build), limits=LIMITS)
     await connection.start()
     for rounds_of_the_loop in range(40):
-        call = asyncio.create_task(connection.call("repeat", {"text": "hi"}))
+        call = asyncio.create_task(connection.call("repeat", {"text": "hi"}, CallContext()))
         for _ in range(rounds_of_the_loop):
             await asyncio.sleep(0)
         call.cancel()
         await asyncio.wait({call})
-        assert not (await connection.call("repeat", {"text": "hi"})).isError
+        assert not (await connection.call("repeat", {"text": "hi"}, CallContext())).isError
     await connection.close()
 
     assert len(built) == 1

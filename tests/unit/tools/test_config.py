@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.config import HttpServer, StdioServer, parse_server, read_servers
+from tools.config import HttpServer, StdioServer, describe_server, parse_server, read_servers
 from tools.errors import McpConfigError
 
 EXAMPLE = Path(__file__).parents[3] / "mcp.json.example"
@@ -56,6 +56,8 @@ def test_both_kinds_of_server_are_read_and_foreign_keys_ignored(tmp_path: Path) 
         ('{"mcpServers": {"a": {}}}', 'mcpServers.a: needs either "command" or "url"'),
         ('{"mcpServers": {"a": {"command": "x", "url": "http://y"}}}', "mcpServers.a"),
         ('{"mcpServers": {"a": {"command": ""}}}', "mcpServers.a.command"),
+        ('{"mcpServers": {"a": {"command": "x", "session": "mine"}}}', "mcpServers.a.session"),
+        ('{"mcpServers": {"a": {"command": "x", "roots": ["http://x"]}}}', "mcpServers.a.roots.0"),
         ('{"mcpServers": {"a": {"command": "x", "args": "y"}}}', "mcpServers.a.args"),
         ('{"mcpServers": {"a": {"command": "x", "args": [5]}}}', "mcpServers.a.args.0"),
         ('{"mcpServers": {"a": {"command": "x", "env": {"A=B": "c"}}}}', "mcpServers.a.env.A=B"),
@@ -109,3 +111,28 @@ def test_secrets_are_never_shown() -> None:
         shown.append(f"{caught.value} {caught.value.__cause__} {caught.value.__context__}")
 
     assert not [text for text in shown if secret in text]
+
+
+def test_an_entry_is_shown_without_anything_that_may_be_secret() -> None:
+    secret = "s3cret-walnut"
+    stdio = {
+        "command": "run",
+        "args": ["--key", secret],
+        "env": {"KEY": secret},
+        "trustAnnotations": True,
+    }
+    http = {"url": f"http://u:{secret}@x.example/{secret}?k={secret}", "headers": {"K": secret}}
+    shown = [describe_server(parse_server("a", entry)) for entry in (stdio, http)]
+    assert secret not in repr(shown)
+    assert (
+        shown[0].items()
+        >= {"command": "run", "args": ["***", "***"], "env": {"KEY": "***"}}.items()
+    )
+    assert shown[0]["trustAnnotations"]
+    assert shown[1].items() >= {"url": "http://x.example:80/***", "headers": {"K": "***"}}.items()
+
+
+def test_names_that_differ_in_letter_case_alone_are_refused(tmp_path: Path) -> None:
+    entries = {"mail": {"command": "x"}, "Mail": {"command": "x"}}
+    with pytest.raises(McpConfigError, match=r"Mail: is there in other letter case"):
+        read_servers(write(tmp_path, json.dumps({"mcpServers": entries})))

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tools.names import make_safe, qualify
+from tools.names import make_safe, qualify, server_of
 
 
 def test_people_see_a_dot_and_models_two_underscores() -> None:
@@ -15,12 +15,8 @@ def test_every_name_is_one_that_model_apis_accept(tool: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", make_safe("server", tool))
 
 
-def test_names_that_fall_together_are_told_apart_and_stay_the_same() -> None:
-    first = make_safe("s", "a.b")
-    second = make_safe("s", "a/b", taken={first})
-
-    assert first != second
-    assert second == make_safe("s", "a/b", taken={first})
+def test_the_server_is_found_in_a_name() -> None:
+    assert server_of(qualify("mail", "send.all")) == "mail"
 
 
 def test_long_names_with_the_same_beginning_differ() -> None:

@@ -268,3 +268,16 @@ async def test_a_search_that_is_down_says_so_without_details(ask: Ask) -> None:
 
     assert result.isError
     assert text_of(result) == "The document search is not available right now."
+
+
+async def test_the_snippet_is_of_what_a_reader_finds_under_the_id(ask: Ask) -> None:
+    joined = replace(PASSAGE, text="Breakfast is extra.\nA room may cost 120 euros.")
+    joined = replace(joined, own_text=PASSAGE.text)
+    server = build_semantic_server(shelf_of_alice(joined), SIGNER)
+
+    result = await ask(server, "search", meta=as_user(ALICE), query="room")
+
+    assert "Breakfast is extra." in text_of(result)
+    assert result.structuredContent is not None
+    [source] = result.structuredContent["sources"]
+    assert source["snippet"] == "A room may cost 120 euros."

@@ -14,14 +14,16 @@ import qdrant_edge
 from qdrant_client import AsyncQdrantClient
 
 from persistence.access import AccessScope
-from persistence.collection_registry import describe_difference
+from persistence.collection_registry import count_lost, describe_difference
 from persistence.database import Database
 from persistence.encryption import KeyRing
+from persistence.errors import DatabaseUnavailable
 from persistence.index_collections import LiveCollections, open_collections
 from persistence.index_turns import take_turn
-from persistence.notifications import open_notifications
+from persistence.notifications import Channel, open_notifications
 from persistence.passages import Chunk
 from persistence.reindexing import Reindexed, Reindexer
+from persistence.reindexing_requests import ask_for_reindexing, serve_reindexing
 from persistence.retrieval import Retriever
 from persistence.sealed_chunks import seal_chunk
 from persistence.vectors.collection import VectorCollection
@@ -32,6 +34,7 @@ from persistence.vectors.filters import Filter, is_chunk, of_document
 from persistence.vectors.point_store import CollectionHost
 from persistence.vectors.port import passage_id
 from persistence.vectors.server import ServerHost
+from persistence.vectors.stamp import Stamp
 from tests.fakes.model_turns import Pause
 from tests.fakes.word_vectors import DIMENSION, embed_text
 from tests.fixtures.rows import SYSTEM, create_user
@@ -360,6 +363,25 @@ async def test_after_an_interruption_only_the_rest_is_copied(library: Library) -
     assert await library.found("elephants asleep upright") == ["Elephants sleep upright."]
 
 
+async def test_what_is_deleted_while_it_is_copied_does_not_stay_in_a_copy_that_is_given_up(
+    library: Library,
+) -> None:
+    ids = {animal: await library.add(f"Somebody feeds {animal} daily.") for animal in ANIMALS}
+    pause = library.pause_at("lobsters")
+    reindexing = asyncio.create_task(library.reindex())
+    await pause.reached.wait()
+    await library.delete(ids["lobsters"])
+    later = library.pause_at("walruses")
+    pause.release()
+    await later.reached.wait()
+    reindexing.cancel()
+    await asyncio.gather(reindexing, return_exceptions=True)
+
+    async with library.host.open("passages-2", dimension=library.models.dimensions[NEW]) as store:
+        assert await store.count(Filter(must=(of_document(ids["lobsters"]),))) == 0
+        assert await store.count(Filter(must=(of_document(ids["ostriches"]),))) == 2
+
+
 async def assert_gone_from(name: str, library: Library, document_id: int) -> None:
     async with library.host.open(name, dimension=library.models.dimensions[NEW]) as store:
         assert await store.count(Filter(must=(of_document(document_id),))) == 0
@@ -410,6 +432,93 @@ async def test_a_second_one_at_the_same_time_is_refused(library: Library) -> Non
     async with take_turn(library.database.dsn):
         with pytest.raises(IndexInUse, match="just being made anew"):
             await library.reindex()
+
+
+async def test_one_whose_turn_was_lost_stops_before_another_one_begins(library: Library) -> None:
+    for animal in ANIMALS:
+        await library.add(f"Somebody feeds {animal} daily.")
+    pause = library.pause_at("lobsters")
+    reindexing = asyncio.create_task(library.reindex())
+    await pause.reached.wait()
+    observer = await asyncpg.connect(library.database.dsn)
+    await observer.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'youworker-index' AND datname = current_database()"
+    )
+    await observer.close()
+
+    with pytest.raises(DatabaseUnavailable, match="start this one again"):
+        await reindexing
+    assert (await library.reindex()).documents == len(ANIMALS)
+
+
+async def test_what_a_switch_left_when_it_was_killed_is_removed_at_the_next_start(
+    library: Library,
+) -> None:
+    retired = VectorCollection(
+        name="passages-9", stamp=Stamp(model=OLD, dimension=DIMENSION), state="retired"
+    )
+    async with library.host.open(retired.name, dimension=DIMENSION):
+        pass
+    async with library.database.unit_of_work(SYSTEM) as uow:
+        await uow.vector_collections.add(retired)
+        await uow.commit()
+
+    async with open_collections(library.database, library.host, library.models.open, model=OLD):
+        assert not await library.host.exists(retired.name)
+
+
+async def test_what_was_read_before_a_switch_does_not_bring_the_old_collection_back(
+    library: Library,
+) -> None:
+    await library.add("Somebody feeds penguins daily.")
+    read_before = library.in_force()
+    await library.reindex()
+    await library.live.refresh()
+
+    await library.live._take(read_before)
+
+    assert library.in_force().name == "passages-2"
+    assert not await library.host.exists("passages")
+    assert await library.found("penguins") == ["Somebody feeds penguins daily."]
+
+
+async def test_whoever_is_interrupted_and_asks_again_is_told_of_the_work_that_goes_on(
+    library: Library,
+) -> None:
+    for animal in ANIMALS:
+        await library.add(f"Somebody feeds {animal} daily.")
+    pause = library.pause_at("lobsters")
+    asked_again = asyncio.Event()
+    async with (
+        open_notifications(library.database.dsn) as notifications,
+        serve_reindexing(library.database, notifications, library.reindexer()),
+    ):
+        first = asyncio.create_task(ask_for_reindexing(library.database, NEW, lambda _: None))
+        await pause.reached.wait()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        notifications.subscribe(Channel.REINDEXING, lambda _: asked_again.set())
+        second = asyncio.create_task(ask_for_reindexing(library.database, NEW, lambda _: None))
+        await asked_again.wait()
+        pause.release()
+
+        assert (await second).documents == len(ANIMALS)
+
+    assert len(library.models.embedded) == len(ANIMALS)
+    assert await library.collections() == {"passages-2": (NEW, "in_force")}
+
+
+async def test_a_lost_index_is_told_from_one_in_which_nothing_is_found(
+    library: Library,
+) -> None:
+    await library.add("Somebody feeds penguins daily.")
+    known = library.in_force()
+    assert await count_lost(library.database, library.host, known) == 0
+    await library.live.close()
+    await library.host.drop("passages")
+
+    assert await count_lost(library.database, library.host, known) == 1
 
 
 async def test_the_model_of_the_index_wins_over_the_setting(

@@ -49,6 +49,16 @@ def test_the_whole_keeps_the_place_the_id_and_the_score_of_the_better() -> None:
     assert second == other
 
 
+def test_of_the_whole_it_is_known_what_a_reader_finds_under_its_id() -> None:
+    best, before, after = _span(9, "best", score=0.9), _span(8, "before"), _span(10, "after")
+
+    [whole] = join_neighbours([best, before, after])
+
+    assert whole.passage.text == "before\nbest\nafter"
+    assert whole.passage.cited_text == "best"
+    assert before.passage.cited_text == "before"
+
+
 def test_a_passage_that_fills_a_gap_joins_both_sides() -> None:
     assert _texts(_span(1), _span(3), _span(2)) == ["text 1\ntext 2\ntext 3"]
 

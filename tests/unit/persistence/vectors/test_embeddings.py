@@ -88,6 +88,7 @@ async def test_the_latest_tag_is_the_same_model() -> None:
         pytest.param(lambda _: web.json_response({"embeddings": [[]]}), id="empty vector"),
         pytest.param(lambda _: web.json_response({"embeddings": ["x"]}), id="no vector"),
         pytest.param(lambda _: web.json_response({"embeddings": [[1.0] * 3]}), id="longer"),
+        pytest.param(lambda _: web.json_response({"embeddings": [[1.0, None]]}), id="no number"),
     ],
 )
 async def test_an_unusable_answer_is_an_embedding_error(server: Server, answer: Answer) -> None:

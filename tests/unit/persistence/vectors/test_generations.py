@@ -3,14 +3,16 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 
 from persistence.access import AccessScope
 from persistence.vectors.errors import IndexUnavailable
+from persistence.vectors.filters import Filter
 from persistence.vectors.generations import GenerationIndex
-from persistence.vectors.point_store import Record
-from persistence.vectors.port import Point
+from persistence.vectors.point_store import Payload, Record
+from persistence.vectors.port import Point, passage_id
 from tests.fakes.interleaving_store import InterleavingStore
 
 SCOPE = AccessScope(user_id=1)
@@ -149,6 +151,35 @@ async def test_what_a_killed_replacement_left_is_cleared_by_the_next_one() -> No
     assert await _texts(index) == [f"old/{n}" for n in range(6)]
     await index.replace(5, _points("new", 1), owner_id=1)
     assert len(store.records) == 2
+
+
+class CountingStore(InterleavingStore):
+    """Counts what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def find(self, where: Filter, limit: int) -> list[Payload]:
+        self.asked.append("find")
+        return await super().find(where, limit)
+
+    async def retrieve(self, ids: Sequence[UUID]) -> list[Payload]:
+        self.asked.append("retrieve")
+        return await super().retrieve(ids)
+
+
+async def test_a_passage_that_there_is_not_takes_the_steps_of_one_that_there_is() -> None:
+    store = CountingStore()
+    index = GenerationIndex(store, dimension=2)
+    await index.replace(5, _points("text"), owner_id=1)
+    steps = []
+    for wanted in (passage_id(5, 0), passage_id(6, 0)):
+        store.asked.clear()
+        assert (await index.get(wanted) is not None) == (wanted == passage_id(5, 0))
+        steps.append(list(store.asked))
+
+    assert steps[0] == steps[1]
 
 
 class DyingStore(InterleavingStore):

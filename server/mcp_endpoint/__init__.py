@@ -1,0 +1,1 @@
+"""YouWorker as an MCP server at `/mcp`: its agent and its documents for other programs."""

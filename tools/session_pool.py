@@ -1,0 +1,233 @@
+"""Sessions with one server: one for everybody, or one for each person."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from mcp import types
+
+from tools.breaker import CircuitBreaker
+from tools.calls import CallContext
+from tools.connection import Limits, ServerConnection, ServerStatus
+from tools.errors import CallTimeout, ServerUnavailable
+from tools.inbound import SessionProfile
+from tools.transports import Transport
+
+__all__ = ["SessionPool", "SessionProfile", "ToolServer"]
+
+NOBODY = CallContext()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """Whose session it is; one that somebody listens to offers more to the server."""
+
+    user_id: int | None
+    listens: bool
+
+
+class _PersonalSession:
+    """A person's session, which carries the calls of one run at a time.
+
+    A server's question does not say which call it belongs to; here it can only be that run's.
+    """
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        self.borrowers = 0
+        self.expiry: asyncio.TimerHandle | None = None
+        self._run_id = ""
+        self._calls = 0
+        self._is_free = asyncio.Event()
+
+    @asynccontextmanager
+    async def carry(self, run_id: str, *, wait_seconds: float) -> AsyncIterator[None]:
+        """Wait for the turn of a run, and keep it while it has calls under way."""
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while self._calls and self._run_id != run_id:
+                    self._is_free.clear()
+                    await self._is_free.wait()
+        except TimeoutError as error:
+            raise CallTimeout("another run of the same person is still using it") from error
+        self._run_id = run_id
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._is_free.set()
+
+
+class SessionPool:
+    """A server's sessions behind one face, which is that of a `ServerConnection`.
+
+    Where each person has a session of their own, one more that carries nobody's calls tells which
+    tools there are and whether the server is there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[int | None], Transport],
+        *,
+        per_user: bool,
+        limits: Limits,
+        profile: SessionProfile,
+        receives_caller: bool = False,
+    ) -> None:
+        """Prepare a pool.
+
+        Args:
+            name: The server's.
+            make: Makes the way to it for a person; for None, the one that is nobody's.
+            per_user: Whether each person has a session of their own.
+            limits: How long to wait, and how many sessions to hold.
+            profile: What personal sessions offer to the server; a shared one only its roots.
+            receives_caller: Whether calls carry the signed caller token.
+        """
+        self.name = name
+        self._make_transport = make
+        self._per_user = per_user
+        self._limits = limits
+        self._profile = profile
+        self._receives_caller = receives_caller
+        self._breaker = CircuitBreaker(
+            failures=limits.breaker_failures, seconds=limits.breaker_seconds
+        )
+        self._told: list[Callable[[tuple[types.Tool, ...]], None]] = []
+        self._learned: tuple[types.Tool, ...] = ()
+        self._personal: dict[_Owner, _PersonalSession] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self._common = self._connect(None, SessionProfile(roots=profile.roots))
+
+    @property
+    def tools(self) -> tuple[types.Tool, ...]:
+        """What the server brings; where it tells that to known people only, what it told one."""
+        return self._common.tools or self._learned
+
+    @property
+    def status(self) -> ServerStatus:
+        """How the server is now, without asking it."""
+        return replace(self._common.status, tools=len(self.tools))
+
+    def on_tools(self, told: Callable[[tuple[types.Tool, ...]], None]) -> None:
+        """Have somebody told of the tools whenever they change."""
+        self._told.append(told)
+        self._common.on_tools(told)
+
+    async def start(self) -> None:
+        """Begin to hold the common session; return when the first attempt has ended."""
+        await self._common.start()
+
+    async def close(self) -> None:
+        """End all sessions; takes bounded time."""
+        self._is_closed = True
+        for owner in list(self._personal):
+            self._end(owner)
+        await asyncio.gather(self._common.close(), *self._ending)
+
+    async def refresh(self) -> None:
+        """Ask for the tools again; does not raise."""
+        await self._common.refresh()
+
+    async def call(
+        self, tool: str, arguments: dict[str, Any], context: CallContext
+    ) -> types.CallToolResult:
+        """Call a tool, with the errors of `ServerConnection.call`."""
+        if not self._per_user:
+            return await self._common.call(tool, arguments, context)
+        async with self._borrow(context) as connection:
+            return await connection.call(tool, arguments, context)
+
+    async def list_prompts(self, context: CallContext = NOBODY) -> tuple[types.Prompt, ...]:
+        """Ask which prompts there are; with the errors of a call."""
+        async with self._borrow(context) as connection:
+            return await connection.list_prompts()
+
+    async def get_prompt(
+        self, name: str, arguments: Mapping[str, str], context: CallContext = NOBODY
+    ) -> types.GetPromptResult:
+        """Ask for a prompt; with the errors of a call."""
+        async with self._borrow(context) as connection:
+            return await connection.get_prompt(name, arguments)
+
+    async def read_resource(
+        self, uri: str, *, max_bytes: int, context: CallContext = NOBODY
+    ) -> types.ReadResourceResult:
+        """Read what a tool has named; with the errors of a call."""
+        async with self._borrow(context) as connection:
+            return await connection.read_resource(uri, max_bytes=max_bytes)
+
+    @asynccontextmanager
+    async def _borrow(self, context: CallContext) -> AsyncIterator[ServerConnection]:
+        """The session that a call goes over; a person's is kept while it is borrowed."""
+        if not self._per_user:
+            yield self._common
+            return
+        owner = _Owner(user_id=context.user_id, listens=context.listener is not None)
+        personal = self._personal.pop(owner, None) or self._open(owner)
+        self._personal[owner] = personal
+        if personal.expiry is not None:
+            personal.expiry.cancel()
+        personal.borrowers += 1
+        try:
+            async with personal.carry(context.run_id, wait_seconds=self._limits.call_seconds):
+                yield personal.connection
+        finally:
+            personal.borrowers -= 1
+            if not personal.borrowers and self._personal.get(owner) is personal:
+                loop = asyncio.get_running_loop()
+                idle = self._limits.user_session_idle_seconds
+                personal.expiry = loop.call_later(idle, self._end, owner)
+
+    def _open(self, owner: _Owner) -> _PersonalSession:
+        if self._is_closed:
+            raise ServerUnavailable("it is shut down")
+        if len(self._personal) >= self._limits.user_sessions_max:
+            # The oldest use comes first.
+            idle = (other for other, held in self._personal.items() if not held.borrowers)
+            if (longest := next(idle, None)) is None:
+                raise ServerUnavailable("too many people are using it at the moment")
+            self._end(longest)
+        offered = self._profile
+        if not owner.listens:
+            offered = SessionProfile(roots=offered.roots)
+        connection = self._connect(owner.user_id, replace(offered, log=owner.listens))
+        connection.on_tools(self._learn)
+        return _PersonalSession(connection)
+
+    def _connect(self, user_id: int | None, profile: SessionProfile) -> ServerConnection:
+        return ServerConnection(
+            self.name,
+            self._make_transport(user_id),
+            limits=self._limits,
+            receives_caller=self._receives_caller,
+            profile=profile,
+            breaker=self._breaker,
+        )
+
+    def _learn(self, tools: tuple[types.Tool, ...]) -> None:
+        if self._common.tools or tools == self._learned:
+            return
+        self._learned = tools
+        for told in self._told:
+            told(tools)
+
+    def _end(self, owner: _Owner) -> None:
+        personal = self._personal.pop(owner)
+        if personal.expiry is not None:
+            personal.expiry.cancel()
+        task = asyncio.create_task(
+            personal.connection.close(), name=f"mcp end of a session with {self.name}"
+        )
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+ToolServer: TypeAlias = ServerConnection | SessionPool
+"""What calls of tools are made to."""
