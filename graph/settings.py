@@ -1,13 +1,13 @@
 """The settings that this folder owns, and how they are read without the server."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from graph import prompts
-from tools.settings import McpSettings
+from tools.settings import LISTED, McpSettings
 
 
 class AgentSettings(BaseModel):
@@ -59,9 +59,9 @@ class ChatModelSettings(BaseModel):
     openai_api_key: SecretStr | None = None
     chat_model: str = "qwen2.5-coder:0.5b"
     """The default: `ollama:NAME`, `openai:NAME`, or a bare name of Ollama's."""
-    allowed_models: tuple[str, ...] = ()
+    allowed_models: Annotated[tuple[str, ...], *LISTED] = ()
     """What else a request may ask for."""
-    vision_models: tuple[str, ...] = ()
+    vision_models: Annotated[tuple[str, ...], *LISTED] = ()
     """Those of the models that take images; Ollama's are asked when they are not named here."""
     connect_timeout_seconds: PositiveFloat = 5.0
     first_token_timeout_seconds: PositiveFloat = 300.0

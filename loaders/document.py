@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePath
-
-_LONGEST_TITLE_CHARS = 200
 
 
 class ElementKind(StrEnum):
@@ -51,9 +48,3 @@ class LoadedDocument:
     def text(self) -> str:
         """The whole text, elements set apart by empty lines."""
         return "\n\n".join(element.text for element in self.elements)
-
-
-def choose_title(own: str | None, filename: str) -> str:
-    """What a document is called: as it calls itself, else by its file's name."""
-    title = " ".join((own or PurePath(filename).stem or filename).split())
-    return title[:_LONGEST_TITLE_CHARS] or "untitled"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from loaders.attached_recordings import hear_attached
-from loaders.document import LoadedDocument, choose_title
+from loaders.document import LoadedDocument
 from loaders.errors import LoaderLimit
 from loaders.reader_process import ReaderProcess
 from loaders.settings import IngestSettings
@@ -17,6 +17,7 @@ from loaders.speech.paragraphs import to_paragraphs
 from loaders.speech.process import FindModel
 from loaders.speech.settings import SpeechSettings
 from loaders.splitter import split
+from loaders.titles import choose_title
 from loaders.worker_link import OnProgress
 from persistence.passages import Chunk
 

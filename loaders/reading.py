@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from loaders import encoding
 from loaders.attachments import Attachments
-from loaders.document import Element, ElementKind, LoadedDocument, choose_title
+from loaders.document import Element, ElementKind, LoadedDocument
 from loaders.errors import EmptyDocument, LoaderError, UnreadableDocument
 from loaders.formats import (
     csv,
@@ -36,6 +36,7 @@ from loaders.media_type import MediaType, RecognisedFile
 from loaders.ocr.recognition import warm_up_ocr
 from loaders.ocr_choice import OcrChoice
 from loaders.recognition import recognise
+from loaders.titles import find_title
 from loaders.work import work_in_hand
 
 _SHARE_OF_RECORDINGS = 2
@@ -105,7 +106,7 @@ def read_document(data: bytes, filename: str) -> LoadedDocument:
     attachments = Attachments(_read_attachment, recorded_bytes=recorded_bytes)
     media_type, content = _read(data, filename, attachments)
     return LoadedDocument(
-        title=choose_title(content.title or _outermost_heading(content.elements), filename),
+        title=find_title(content.title, content.elements, media_type, filename),
         mime=media_type,
         elements=tuple(content.elements),
         pages=content.pages,
@@ -162,9 +163,3 @@ def _storable(element: Element) -> Element:
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")
     return element if text == element.text else replace(element, text=text)
-
-
-def _outermost_heading(elements: list[Element]) -> str | None:
-    headings = (each for each in elements if each.kind is ElementKind.HEADING)
-    first = next(headings, None)
-    return first.text if first is not None and first.level == 1 else None

@@ -16,6 +16,11 @@ class TitledDocument(Protocol):
         """The name that people know it by."""
         ...
 
+    @property
+    def filename(self) -> str:
+        """The name that it came by."""
+        ...
+
 
 class DocumentJudge(Protocol):
     """Tells which documents exist and may be seen."""

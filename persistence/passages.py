@@ -45,6 +45,8 @@ class Passage:
     """Changes with the chunk's text; says nothing about it to anybody without the keys."""
     own_text: str = ""
     """Of joined neighbours, what the best one has of the text."""
+    filename: str = ""
+    """The document's."""
 
     @property
     def cited_text(self) -> str:

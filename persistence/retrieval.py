@@ -328,6 +328,7 @@ class Retriever:
             id=str(point.id),
             document_id=point.document_id,
             title=document.title,
+            filename=document.filename,
             page=chunk.page,
             heading=chunk.heading,
             start_seconds=chunk.start_seconds,

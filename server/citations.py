@@ -11,6 +11,8 @@ class Source(BaseModel):
     """By what the model cites it, in square brackets; the same in every answer."""
     document_id: int
     title: str
+    filename: str | None = None
+    """Of the document; answers from before it was kept have none."""
     page: int | None = None
     start_seconds: float | None = None
     snippet: str

@@ -29,7 +29,7 @@ from server.run_settings import RunSettings
 from server.security.door_settings import DoorSettings
 from server.security.sso.settings import AuthentikSettings, OidcSettings
 from server.security.web_origins import OriginList
-from tools.settings import COMMA_SEPARATED, McpSettings, OutboundSettings, WebSettings
+from tools.settings import LISTED, McpSettings, OutboundSettings, WebSettings
 
 ROOT_KEY_MIN_CHARS = 32
 JWT_SECRET_MIN_CHARS = 32
@@ -82,7 +82,7 @@ class ApiSettings(BaseModel):
 class SourceSettings(IngestSettings):
     """What may be read, what reading may cost, and from where (`INGEST__*`)."""
 
-    roots: Annotated[tuple[AbsolutePath, ...], *COMMA_SEPARATED] = ()
+    roots: Annotated[tuple[AbsolutePath, ...], *LISTED] = ()
     """Folders of this server that documents may be taken in from; without any there are none."""
     paths_for_everyone: bool = False
     """Whether every user may take in what lies there, or root alone."""
@@ -243,5 +243,5 @@ def _require_fernet_keys(secret: SecretStr | None) -> None:
 
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_input=False, include_url=False)[0]
-    name = "__".join(str(part) for part in fault["loc"]).upper()
+    name = "__".join(part for part in fault["loc"] if isinstance(part, str)).upper()
     return f"{name} is not usable: {fault['msg']}."

@@ -1,5 +1,6 @@
 """Settings of the tools folder."""
 
+import json
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -11,14 +12,19 @@ from pydantic_settings import NoDecode
 def _split(value: object) -> object:
     if not isinstance(value, str):
         return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError as exc:
+            raise ValueError("begins with '[' and is no list in JSON") from exc
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-COMMA_SEPARATED = (NoDecode, BeforeValidator(_split))
-"""How a setting that is a list is written."""
-_Networks: TypeAlias = Annotated[tuple[IPv4Network | IPv6Network, ...], *COMMA_SEPARATED]
-_Names: TypeAlias = Annotated[tuple[str, ...], *COMMA_SEPARATED]
-_Ports: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *COMMA_SEPARATED]
+LISTED = (NoDecode, BeforeValidator(_split))
+"""How a setting that is a list is written: separated by commas, or as JSON."""
+_Networks: TypeAlias = Annotated[tuple[IPv4Network | IPv6Network, ...], *LISTED]
+_Names: TypeAlias = Annotated[tuple[str, ...], *LISTED]
+_Ports: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *LISTED]
 
 
 class McpSettings(BaseModel):

@@ -4,7 +4,7 @@
 """
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
 from loaders.document import Element, ElementKind
@@ -40,7 +40,17 @@ def load(data: bytes) -> Content:
     elements: list[Element] = []
     for chapter in _chapters(archive, package, posixpath.dirname(part)):
         elements.extend(_read_chapter(archive.read(chapter), title))
-    return Content(elements=elements, title=title)
+    return Content(elements=list(_said_once(elements)), title=title)
+
+
+def _said_once(elements: Iterable[Element]) -> Iterator[Element]:
+    """Without what only repeats the heading above it: title pages, names of pictures."""
+    heading: Element | None = None
+    for each in elements:
+        if heading is not None and each.text.split() == heading.text.split():
+            continue
+        heading = each if each.kind is ElementKind.HEADING else None
+        yield each
 
 
 def _refuse_encrypted(archive: Archive) -> None:

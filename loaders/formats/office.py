@@ -7,7 +7,6 @@ from urllib.parse import unquote
 from loaders.formats.archive import Archive
 from loaders.formats.safe_xml import XmlElement, local_name, parse_part
 
-_NAMED_BY_PROGRAMS = frozenset({"PowerPoint Presentation", "Word Document"})
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
@@ -34,14 +33,13 @@ class Package:
 
     @property
     def title(self) -> str | None:
-        """What the document's properties say, but for what programs set by themselves."""
+        """What the document's properties say."""
         part = self.first("", "core-properties")
         if part is None:
             return None
         for element in parse_part(self.archive, part):
             if local_name(element) == "title":
-                title = " ".join((element.text or "").split())
-                return title if title and title not in _NAMED_BY_PROGRAMS else None
+                return " ".join((element.text or "").split()) or None
         return None
 
     def relations(self, part: str) -> dict[str, Relation]:

@@ -17,6 +17,7 @@ from persistence.repositories.document_rows import (
     hash_tags,
     read_document,
     seal_body,
+    wanted_tags,
 )
 from persistence.repositories.documents import HAS_TAGS
 
@@ -62,7 +63,7 @@ class DocumentLabelRepository(Repository):
             limit: How many at most.
         """
         values = {
-            "tags": hash_tags(self._key_ring, tags),
+            **wanted_tags(self._key_ring, tags),
             "ids": None if among is None else list(among),
             "limit": limit,
         }

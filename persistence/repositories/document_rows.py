@@ -37,8 +37,20 @@ def hash_content(key_ring: KeyRing, content_hash: str) -> str:
 
 
 def hash_tags(key_ring: KeyRing, tags: Collection[str]) -> Sequence[str]:
-    """Return what tags are known by in the database."""
-    return [key_ring.keyed_hash(f"documents.tags/{tag}") for tag in tags]
+    """Return what tags are known by in the database, however their letters are written."""
+    return _hash_tags(key_ring, [tag.casefold() for tag in tags])
+
+
+def wanted_tags(key_ring: KeyRing, tags: Collection[str]) -> dict[str, Sequence[str]]:
+    """Return what `HAS_TAGS` looks for.
+
+    Documents from before letter case was left aside are known by their tags as they are written.
+    """
+    return {"tags": hash_tags(key_ring, tags), "written_tags": _hash_tags(key_ring, tags)}
+
+
+def _hash_tags(key_ring: KeyRing, tags: Collection[str]) -> Sequence[str]:
+    return [key_ring.keyed_hash(f"documents.tags/{tag}") for tag in dict.fromkeys(tags)]
 
 
 def read_document(row: Row, key_ring: KeyRing) -> Document:

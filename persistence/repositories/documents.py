@@ -4,7 +4,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, literal_column, select, update
+from sqlalchemy import (
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger, Text
 
@@ -19,6 +29,7 @@ from persistence.repositories.document_rows import (
     hash_tags,
     read_document,
     seal_body,
+    wanted_tags,
 )
 from persistence.repositories.ingest_rows import source_hash
 from persistence.statements import Statement
@@ -41,7 +52,11 @@ _OF_GROUP = (documents.c.group_id == bindparam("group", type_=BigInteger)) | bin
     "group", type_=BigInteger
 ).is_(None)
 _TAGS = bindparam("tags", type_=ARRAY(Text))
-HAS_TAGS = documents.c.tag_hashes.bool_op("@>")(_TAGS)
+_WRITTEN_TAGS = bindparam("written_tags", type_=ARRAY(Text))
+HAS_TAGS = or_(
+    documents.c.tag_hashes.bool_op("@>")(_TAGS),
+    documents.c.tag_hashes.bool_op("@>")(_WRITTEN_TAGS),
+)
 """All of them."""
 # Without tags it must not be the tags' index that is asked: it would give all of it.
 _MAY_HAVE_TAGS = (func.cardinality(_TAGS) == literal_column("0")) | HAS_TAGS
@@ -257,7 +272,7 @@ class DocumentRepository(Repository):
         """
         values = {
             "group": group_id,
-            "tags": hash_tags(self._key_ring, tags),
+            **wanted_tags(self._key_ring, tags),
             "mime": mime,
             "status": status,
         }

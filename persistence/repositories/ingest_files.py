@@ -173,6 +173,11 @@ _FINISH = ScopedStatement(
                 bindparam("new_size", type_=BigInteger), ingest_files.c.size_bytes
             ),
             chunks=bindparam("new_chunks", type_=Integer),
+            # How far it was is told at a pace: the last that was told is seldom all of it.
+            done=case(
+                (bindparam("new_code", type_=Text).is_not(None), ingest_files.c.done),
+                else_=func.coalesce(ingest_files.c.total, literal_column("0")),
+            ),
             error_code=bindparam("new_code", type_=Text),
             error=bindparam("new_error", type_=LargeBinary),
             finished_at=func.now(),

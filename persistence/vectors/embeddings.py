@@ -16,6 +16,7 @@ REQUEST_TIMEOUT_SECONDS = 120.0
 BATCH_TEXTS = 32
 
 _OK = 200
+_NOT_FOUND = 404
 
 
 class Embedder(Protocol):
@@ -118,6 +119,11 @@ class OllamaEmbedder(Embedder):
                 allow_redirects=False,
             ) as response:
                 content = await response.read()
+                if response.status == _NOT_FOUND:
+                    raise EmbeddingError(
+                        f"the models' server has no {self._model!r}: have it there first, "
+                        f"with Ollama by 'ollama pull {self._model}'"
+                    )
                 if response.status != _OK:
                     raise EmbeddingError(
                         f"{self._model!r} answered an embedding with status {response.status}"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any, Literal
 
 import typer
 from langchain_core.messages import HumanMessage
@@ -14,9 +15,8 @@ from loaders.file_access import files_are_closed
 from loaders.pipeline import open_pipeline
 from persistence.access import AccessScope
 from persistence.collection_registry import describe_difference
-from persistence.database import open_database
 from persistence.encryption import KeyRing
-from persistence.errors import DataDirInUse, PersistenceError
+from persistence.errors import PersistenceError
 from persistence.vectors.collection import VectorCollection
 from persistence.vectors.errors import IndexInUse
 from persistence.vectors.index import open_collection, open_host
@@ -24,6 +24,7 @@ from persistence.vectors.point_store import COLLECTION
 from server.bootstrap import find_speech_model
 from server.cli.attached import attached
 from server.cli.connection import Api, ApiFailure, Connection
+from server.errors import ConfigurationError
 from server.installation import load_secrets
 from server.retrieval_parts import make_embedder
 from server.settings import Settings
@@ -55,16 +56,51 @@ class Examination:
         except Exception as exc:  # noqa: BLE001 - the finding of a check is whatever goes wrong
             self.well = False
             reason = str(exc).splitlines()[0] if str(exc) else ""
-            self._say("FAIL", name, f"{type(exc).__name__}: {reason}".rstrip(": "), "red")
+            _say("FAIL", name, f"{type(exc).__name__}: {reason}".rstrip(": "))
             return
         elapsed = round((time.perf_counter() - started) * 1000)
-        self._say("ok", name, f"{finding} ({elapsed} ms)", "green")
-
-    def _say(self, verdict: str, name: str, finding: str, colour: str) -> None:
-        typer.echo(f"{typer.style(f'{verdict:4}', fg=colour)} {name:{NAME_WIDTH}} {finding}")
+        _say("ok", name, f"{finding} ({elapsed} ms)")
 
 
-async def examine(settings: Settings, connection: Connection) -> bool:
+def _say(verdict: Literal["ok", "FAIL"], name: str, finding: str) -> None:
+    colour = "green" if verdict == "ok" else "red"
+    typer.echo(f"{typer.style(f'{verdict:4}', fg=colour)} {name:{NAME_WIDTH}} {finding}")
+
+
+def examine(settings: Settings, url: str | None, key: str | None) -> bool:
+    """Checks every part here, or asks the server at an address; true when all are well.
+
+    Raises:
+        ConfigurationError: There is no installation here, or no key to ask with.
+        ApiFailure: The server cannot be reached or refuses.
+    """
+    if url is None:
+        _require_installation(settings)
+    connection = Connection.choose(settings, url, key, create=False)
+    if url is not None:
+        return _examine_elsewhere(connection)
+    return asyncio.run(_examine_here(settings, connection))
+
+
+def _require_installation(settings: Settings) -> None:
+    is_embedded = settings.database.url is None or settings.llm.qdrant_url is None
+    if is_embedded and not settings.data_dir.is_dir():
+        raise ConfigurationError(
+            f"there is no installation here: {str(settings.data_dir.absolute())!r} (DATA_DIR) is "
+            "missing; run this where the server is started, or name a server with --url and --key."
+        )
+
+
+def _examine_elsewhere(connection: Connection) -> bool:
+    report = _ask_health(connection)
+    for name, part in report["components"].items():
+        is_well = part["status"] != "unhealthy"
+        finding = f"{part['status']}, {part['detail']}" if part["detail"] else part["status"]
+        _say("ok" if is_well else "FAIL", name, f"{finding} ({round(part['latency_ms'])} ms)")
+    return bool(report["status"] != "unhealthy")
+
+
+async def _examine_here(settings: Settings, connection: Connection) -> bool:
     """Checks every part; true when all are well.
 
     The embedded model is a process of its own, so a second one is started for the checks.
@@ -74,7 +110,7 @@ async def examine(settings: Settings, connection: Connection) -> bool:
     check = examination.check
     parts = _Parts(settings)
     await check("secrets", parts.secrets)
-    await check("database", lambda: _or_running(parts.database, connection))
+    await check("database", parts.database)
     async with AsyncExitStack() as stack:
         await check("chat model", lambda: parts.chat_model(stack))
         await check("embeddings", parts.embeddings)
@@ -91,16 +127,15 @@ class _Parts:
         self._llm = settings.llm
 
     async def secrets(self) -> str:
-        key_ring = self._key_ring()
+        secrets = load_secrets(self._settings, create=False)
+        key_ring = KeyRing(secrets.key_list)
         key_ring.decrypt(key_ring.encrypt(b"doctor", context="doctor"), context="doctor")
-        return f"{self._settings.app_env}, {len(load_secrets(self._settings).key_list)} key(s)"
+        return f"{self._settings.app_env}, {len(secrets.key_list)} key(s)"
 
     async def database(self) -> str:
-        settings = self._settings.database
-        key_ring = self._key_ring()
-        async with open_database(settings, key_ring=key_ring, data_dir=self._data_dir) as database:
+        async with attached(self._settings) as database:
             await database.ping()
-        return "embedded PostgreSQL" if settings.url is None else "PostgreSQL by DATABASE__URL"
+            return "embedded PostgreSQL" if database.embedded else "PostgreSQL by DATABASE__URL"
 
     async def chat_model(self, stack: AsyncExitStack) -> str:
         llm = self._llm = await stack.enter_async_context(open_model_address(self._settings.llm))
@@ -161,25 +196,26 @@ class _Parts:
                 raise ApiFailure(f"{down[0].name} is down: {down[0].error}")
             return ", ".join(f"{server.name} {server.tools}" for server in catalog.servers())
 
-    def _key_ring(self) -> KeyRing:
-        return KeyRing(load_secrets(self._settings).key_list)
-
 
 async def _or_running(check: Check, connection: Connection) -> str:
     """The check, or the word of the server that has the embedded part open."""
     try:
         return await check()
-    except (DataDirInUse, IndexInUse):
+    except IndexInUse:
         return await asyncio.to_thread(_ask_running, connection)
 
 
 def _ask_running(connection: Connection) -> str:
-    api = Api(connection)
-    try:
-        report = api.request("GET", "/health/detailed")
-    finally:
-        api.close()
+    report = _ask_health(connection)
     ill = [name for name, part in report["components"].items() if part["status"] == "unhealthy"]
     if ill:
         raise ApiFailure(f"the server at {connection.url} says: {', '.join(ill)} unhealthy")
     return f"in use by the server at {connection.url}, which says {report['status']}"
+
+
+def _ask_health(connection: Connection) -> Any:
+    api = Api(connection)
+    try:
+        return api.request("GET", "/health/detailed")
+    finally:
+        api.close()

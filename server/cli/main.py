@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,13 +11,13 @@ from graph.errors import AgentError
 from loaders.errors import LoaderError
 from persistence.errors import PersistenceError
 from server.cli import audit, ingest_runs, keys, users
-from server.cli.connection import ApiFailure, Connection, KeyOption, UrlOption, connect
+from server.cli.connection import ApiFailure, KeyOption, UrlOption, connect
+from server.cli.exit_codes import EXIT_FAILED
 from server.errors import ConfigurationError
 from server.observability import configure_logging
 from server.settings import Settings, load_settings
 from tools.errors import ToolsError
 
-EXIT_FAILED = 1
 PART_FAILURES = (AgentError, LoaderError, PersistenceError, ToolsError)
 """A part of the product that cannot be opened says why in one sentence."""
 
@@ -136,18 +135,16 @@ def ingest(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Make documents searchable for yourself."""
-    from server.cli.ingest import URL_PREFIXES, Ingestion
+    """Make documents searchable for yourself.
 
-    remote = [place for place in places if server_path or place.startswith(URL_PREFIXES)]
-    local = [Path(place) for place in places if place not in remote]
+    Of a folder, links and what is hidden are left out. Ctrl-C sends no more; what the server has
+    accepted goes on there.
+    """
+    from server.cli import ingest as ingestion
+
+    below = ingestion.FolderOptions(of_server=server_path, recursive=recursive)
     with connect(url, key) as api:
-        ingestion = Ingestion(api, tag or [])
-        if local:
-            ingestion.send(local)
-        if remote:
-            ingestion.take_from(remote, recursive=recursive)
-        sys.exit(0 if ingestion.tell() else EXIT_FAILED)
+        sys.exit(ingestion.ingest(api, places, tag or [], below=below))
 
 
 @app.command()
@@ -194,12 +191,12 @@ def doctor(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Test every part that is configured, one line each."""
-    from server.cli.doctor import examine
+    """Test every part of this installation, one line each; with --url, ask that server instead."""
+    from server.cli import doctor as doctoring
 
     settings = load_settings()
     configure_logging(level="error", json=False)
-    sys.exit(0 if asyncio.run(examine(settings, Connection.choose(settings, url, key))) else 1)
+    sys.exit(EXIT_FAILED * (not doctoring.examine(settings, url, key)))
 
 
 def _with_address(settings: Settings, host: str | None, port: int | None) -> Settings:

@@ -17,10 +17,10 @@ from persistence.reindexing_requests import ask_for_reindexing
 from persistence.vectors.errors import IndexInUse
 from persistence.vectors.index import open_host
 from server.cli.attached import attached
+from server.cli.exit_codes import EXIT_INTERRUPTED
 from server.retrieval_parts import make_embedder
 from server.settings import Settings
 
-EXIT_INTERRUPTED = 130
 _SCOPE = AccessScope.system("reindexing at the command line")
 
 
@@ -29,18 +29,34 @@ class Progress:
     """What the person at the terminal sees of it."""
 
     shown: str = ""
+    is_asked_for: bool = False
+    """Whether the server that has the index open does it."""
+
+    def ask(self) -> None:
+        """Says that the server is asked, whose first figures take a while."""
+        self.is_asked_for = True
+        self._show("asking the server…")
 
     def tell(self, done: Reindexed) -> None:
         """Shows how far it is, on a terminal."""
-        line = f"{done.copied} documents copied, {done.left} of {done.documents} left"
-        if sys.stderr.isatty() and line != self.shown:
-            typer.echo(f"\r{line:<60}", nl=False, err=True)
-            self.shown = line
+        self._show(f"{done.copied} documents copied, {done.left} of {done.documents} left")
+
+    @property
+    def when_stopped(self) -> str:
+        """What becomes of it when nobody looks on any more."""
+        if self.is_asked_for:
+            return "The server goes on with it; start this again to see how far it is."
+        return "Stopped; start it again to go on."
 
     def finish(self) -> None:
         """Ends the line."""
         if self.shown:
             typer.echo("", err=True)
+
+    def _show(self, line: str) -> None:
+        if sys.stderr.isatty() and line != self.shown:
+            typer.echo(f"\r{line:<60}", nl=False, err=True)
+            self.shown = line
 
 
 def reindex(settings: Settings, model: str | None) -> int:
@@ -57,7 +73,7 @@ def reindex(settings: Settings, model: str | None) -> int:
     try:
         done = asyncio.run(_reindex(settings, model or settings.llm.embed_model, progress))
     except KeyboardInterrupt:
-        typer.echo("\nStopped; start it again to go on.", err=True)
+        typer.echo(f"\n{progress.when_stopped}", err=True)
         return EXIT_INTERRUPTED
     finally:
         progress.finish()
@@ -92,6 +108,7 @@ async def _run(settings: Settings, database: Database, model: str, progress: Pro
                 open_host(settings.llm, data_dir=settings.data_dir.absolute())
             )
         except IndexInUse:  # the server has it open
+            progress.ask()
             return await ask_for_reindexing(database, model, progress.tell)
         llm = await stack.enter_async_context(open_model_address(settings.llm))
         reindexer = Reindexer(database, host, partial(make_embedder, llm))

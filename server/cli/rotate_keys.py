@@ -18,10 +18,10 @@ from persistence.token_columns import TOKEN_COLUMNS, WRAPPED_KEYS
 from persistence.vectors.errors import IndexInUse
 from persistence.vectors.index import open_collection, open_host
 from server.cli.attached import attached
+from server.cli.exit_codes import EXIT_INTERRUPTED
 from server.settings import Settings
 
 EXIT_UNREADABLE = 1
-EXIT_INTERRUPTED = 130
 SHOWN_UNREADABLE = 20
 _SCOPE = AccessScope.system("key rotation at the command line")
 

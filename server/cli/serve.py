@@ -11,6 +11,7 @@ from typing import Literal
 import structlog
 import typer
 import uvicorn
+from typing_extensions import override
 
 from loaders.errors import LoaderError
 from loaders.file_access import hide_memory
@@ -27,7 +28,7 @@ WEBSOCKETS: Literal["websockets-sansio"] = "websockets-sansio"
 """Of uvicorn's implementations the one that its library keeps up."""
 COLLECTIONS = (25_000, 20, 20)
 """After how many new objects the youngest are looked at, and how often before those older."""
-SAMPLE = "The canteen of our office is open from 12:30 to 14:15. On Fridays there is fish."
+SAMPLE = "The canteen of our office is open on working days from 12:30 to 14:15."
 QUESTION = "According to our documents, when is the canteen open?"
 
 log = structlog.get_logger(__name__)
@@ -116,8 +117,9 @@ def spare_what_was_loaded() -> None:
 class _Server(uvicorn.Server):
     """Uvicorn, without its own signal handling: it would kill the process before the clean-up."""
 
+    @override
     @contextmanager
-    def captureon_signals(self) -> Generator[None, None, None]:
+    def capture_signals(self) -> Generator[None, None, None]:
         yield
 
 

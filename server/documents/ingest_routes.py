@@ -44,13 +44,18 @@ router = APIRouter(prefix="/v1", tags=["documents"], route_class=PolicedRoute)
 Ingestion = Annotated[IngestService, Depends(provided(IngestService))]
 Prefer = Annotated[
     str | None,
-    Header(description="`wait=N`: seconds, at most 60, to wait for the end; 30 without it"),
+    Header(
+        description="`wait=N`: seconds, at most 60, to wait for the end; 30 without it; "
+        "`respond-async`: none"
+    ),
 ]
 EventNumber = Annotated[int | None, Header(ge=0, le=ROW_ID_MAX)]
 
 WAIT_SECONDS = 30
 WAIT_SECONDS_MAX = 60
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
 _UPLOAD_FORM = {
     "requestBody": {
         "required": True,
@@ -66,7 +71,8 @@ _UPLOAD_FORM = {
                         },
                         "tags": {
                             "type": "string",
-                            "description": 'a JSON list of strings, such as ["handbook"]',
+                            "description": "words with commas between them, such as "
+                            "hr,handbook, or a JSON list of strings",
                         },
                         "group_id": {
                             "type": "integer",
@@ -197,7 +203,8 @@ async def take_from(
     prefer: Prefer = None,
 ) -> Response:
     """What was taken in from the same place before is replaced if it has changed."""
-    place = Place(location=body.path_or_url, is_url=body.from_web, recursive=body.recursive)
+    is_url = body.from_web or _ADDRESS.match(body.path_or_url) is not None
+    place = Place(location=body.path_or_url, is_url=is_url, recursive=body.recursive)
     filing = Filing(tags=body.tags, group_id=body.group_id, is_private=body.is_private)
     async with ingestion.submission(caller, origin) as submission:
         run = await ingestion.take_from(submission, place, filing)
@@ -292,6 +299,8 @@ async def _answer(
 def _wait_of(prefer: str | None) -> tuple[int, dict[str, str]]:
     """For how long to wait, and the header that says that it was heard (RFC 7240)."""
     found = _WAIT.search(prefer or "")
+    if found is None and _ASYNC.search(prefer or ""):
+        return 0, {"Preference-Applied": "respond-async"}
     if found is None:
         return WAIT_SECONDS, {}
     seconds = min(int(found[1]), WAIT_SECONDS_MAX)

@@ -129,7 +129,7 @@ class IngestPathRequest(BaseModel):
 
     path_or_url: Annotated[str, Field(min_length=1, max_length=PATH_MAX_CHARS)]
     from_web: bool = False
-    """Whether it is a web address, or a path below the folders that the server reads from."""
+    """Whether it is a web address; what begins with http:// or https:// is one without this."""
     recursive: bool = False
     """Whether the folders in a folder are looked into."""
     tags: Tags = []

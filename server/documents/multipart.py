@@ -1,7 +1,7 @@
 """Uploads, read without a plaintext copy ever touching the disk."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,14 +14,18 @@ from starlette.requests import ClientDisconnect, Request
 from server.body_pace import keep_pace
 from server.dependencies import ROW_ID_MAX
 from server.documents.names import clean_name, is_clean
-from server.documents.tags import TAG_MAX_CHARS, TAGS_MAX
+from server.documents.tags import TAG_MAX_CHARS, TAGS_MAX, each_once
 from server.documents.uploads import Upload
-from server.errors import BadRequest
+from server.errors import BadRequest, TooManyFiles
 
 FILENAME_MAX_CHARS = 255
 _NEVER_SPOOLED_BYTES = 2**62
 _ROW_ID = re.compile(r"[1-9][0-9]{0,18}")
 _BROKE_OFF = "The upload broke off."
+_TAGS_WANTED = (
+    "Send 'tags' as words with commas between them, such as hr,handbook, "
+    'or as a JSON list: ["hr", "handbook"].'
+)
 _UTF8_NAMES = frozenset({b"utf-8", b"utf8"})
 
 
@@ -34,6 +38,19 @@ class _WholeInMemoryParser(MultiPartParser):
 
     spool_max_size = _NEVER_SPOOLED_BYTES
     _complete = False
+    _files = 0
+
+    @property
+    def has_too_many_files(self) -> bool:
+        """Whether that is why it stopped."""
+        return self._files > self.max_files
+
+    def on_headers_finished(self) -> None:
+        """Counts the files."""
+        self._files += (
+            b"filename" in parse_options_header(self._current_part.content_disposition)[1]
+        )
+        super().on_headers_finished()
 
     def on_end(self) -> None:
         """Notes the closing boundary."""
@@ -54,29 +71,26 @@ class _WholeInMemoryParser(MultiPartParser):
 class UploadForm:
     """The parts of an upload form."""
 
-    def __init__(self, uploads: list[Upload], fields: dict[str, str]) -> None:
+    def __init__(
+        self, uploads: list[Upload], fields: dict[str, str], *, tags: Sequence[str] = ()
+    ) -> None:
         self.uploads = uploads
         self._fields = fields
+        self._tags = tags
 
     @property
     def tags(self) -> list[str]:
-        """The tags, sent as a JSON list of strings.
+        """The tags: words with commas between them, or a JSON list of strings.
 
         Raises:
             BadRequest: They are something else, or too many.
         """
-        raw = self._fields.get("tags", "[]") or "[]"
-        try:
-            tags: Any = orjson.loads(raw)
-        except orjson.JSONDecodeError as exc:
-            raise BadRequest("'tags' is not JSON.") from exc
-        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-            raise BadRequest("'tags' must be a JSON list of strings.")
+        tags = [tag.strip() for raw in self._tags for tag in _read_tags(raw.strip())]
         if len(tags) > TAGS_MAX or any(not 0 < len(tag) <= TAG_MAX_CHARS for tag in tags):
             raise BadRequest(f"At most {TAGS_MAX} tags of 1 to {TAG_MAX_CHARS} characters.")
         if not all(map(is_clean, tags)):
             raise BadRequest("A tag is one line of text without control characters.")
-        return list(dict.fromkeys(tags))
+        return each_once(tags)
 
     @property
     def is_private(self) -> bool | None:
@@ -115,7 +129,8 @@ async def read_upload_form(
     """Reads a multipart body with its files into memory.
 
     Raises:
-        BadRequest: No multipart form, no file, too many files, or a broken body.
+        BadRequest: No multipart form, no file, or a broken body.
+        TooManyFiles: There are more files than that.
         UploadTooSlow: The body does not come.
     """
     _require_utf8_form(request.headers.get("content-type", ""), part_name)
@@ -126,6 +141,8 @@ async def read_upload_form(
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeError) as exc:
+        if parser.has_too_many_files:
+            raise _too_many(max_files) from exc
         raise BadRequest("The multipart body is not readable.") from exc
     except ClientDisconnect as exc:
         raise BadRequest(_BROKE_OFF) from exc
@@ -135,10 +152,33 @@ async def read_upload_form(
         if isinstance(part, UploadFile)
     ]
     fields = {key: value for key, value in form.items() if isinstance(value, str)}
+    tags = [value for value in form.getlist("tags") if isinstance(value, str)]
     await form.close()
     if not uploads:
         raise BadRequest(f"There is no file in the form; name its part '{part_name}'.")
-    return UploadForm(uploads, fields)
+    return UploadForm(uploads, fields, tags=tags)
+
+
+def _read_tags(raw: str) -> list[str]:
+    """Those of one part of the form; what looks like JSON has to be JSON."""
+    if not raw.startswith(("[", "{", '"')):
+        return raw.split(",") if raw else []
+    try:
+        tags: Any = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raise BadRequest(_TAGS_WANTED) from exc
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise BadRequest(_TAGS_WANTED)
+    return tags
+
+
+def _too_many(max_files: int) -> TooManyFiles:
+    return TooManyFiles(
+        f"At most {max_files} files are taken in one request."
+        if max_files > 1
+        else "Only one file is taken in this request.",
+        details={"max_files": max_files},
+    )
 
 
 def _require_utf8_form(content_type: str, part_name: str) -> None:

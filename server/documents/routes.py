@@ -115,7 +115,7 @@ async def edit_document(
     """All of it or nothing; it holds from the next request on, for open conversations too."""
     edit = DocumentEdit(
         title=body.title,
-        tags=None if body.tags is None else tuple(dict.fromkeys(body.tags)),
+        tags=None if body.tags is None else tuple(body.tags),
         says_who_reads=body.says_who_reads,
         group_id=body.group_id,
     )
@@ -191,6 +191,7 @@ def _source(passage: Any) -> Source:
         label=cite_label(passage.citation_key),
         document_id=passage.document_id,
         title=passage.title,
+        filename=passage.filename,
         page=passage.page,
         start_seconds=passage.start_seconds,
         snippet=_snippet(passage.cited_text),

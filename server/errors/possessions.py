@@ -47,7 +47,7 @@ class PathUnreadable(BadRequest):
 
 
 class TooManyFiles(BadRequest):
-    """A folder holds more files than are taken in at once."""
+    """A folder or a form holds more files than are taken in at once."""
 
     code = "TOO_MANY_FILES"
     message = "The folder holds more files than are taken in at once."

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BeforeValidator
-from pydantic_settings import NoDecode
+
+from tools.settings import LISTED
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -80,11 +81,9 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 5
 
 
-def _split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(parse_network(part.strip()) for part in value.split(",") if part.strip())
+def _parse_text(value: object) -> object:
+    return parse_network(value) if isinstance(value, str) else value
 
 
-NetworkList = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split)]
-"""A setting: ranges separated by commas."""
+NetworkList = Annotated[tuple[Annotated[Network, BeforeValidator(_parse_text)], ...], *LISTED]
+"""A setting: ranges of addresses."""

@@ -3,8 +3,9 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
-from pydantic_settings import NoDecode
+from pydantic import AfterValidator
+
+from tools.settings import LISTED
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
@@ -35,11 +36,5 @@ def origin_of(scheme: str, host: str) -> str:
     return f"{scheme}://{host.lower().removesuffix(':' + _DEFAULT_PORTS[scheme])}"
 
 
-def _split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(parse_origin(part.strip()) for part in value.split(",") if part.strip())
-
-
-OriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A setting: origins separated by commas."""
+OriginList = Annotated[tuple[Annotated[str, AfterValidator(parse_origin)], ...], *LISTED]
+"""A setting: origins of web pages."""

@@ -55,6 +55,13 @@ def test_the_example_environment_names_every_setting_with_its_default():
     assert wrong == {}
 
 
+def test_the_example_environment_uncommented_is_what_holds_without_it(tmp_path):
+    lines = [f"{name}={text}" for name, text in described_settings().items() if text != LONG_TEXT]
+    file = tmp_path / ".env"
+    file.write_text("\n".join(lines), "utf-8")
+    assert Settings(_env_file=file) == Settings(_env_file=None)
+
+
 def test_every_setting_that_holds_a_secret_hides_it():
     for name, field in Settings.model_fields.items():
         kind = field.annotation

@@ -189,7 +189,7 @@ class Talk:
             taken = await self.tell("POST", "/v1/ingest/upload", files=files, data={"tags": tags})
             if name == "gone.md":
                 document = f"/v1/documents/{taken.json()['files'][0]['document_id']}"
-        for tags in (says, json.dumps({says: says})):
+        for tags in (f"[{says}", json.dumps({says: says})):
             files = {"files": (says, says.encode())}
             await self.tell("POST", "/v1/ingest/upload", 400, files=files, data={"tags": tags})
         hits = (await self.tell("POST", "/v1/search", json={"query": says})).json()["hits"]

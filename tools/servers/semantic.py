@@ -181,6 +181,7 @@ def _sources(passages: "Sequence[Passage]", labels: Mapping[str, str]) -> dict[s
                 "label": labels[passage.citation_key],
                 "document_id": passage.document_id,
                 "title": passage.title,
+                "filename": passage.filename,
                 "page": passage.page,
                 "start_seconds": passage.start_seconds,
                 "snippet": _snippet(passage.cited_text),

@@ -3,12 +3,23 @@
 import asyncio
 
 import pytest
+from sqlalchemy import bindparam, update
 
-from persistence.access import AccessScope
+from persistence.access import AccessScope, ScopedStatement
 from persistence.database import Database
 from persistence.errors import NotFound
+from persistence.models import documents
+from persistence.repositories.document_rows import wanted_tags
 from tests.fixtures.rows import SYSTEM
 from tests.integration.persistence.test_documents import create_document
+
+_TAG_AS_BEFORE = ScopedStatement(
+    lambda guard: (
+        update(documents)
+        .where(documents.c.id == bindparam("document"), guard.owned(documents.c.owner_id))
+        .values(tag_hashes=bindparam("written"))
+    )
+)
 
 
 async def ids(database: Database, scope: AccessScope, **filters: object) -> list[int]:
@@ -25,8 +36,22 @@ async def test_documents_are_listed_by_all_of_their_tags(
     await create_document(database, other_scope)
     assert await ids(database, scope, tags=["hr"]) == [made.id]
     assert await ids(database, scope, tags=["日本", "hr", "hr"]) == [made.id]
-    for others in (["HR"], ["hr", "it"], ["h"], [""]):
+    assert await ids(database, scope, tags=["HR"]) == [made.id]
+    for others in (["hr", "it"], ["h"], [""]):
         assert await ids(database, scope, tags=others) == []
+
+
+async def test_tags_from_before_letter_case_was_left_aside_are_found_as_written(
+    database: Database, scope: AccessScope
+) -> None:
+    made = await create_document(database, scope)
+    async with database.unit_of_work(scope) as uow:
+        rows = uow.documents
+        written = wanted_tags(rows._key_ring, ["HR"])["written_tags"]
+        values = {"document": made.id, "written": written}
+        assert await rows._change(_TAG_AS_BEFORE.under(scope), values) == 1
+        await uow.commit()
+    assert await ids(database, scope, tags=["HR"]) == [made.id]
 
 
 async def test_documents_are_listed_by_type_and_status(

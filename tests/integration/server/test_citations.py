@@ -153,6 +153,8 @@ async def test_neighbours_of_a_citation_can_be_opened(product, handbook):
     second = (await product.client.get(f"/v1/sources/{first['after']}")).json()
     assert (second["before"], second["after"]) == (first["id"], None)
     assert (second["place"], second["document_url"][-7:]) == ("page 2", "#page=2")
+    known = (await product.client.get(f"/v1/documents/{document}")).json()
+    assert [each["filename"] for each in (handbook, first)] == [known["filename"]] * 2
 
 
 async def test_a_reader_is_told_that_the_text_is_not_the_cited_one_any_more(product, handbook):

@@ -13,6 +13,8 @@ import structlog
 from typer.testing import CliRunner
 
 from server.cli.main import app
+from server.installation import load_secrets
+from server.settings import Settings
 from tests.fixtures.ports import free_port
 from tests.fixtures.product import Product, client_for
 
@@ -124,6 +126,12 @@ async def test_ingest_has_the_server_read_and_runs_are_listed_and_cancelled(prod
     assert "URL_" in unreachable.stdout
     assert "0 of 1 files are searchable." in unreachable.stdout
     assert f"{run_id}  error" in cancelled.stdout
+    assert "1 file: 1 refused (PATH_NOT_FOUND)  /nowhere" in listed.stdout
+    page = await youworker(product, "ingest-runs", "list", "--limit", "1", "--offset", "1")
+    assert page.stdout.startswith(run_id)
+    nonsense = await youworker(product, "ingest-runs", "cancel", "nonsense")
+    assert nonsense.exit_code == 2
+    assert "'nonsense' is no id of a run; 'list' shows them" in nonsense.output
 
 
 async def test_users_and_keys_are_made_listed_and_ended(product: Product):
@@ -158,6 +166,7 @@ async def test_users_and_keys_are_made_listed_and_ended(product: Product):
 async def test_doctor_has_one_line_for_each_part_and_tells_which_one_is_down(
     product: Product, tmp_path
 ):
+    load_secrets(Settings(data_dir=tmp_path / ".data"))
     process = await asyncio.create_subprocess_exec(
         YOUWORKER,
         "doctor",
@@ -185,6 +194,56 @@ async def test_doctor_has_one_line_for_each_part_and_tells_which_one_is_down(
         "mcp": "ok",
     }
     assert process.returncode == 1
+
+
+def test_doctor_makes_no_installation_where_there_is_none(tmp_path):
+    ended = subprocess.run(
+        [YOUWORKER, "doctor"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=ENDS_SECONDS,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("youworker: there is no installation here")
+    assert len(ended.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_doctor_asks_the_server_that_is_named(product: Product, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = await youworker(product, "doctor")
+    assert "ok   database" in asked.stdout
+    assert not (tmp_path / ".data").exists()
+
+
+async def test_what_an_interrupted_ingest_has_given_and_not_given_is_told(
+    product: Product, tmp_path
+):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"{number:02}.txt").write_text(f"This is note {number}.")
+    pause = product.model.hang_embedding()
+    process = await asyncio.create_subprocess_exec(
+        YOUWORKER, "ingest", str(folder),
+        env=os.environ | {
+            "YOUWORKER_URL": product.url,
+            "YOUWORKER_API_KEY": product.secrets.root_api_key,
+        },
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(ENDS_SECONDS):
+        await pause.reached.wait()
+        process.send_signal(signal.SIGINT)
+        told, _ = await process.communicate()
+
+    [run] = (await product.client.get("/v1/ingest/runs")).json()["runs"]
+    assert "2 of 12 were not sent." in told.decode()
+    assert f"The run {run['run_id']} was accepted and goes on" in told.decode()
+    assert process.returncode == 130
 
 
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path):

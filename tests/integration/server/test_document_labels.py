@@ -51,14 +51,33 @@ async def test_documents_are_listed_by_tag_type_group_and_status(ada: Person, bo
     assert await listed(ada, "tag=hr&mime=text/markdown") == [travel]
     assert await listed(ada, f"tag=hr&group_id={group}") == [leave]
     assert await listed(ada, "tag=hr&status=indexed&limit=100") == [travel, leave]
-    for nothing in ("tag=HR", "tag=hr&tag=none", "status=failed", "mime=image/png"):
+    for nothing in ("tag=h", "tag=hr&tag=none", "status=failed", "mime=image/png"):
         assert await listed(ada, nothing) == []
     assert await listed(bob, "tag=hr") == []
 
 
+async def test_tags_are_kept_as_written_and_found_in_any_letter_case(ada: Person):
+    document = await upload(ada, "a.txt", LEAVE, tags=" Legal , Größe, LEGAL ")
+
+    answer = await ada.client.get(f"/v1/documents/{document}")
+
+    assert answer.json()["tags"] == ["Legal", "Größe"]
+    for query in ("tag=legal", "tag=LEGAL&tag=gr%C3%B6sse", "tag=%20Legal%20"):
+        assert await listed(ada, query) == [document]
+    assert await found(ada, tags=["lEGAL"]) == {document}
+
+
 @pytest.mark.parametrize(
     "query",
-    ["tag=", "tag=" + "x" * 65, "tag=a%00b", "status=done", "mime=a%00b", "&".join(["tag=x"] * 33)],
+    [
+        "tag=",
+        "tag=%20%20",
+        "tag=" + "x" * 65,
+        "tag=a%00b",
+        "status=done",
+        "mime=a%00b",
+        "&".join(["tag=x"] * 33),
+    ],
 )
 async def test_a_filter_that_makes_no_sense_is_refused(ada: Person, query: str):
     answer = await ada.client.get(f"/v1/documents?{query}")
@@ -124,6 +143,7 @@ async def test_who_only_reads_changes_nothing(ada: Person, bob: Person):
         {"title": "\ud800"},
         {"tags": ["a\0b"]},
         {"tags": [""]},
+        {"tags": [" "]},
         {"tags": ["x" * 65]},
         {"tags": [f"{number}" for number in range(33)]},
         {"tags": "hr"},

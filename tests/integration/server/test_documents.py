@@ -187,6 +187,18 @@ async def test_an_upload_that_is_no_form_or_has_no_file_is_refused(product: Prod
         assert answer.json()["error"]["code"] == "VALIDATION_ERROR"
 
 
+async def test_too_many_files_are_refused_with_how_many_there_may_be(product: Product):
+    most = product.settings.api.max_upload_files
+    files = [("files", (f"{number}.txt", b"x")) for number in range(most + 1)]
+
+    answer = await product.client.post("/v1/ingest/upload", files=files)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "TOO_MANY_FILES")
+    assert error["message"] == f"At most {most} files are taken in one request."
+    assert error["details"] == {"max_files": most}
+
+
 async def test_an_upload_cut_inside_its_second_file_is_refused_and_leaves_nothing(
     product: Product,
 ):

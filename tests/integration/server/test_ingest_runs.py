@@ -78,6 +78,15 @@ async def test_whoever_does_not_wait_is_told_where_to_look(product: Product):
     assert len(await hits(product, "walnut lighthouse")) == 1
 
 
+async def test_whoever_prefers_an_answer_at_once_has_it(product: Product):
+    answer = await product.client.post(
+        "/v1/ingest/upload", files=new_files(WORDS), headers={"Prefer": "respond-async"}
+    )
+    assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    await end_of(product, answer.headers["Location"])
+
+
 async def test_whoever_waits_long_enough_gets_the_whole_run(product: Product):
     answer = await product.client.post(
         "/v1/ingest/upload", files=new_files(WORDS), headers={"Prefer": "wait=600"}
@@ -114,6 +123,18 @@ async def test_progress_is_told_while_a_file_is_worked_on(product: Product):
                             break
     assert seen[-1]["progress"] == {"done": 0, "total": 1, "unit": "chunks"}
     assert (await end_of(product, run))["status"] == "success"
+    ended, _ = await events(product.client, run)
+    assert ended.data["progress"] == {"done": 1, "total": 1, "unit": "chunks"}
+
+
+async def test_an_address_needs_no_word_that_it_is_one(product: Product):
+    body = {"path_or_url": "HTTPS://127.0.0.1:1/handbook"}
+    report = (await product.client.post("/v1/ingest/path", json=body)).json()
+    said = (await product.client.post("/v1/ingest/path", json=body | {"from_web": True})).json()
+
+    assert [each["path"] for each in report["errors"]] == [body["path_or_url"]]
+    assert report["errors"] == said["errors"]
+    assert report["errors"][0]["code"] != "PATH_NOT_ALLOWED"
 
 
 async def test_events_go_on_after_the_last_one_that_a_client_has(product: Product):

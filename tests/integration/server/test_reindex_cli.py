@@ -11,7 +11,7 @@ from persistence.vectors.errors import IndexInUse
 from persistence.vectors.stamp import Stamp
 from server.cli.connection import ApiFailure, Connection
 from server.cli.doctor import _Parts
-from server.cli.reindex import reindex
+from server.cli.reindex import Progress, reindex
 from server.settings import Settings
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
@@ -62,6 +62,13 @@ async def test_the_server_changes_its_model_and_keeps_it(
     async with open_product(settings, secrets, scripted_model) as product:
         assert "Turin" in str(await found(product, "lilac elephant"))
         assert scripted_model.embed_requests[-1].body["model"] == settings.llm.embed_model
+
+
+def test_who_stops_to_look_on_is_told_whether_the_server_goes_on() -> None:
+    progress = Progress()
+    assert "start it again to go on" in progress.when_stopped
+    progress.ask()
+    assert "The server goes on" in progress.when_stopped
 
 
 async def test_the_doctor_tells_an_index_that_is_gone_from_one_that_answers(

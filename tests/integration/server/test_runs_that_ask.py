@@ -178,7 +178,7 @@ async def test_a_call_that_is_refused_is_not_made_and_the_model_hears_why(crew: 
 
 
 async def test_a_call_that_a_rule_denies_is_put_to_nobody(crew: Crew):
-    await crew.rule(verdict="deny", reason="No units here.")
+    await crew.rule(verdict="deny", arguments={"from_unit": "km"}, reason="No units here.")
     heard = await ask(crew, KM)
     assert (heard.status, heard.approvals) == ("success", [])
     assert "No units here." in told_the_model(crew.product)
@@ -225,12 +225,22 @@ async def test_what_was_edited_into_something_forbidden_is_not_made(crew: Crew):
 
 
 async def test_a_rule_that_was_changed_meanwhile_counts_when_the_run_goes_on(crew: Crew):
-    path = await crew.rule()
+    path = await crew.rule(arguments={"from_unit": "km"})
     asked = await ask(crew, KM)
     await crew.product.client.patch(path, json={"verdict": "deny", "reason": "Not any more."})
     await asked.answer(ALLOW)
     assert (await asked.rest()).status == "success"
     assert "Not any more." in told_the_model(crew.product)
+
+
+async def test_a_tool_that_was_denied_whole_meanwhile_is_not_there_when_the_run_goes_on(crew: Crew):
+    path = await crew.rule()
+    asked = await ask(crew, KM)
+    await crew.product.client.patch(path, json={"verdict": "deny"})
+    await asked.answer(ALLOW)
+    heard = await asked.rest()
+    assert (heard.status, heard.tools()[-1][0]) == ("success", "error")
+    assert "There is no tool named units__convert" in told_the_model(crew.product)
 
 
 async def test_nobodys_answer_in_time_is_a_refusal(crew: Crew, database: Database):

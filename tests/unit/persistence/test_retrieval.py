@@ -27,6 +27,7 @@ ANNA, BOB = AccessScope(user_id=1), AccessScope(user_id=2)
 @dataclass(frozen=True, kw_only=True)
 class Titled:
     title: str
+    filename: str
 
 
 @dataclass
@@ -67,7 +68,7 @@ class DocumentsOf:
         self._table.judged += 1
         mine = await self.ids()
         return {
-            each: Titled(title=title)
+            each: Titled(title=title, filename=f"{title}.pdf")
             for each, (owner, title) in self._table.rows.items()
             if each in ids
             and (
@@ -113,6 +114,7 @@ async def test_a_passage_comes_back_with_all_that_a_citation_needs(retriever: Re
 
     assert passage.text == "Employees get thirty vacation days."
     assert (passage.document_id, passage.title) == (10, "Handbook")
+    assert passage.filename == "Handbook.pdf"
     assert (passage.page, passage.heading, passage.start_seconds) == (3, "Leave", None)
     assert passage.url == f"/v1/sources/{passage.id}"
     assert 0.2 < passage.score <= 1.0

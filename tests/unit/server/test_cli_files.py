@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.ingest import _files
+from server.cli.connection import ApiFailure
+from server.cli.local_files import LocalFiles
 
 
 def test_what_is_hidden_in_a_folder_is_left_out_however_one_comes_to_the_folder(
@@ -15,5 +16,25 @@ def test_what_is_hidden_in_a_folder_is_left_out_however_one_comes_to_the_folder(
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path / "here")
 
-    assert list(_files([tmp_path / ".hidden" / "docs"])) == [tmp_path / ".hidden/docs/a.txt"]
-    assert list(_files([Path("../here")])) == [Path("../here/e")]
+    found = LocalFiles([tmp_path / ".hidden" / "docs"])
+    assert found.files == [tmp_path / ".hidden/docs/a.txt"]
+    assert found.left_out == "Left out: 2 × hidden file or folder."
+    assert LocalFiles([Path("../here")]).files == [Path("../here/e")]
+
+
+def test_a_link_in_a_folder_is_not_followed_and_is_told_of(tmp_path: Path) -> None:
+    outside = tmp_path / "outside" / "secret.txt"
+    inside = tmp_path / "inside" / "note.txt"
+    for file in (outside, inside):
+        file.parent.mkdir()
+        file.touch()
+    (inside.parent / "file.txt").symlink_to(outside)
+    (inside.parent / "folder").symlink_to(outside.parent)
+
+    found = LocalFiles([inside.parent])
+
+    assert found.files == [inside]
+    assert found.left_out == "Left out: 2 × link."
+    inside.unlink()
+    with pytest.raises(ApiFailure, match=r"no file at these paths\. Left out: 2 × link"):
+        LocalFiles([inside.parent])

@@ -72,6 +72,44 @@ def test_an_empty_value_counts_as_unset(environment):
     assert settings.llm.ollama_base_url is None
 
 
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("INGEST__ROOTS", ("/srv/x", "/srv/y")),
+        ("API__CORS_ORIGINS", ("https://a.example", "https://b.example:8443")),
+        ("SECURITY__ALLOWED_IPS", ("10.0.0.0/8", "2001:db8::/32")),
+        ("SECURITY__TRUSTED_PROXIES", ("10.0.0.1/32", "10.0.0.2/32")),
+        ("LLM__ALLOWED_MODELS", ("one:1b", "openai:two")),
+        ("LLM__VISION_MODELS", ("one:1b", "openai:two")),
+        ("OUTBOUND__ALLOW_HOSTS", ("example.org", "*.example.org")),
+        ("OUTBOUND__DENY_HOSTS", ("example.org", "*.example.org")),
+        ("OUTBOUND__ALLOW_PRIVATE", ("10.0.0.0/8", "fd00::/8")),
+        ("OUTBOUND__DENY_ADDRESSES", ("10.0.0.0/8", "fd00::/8")),
+        ("OUTBOUND__PORTS", ("80", "8080")),
+    ],
+)
+def test_every_list_is_taken_with_commas_and_as_json(environment, name, entries):
+    section, setting = name.lower().split("__")
+    for written, expected in [
+        (", ".join(entries), entries),
+        (json.dumps(entries), entries),
+        (entries[0], entries[:1]),
+        ("[]", ()),
+    ]:
+        environment({name: written})
+        taken = getattr(getattr(load_settings(), section), setting)
+        assert tuple(map(str, taken)) == expected
+
+
+def test_a_broken_list_is_told_by_the_name_of_its_setting(environment):
+    environment({"INGEST__ROOTS": '["/srv/x"'})
+    with pytest.raises(ConfigurationError, match=r"INGEST__ROOTS is not usable: .*JSON"):
+        load_settings()
+    environment({"INGEST__ROOTS": "/srv/x,srv/y"})
+    with pytest.raises(ConfigurationError, match=r"INGEST__ROOTS is not usable: .*must begin"):
+        load_settings()
+
+
 def test_a_malformed_value_is_one_sentence_without_the_value(environment):
     environment({"API__PORT": "secret-looking-value"})
     with pytest.raises(ConfigurationError, match="API__PORT") as caught:

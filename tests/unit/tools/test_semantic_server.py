@@ -87,6 +87,7 @@ async def test_a_search_quotes_the_passage_and_names_its_source(ask: Ask) -> Non
                 "snippet": "A room may cost 120 euros.",
                 "url": PASSAGE.url,
                 "digest": "",
+                "filename": "",
             }
         ]
     }

@@ -52,6 +52,18 @@ def test_a_chapter_without_a_heading_has_its_pages_title() -> None:
     assert texts == ["Preface", "Words.", "x y"]
 
 
+def test_what_repeats_a_heading_is_left_out() -> None:
+    chapters = {
+        "a.xhtml": _page("<h1>The Book</h1>"),
+        "b.xhtml": _page("<h1>The Book</h1><h2>Approach</h2><p>Approach</p><p>Words.</p>"),
+        "c.xhtml": _page("<p>Preface</p><p>Thanks.</p>", "Preface"),
+    }
+
+    texts = [each.text for each in epub.load(epub_of(chapters)).elements]
+
+    assert texts == ["The Book", "Approach", "Words.", "Preface", "Thanks."]
+
+
 def test_hidden_text_and_missing_chapters_are_passed_over() -> None:
     book = epub_of({"a.xhtml": _page("<p hidden='hidden'>evil</p><p>seen</p>"), "b.xhtml": " "})
 

@@ -113,3 +113,12 @@ async def test_an_embedder_that_was_not_opened_says_so() -> None:
         await embedder.embed(["x"])
     with pytest.raises(EmbeddingError, match="not opened"):
         _ = embedder.dimension
+
+
+async def test_who_asks_for_a_model_that_is_not_there_is_told_how_to_get_it(
+    server: Server,
+) -> None:
+    server.answer = lambda _: web.json_response({"error": "not found"}, status=404)
+    with pytest.raises(EmbeddingError, match=r"has no 'other:1b': .*'ollama pull other:1b'"):
+        async with OllamaEmbedder(server.url, "other:1b"):
+            pass
