@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := evals graph loaders migrations persistence server tools
 CODE := $(PACKAGES) bench tests
 
-.PHONY: help run test check format bench soak evals lock clean
+.PHONY: help run test coverage check format bench soak evals lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,11 @@ $(VENV)/.ready-dev: requirements-dev.lock pyproject.toml deploy/environment.sh t
 run: $(VENV)/.ready-run ## Set up and run the product on embedded defaults (Ctrl-C stops it)
 	@exec $(BIN)/youworker serve
 
-test: $(VENV)/.ready-dev ## Set up and run the whole test suite with coverage
+test: $(VENV)/.ready-dev ## Set up and run the whole test suite
+	@$(BIN)/python -m graph.llm.embedded.fetch
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+coverage: $(VENV)/.ready-dev ## The same, slower, and say which lines no test has reached
 	@$(BIN)/python -m graph.llm.embedded.fetch
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 

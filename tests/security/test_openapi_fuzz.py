@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.fixtures.product import Product
 
-EXAMPLES = 4
+EXAMPLES = 2
 """For each operation and each kind of input."""
 REQUEST_TIMEOUT_SECONDS = 20
 NEVER_CALLED = {
