@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -177,6 +178,9 @@ async def test_ctrl_c_at_the_question_cancels_the_run(product: Product, ada: Per
     arguments = ("--session", "c", "Convert this.")
     async with youworker(ada, *arguments, url=product.url, with_person=True) as terminal:
         await terminal.until("[r]efuse? ")
+        # Between the prompt and the wait behind it Python would keep the signal for later.
+        while psutil.Process(terminal.process.pid).status() != psutil.STATUS_SLEEPING:
+            await asyncio.sleep(0)
         terminal.process.send_signal(signal.SIGINT)
         code, shown = await terminal.end()
     assert (code, "stopped" in shown) == (1, True)
