@@ -5,8 +5,9 @@
 Through the product's Retriever, its engine in process and its embedding server (the embedded one
 unless an address is given), with the passages that a user gets: near-duplicates gone, neighbours
 joined, nothing below the floor. The parts are the same Retriever over an index that tells it only
-of the words, or only of the vectors, and no floor. The settings of the fusion were chosen on the
-development half of the questions; figures are told of the other.
+of the words, or only of the vectors, and no floor. Without the address of a reranker, what reranks
+is late interaction of the embedding model's own tokens (bench/late_interaction.py). The settings
+of the fusion were chosen on the development half of the questions; figures are told of the other.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import structlog
 from ir_measures import R, nDCG
 
 from bench.judged import Collection, load_collections
+from bench.late_interaction import open_late_interaction
 from bench.search import Everything
 from graph.llm.chat_model import open_model_address
 from loaders.document import Element, ElementKind, LoadedDocument
@@ -126,7 +128,7 @@ async def measure(
     collection: Collection,
     strangers: Collection,
     embedder: OllamaEmbedder,
-    reranker: Reranker | None,
+    reranker: Reranker,
 ) -> None:
     """Prints one collection's table; the strangers' questions have no answer in it."""
     print(f"{collection.name}: {len(collection.documents)} documents, ", end="")
@@ -143,9 +145,8 @@ async def measure(
                 "vectors": retriever(_OneSided(index, hides="overlap"), score_floor=1e-9),
                 "both": retriever(score_floor=1e-9),
                 f"both, floor {SCORE_FLOOR}": retriever(),
+                "both, floor, reranked": retriever(reranker=reranker),
             }
-            if reranker is not None:
-                ways["both, floor, reranked"] = retriever(reranker=reranker)
             for name, way in ways.items():
                 quality = await judge(way, collection, names)
                 figures = (quality.ndcg, quality.recall, quality.unanswered)
@@ -176,14 +177,14 @@ async def main() -> None:
         ) as embedder:
             rerank = RerankSettings(rerank_url=options.rerank_url)
             if rerank.rerank_url is None:
-                await _measure_all(halves, embedder, None)
+                await _measure_all(halves, embedder, await open_late_interaction())
                 return
             async with HttpReranker(rerank) as reranker:
                 await _measure_all(halves, embedder, reranker)
 
 
 async def _measure_all(
-    halves: Sequence[Collection], embedder: OllamaEmbedder, reranker: Reranker | None
+    halves: Sequence[Collection], embedder: OllamaEmbedder, reranker: Reranker
 ) -> None:
     for collection, strangers in zip(halves, reversed(halves), strict=True):
         await measure(collection, strangers, embedder, reranker)

@@ -44,6 +44,7 @@ class Everything:
     """A database in which every document exists and belongs to whoever asks."""
 
     title: str = "Document"
+    filename: str = "document.txt"
 
     def unit_of_work(self, _scope: AccessScope) -> AbstractAsyncContextManager["Everything"]:
         return nullcontext(self)
