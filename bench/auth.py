@@ -136,7 +136,8 @@ def _post(product: Served, path: str, key: str, body: dict[str, str]) -> dict[st
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_SECONDS) as answer:
-        return json.load(answer)
+        answered: dict[str, Any] = json.load(answer)
+    return answered
 
 
 def _body(endpoint: Endpoint) -> str:

@@ -8,13 +8,14 @@ import argparse
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import orjson
 import uvicorn
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.tools import BaseTool, tool
 from langchain_ollama import ChatOllama
@@ -22,6 +23,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
@@ -42,11 +44,11 @@ async def datetime__now(timezone: str = "UTC") -> str:
 
 
 def build_graph(
-    model: ChatOllama, checkpointer: AsyncPostgresSaver, tools: Sequence[BaseTool] = ()
-) -> CompiledStateGraph:
+    model: BaseChatModel, checkpointer: AsyncPostgresSaver, tools: Sequence[BaseTool] = ()
+) -> CompiledStateGraph[Any, Any, Any, Any]:
     bound = model.bind_tools(tools) if tools else model
 
-    async def call_model(state: MessagesState) -> dict[str, list]:
+    async def call_model(state: MessagesState) -> dict[str, list[BaseMessage]]:
         return {"messages": [await bound.ainvoke(state["messages"])]}
 
     graph = StateGraph(MessagesState)
@@ -62,7 +64,7 @@ def create_app(model_url: str, model_name: str, database_url: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
-        pool = AsyncConnectionPool(
+        pool: AsyncConnectionPool[AsyncConnection[dict[str, Any]]] = AsyncConnectionPool(
             database_url, min_size=4, max_size=POOL_CONNECTIONS, kwargs=options, open=False
         )
         async with pool:
@@ -98,14 +100,18 @@ def create_app(model_url: str, model_name: str, database_url: str) -> FastAPI:
     return app
 
 
-async def events(graph: CompiledStateGraph, request: ChatRequest) -> AsyncIterator[bytes]:
+async def events(
+    graph: CompiledStateGraph[Any, Any, Any, Any], request: ChatRequest
+) -> AsyncIterator[bytes]:
     async for message, _ in parts(graph, request):
         if isinstance(message, AIMessageChunk) and message.content:
             yield b"event: token\ndata: %b\n\n" % orjson.dumps({"text": message.content})
     yield b'event: done\ndata: {"metadata":{"status":"success"}}\n\n'
 
 
-async def messages(graph: CompiledStateGraph, request: ChatRequest) -> AsyncIterator[str]:
+async def messages(
+    graph: CompiledStateGraph[Any, Any, Any, Any], request: ChatRequest
+) -> AsyncIterator[str]:
     async for message, _ in parts(graph, request):
         if isinstance(message, AIMessageChunk) and message.content:
             yield orjson.dumps({"type": "token", "text": message.content}).decode()
@@ -113,13 +119,14 @@ async def messages(graph: CompiledStateGraph, request: ChatRequest) -> AsyncIter
 
 
 def parts(
-    graph: CompiledStateGraph, request: ChatRequest
+    graph: CompiledStateGraph[Any, Any, Any, Any], request: ChatRequest
 ) -> AsyncIterator[tuple[BaseMessage, dict[str, Any]]]:
-    return graph.astream(
+    streamed = graph.astream(
         {"messages": [HumanMessage(request.text_input)]},
         {"configurable": {"thread_id": request.session_id}},
         stream_mode="messages",
     )
+    return cast("AsyncIterator[tuple[BaseMessage, dict[str, Any]]]", streamed)
 
 
 if __name__ == "__main__":

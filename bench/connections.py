@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from abc import ABC, abstractmethod
+from typing import cast
 
 from bench.stream_reader import LAST_CHUNK, SOCKET_ENDS, are_frames_whole
 
@@ -24,8 +25,8 @@ class Connection(asyncio.Protocol, ABC):
         self._tail = b""
         self._ended: asyncio.Future[None] | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self.reads.append((time.monotonic(), data))

@@ -60,7 +60,8 @@ class LateInteraction(Reranker):
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         [[states]] = self._session.run([self._states], inputs)
         words: Vectors = states[1:-1] if len(states) > 2 else states
-        return words / np.linalg.norm(words, axis=1, keepdims=True)
+        unit: Vectors = words / np.linalg.norm(words, axis=1, keepdims=True)
+        return unit
 
 
 async def open_late_interaction() -> LateInteraction:

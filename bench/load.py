@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -56,8 +57,16 @@ class WaveResult:
 
 async def run_wave(wave: Wave) -> WaveResult:
     """Runs one wave over connections that stand before the clock starts."""
-    ask = _ask_over_sockets if wave.socket else _ask_in_turn
-    open_one = _open_socket if wave.socket else _open_stream
+    if wave.socket:
+        return await _run(wave, _open_socket, _ask_over_sockets)
+    return await _run(wave, _open_stream, _ask_in_turn)
+
+
+async def _run(
+    wave: Wave,
+    open_one: Callable[[Wave, int], Awaitable[C]],
+    ask: Callable[[Wave, int, C], Awaitable[list[Answer]]],
+) -> WaveResult:
     places = [wave.ports[number % len(wave.ports)] for number in range(wave.streams)]
     connections = [await open_one(wave, port) for port in places]
     started = time.monotonic()

@@ -124,7 +124,7 @@ def goals(
 
     for streams in BURSTS:
         name = f"tokens/s per core over bare, {streams} at once"
-        value = ratio(lambda one, field=f"tokens_per_core_{streams}": getattr(one, field))
+        value = ratio(attrgetter(f"tokens_per_core_{streams}"))
         yield Goal(name=name, value=value, unit="×", must=2, aim=3, at_least=True)
     first = "first token over reading directly"
     name = f"{first}, 64 paced, over bare"

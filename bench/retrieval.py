@@ -60,7 +60,8 @@ class _OneSided:
 
     async def search(self, vector: Sequence[float], **asked: Any) -> list[ScoredPoint]:
         hits = await self._index.search(vector, **asked)
-        return [replace(hit, **{self._hides: 0.0}) for hit in hits]
+        hidden: dict[str, Any] = {self._hides: 0.0}
+        return [replace(hit, **hidden) for hit in hits]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._index, name)

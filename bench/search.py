@@ -25,6 +25,7 @@ from persistence.access import AccessScope
 from persistence.encryption import KeyRing
 from persistence.index_collections import OneCollection
 from persistence.passages import Chunk
+from persistence.records import Document, Page
 from persistence.retrieval import Retriever
 from persistence.vectors.edge import open_edge_store
 from persistence.vectors.filters import Filter, Match
@@ -46,7 +47,7 @@ class Everything:
     title: str = "Document"
     filename: str = "document.txt"
 
-    def unit_of_work(self, _scope: AccessScope) -> AbstractAsyncContextManager["Everything"]:
+    def unit_of_work(self, scope: AccessScope) -> AbstractAsyncContextManager["Everything"]:
         return nullcontext(self)
 
     @property
@@ -59,6 +60,9 @@ class Everything:
 
     async def ids(self) -> frozenset[int]:
         return frozenset()
+
+    async def list(self, *, limit: int, offset: int) -> Page[Document]:
+        return Page(items=[], total=0, limit=limit, offset=offset)
 
     async def visible(self, ids: Collection[int]) -> Mapping[int, "Everything"]:
         return dict.fromkeys(ids, self)

@@ -27,6 +27,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import Field
@@ -77,7 +78,7 @@ class ScriptedModel(BaseChatModel):
     async def _astream(
         self, messages: list[BaseMessage], *_: Any, **__: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        yield ChatGenerationChunk(message=AIMessageChunk(self._answer()))
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self._answer()))
 
     def _answer(self) -> str:
         return make_text(self.words, ANSWER_WORDS)
@@ -145,7 +146,10 @@ async def open_stock(dsn: str) -> AsyncIterator[Conversation]:
     """LangGraph's checkpointer and its usual state, the whole list of messages."""
     thread: Any = {"configurable": {"thread_id": str(uuid4())}}
     options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
-    async with AsyncConnectionPool(dsn, min_size=2, kwargs=options, open=False) as pool:
+    pool: AsyncConnectionPool[AsyncConnection[dict[str, Any]]] = AsyncConnectionPool(
+        dsn, min_size=2, kwargs=options, open=False
+    )
+    async with pool:
         saver = AsyncPostgresSaver(pool)
         await saver.setup()
         graph = build_graph(ScriptedModel(), saver)
