@@ -22,11 +22,11 @@ run: $(VENV)/.ready-run ## Set up and run the product on embedded defaults (Ctrl
 
 test: $(VENV)/.ready-dev ## Set up and run the whole test suite
 	@$(BIN)/python -m graph.llm.embedded.fetch
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 coverage: $(VENV)/.ready-dev ## The same, slower, and say which lines no test has reached
 	@$(BIN)/python -m graph.llm.embedded.fetch
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --cov --cov-report=term
 
 check: $(VENV)/.ready-dev ## Lint, formatting, types and import contracts
 	$(BIN)/ruff check .
