@@ -24,6 +24,8 @@ class ProposedCall:
     read_only: bool
     repeatable: bool
     """Whether calling twice does no more than calling once."""
+    open_world: bool = True
+    """Whether it may reach what lies outside of its server, as the web does."""
     schema: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The JSON schema of the arguments; empty when the tool does not tell."""
 

@@ -69,11 +69,11 @@ class Case:
     def refusal(self, verdict: Verdict) -> str | None:
         """Why the call is not made, when nothing is to be asked any more."""
         if self.refused_because is not None:
-            return _with_reason(UNKNOWN_OUTCOME if self.begun else REFUSED, self.refused_because)
+            return with_reason(UNKNOWN_OUTCOME if self.begun else REFUSED, self.refused_because)
         if verdict.decision == "deny":
-            return _with_reason(UNKNOWN_OUTCOME if self.begun else DENIED, verdict.reason)
+            return with_reason(UNKNOWN_OUTCOME if self.begun else DENIED, verdict.reason)
         against = next((d for d in self.answers.values() if d.decision != "allow"), None)
-        return None if against is None else _with_reason(UNKNOWN_OUTCOME, against.reason)
+        return None if against is None else with_reason(UNKNOWN_OUTCOME, against.reason)
 
     def _ask_about_interruption(self, verdict: Verdict) -> ApprovalRequest | None:
         """Whom the policy makes decide on the call decides also whether it is made again."""
@@ -87,7 +87,7 @@ class Case:
             call_id=self.call.call_id,
             tool=self.call.tool,
             args=self.call.args,
-            reason=_with_reason(MAY_HAVE_WORKED, rule.reason if rule else ""),
+            reason=with_reason(MAY_HAVE_WORKED, rule.reason if rule else ""),
             cause="interrupted",
             approver=(rule or _USER).approver,
             group_id=(rule or _USER).group_id,
@@ -118,7 +118,8 @@ def _name_approver(verdict: Verdict) -> str:
     return f"{verdict.approver}/{verdict.group_id or ''}"
 
 
-def _with_reason(text: str, reason: str) -> str:
+def with_reason(text: str, reason: str) -> str:
+    """What a model or a person is told, and why."""
     return f"{text} The reason given: {reason}" if reason else text
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from graph.approvals import ApprovalRequest
 
 RESULT_PREVIEW_CHARS = 200
 
-Purpose = Literal["answer", "summary", "title"]
-"""What a model was asked for."""
+Purpose = Literal["answer", "summary", "title", "sampling"]
+"""What a model was asked for; `sampling` is what a tool's server asks it."""
+QuestionKind = Literal["form", "url", "sampling"]
+QuestionStatus = Literal["accepted", "declined", "cancelled", "expired"]
 Status = Literal["success", "error", "awaiting_approval"]
 
 
@@ -39,6 +42,8 @@ class ToolCall:
     """None at the start."""
     result: str | None = field(default=None, repr=False)
     """All that the tool said, for the record."""
+    contents: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    """What refers to the pictures, sounds and files of the result."""
     recalled: bool = False
     """Whether the call was made by an earlier attempt, which may have told of it as well."""
 
@@ -46,6 +51,41 @@ class ToolCall:
     def result_preview(self) -> str | None:
         """The beginning of the result, for the user."""
         return self.result and self.result[:RESULT_PREVIEW_CHARS]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolProgress:
+    """How far a tool is that is being called, as its server says."""
+
+    tool: str
+    call_id: str
+    progress: float
+    total: float | None = None
+    message: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuestionOpened:
+    """A tool's server waits for an answer of the person."""
+
+    question_id: str
+    call_id: str
+    tool: str
+    kind: QuestionKind
+    """`sampling`: whether the server may have the model answer it."""
+    message: str = field(repr=False)
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What the answer has to be; None where it is given at `url`, or is a yes or no."""
+    url: str | None = field(default=None, repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuestionClosed:
+    """The person has answered, or nobody waits for the answer any more."""
+
+    question_id: str
+    status: QuestionStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +131,9 @@ class Log:
 
     level: Literal["info", "warning"]
     message: str
+    tool: str | None = None
+    """Whose server says it, while it is being called; None when it is the agent."""
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +159,8 @@ class Finished:
     tokens_out: int
 
 
+CallEvent = ToolProgress | Log | QuestionOpened | QuestionClosed | ModelCalled
+"""What can happen while a tool is being called."""
 AgentEvent = (
-    Token | Reasoning | ToolCall | ModelCalled | Resumed | ApprovalNeeded | Sources | Log | Finished
+    Token | Reasoning | ToolCall | CallEvent | Resumed | ApprovalNeeded | Sources | Finished
 )

@@ -15,6 +15,7 @@ class EarlierCall:
     text: str = field(default="", repr=False)
     """What the tool said; empty while it has only begun."""
     sources: Sequence[Mapping[str, Any]] = ()
+    contents: Sequence[Mapping[str, Any]] = ()
     latency_ms: int | None = None
     begun: int = 1
     """How often `begin` was called for it, over all attempts."""
@@ -46,6 +47,7 @@ class ToolJournal(Protocol):
         text: str,
         is_error: bool,
         sources: Sequence[Mapping[str, Any]],
+        contents: Sequence[Mapping[str, Any]],
         latency_ms: int,
     ) -> None:
         """Store what came of a call that this attempt began; return when it is stored.

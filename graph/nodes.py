@@ -25,13 +25,14 @@ from langgraph.types import StreamWriter
 
 from graph.ask import ask_model
 from graph.context import AgentContext
-from graph.equipment import AgentRuntime, Equipment, emitter_of
+from graph.equipment import AgentRuntime, Equipment, context_of, emitter_of
 from graph.events import Log, ModelCalled, Token
 from graph.foreign_text import as_model_reads
 from graph.history import batch_history, fit_history, split_history
 from graph.loops import is_going_in_circles
 from graph.prompts import with_summary
 from graph.settings import AgentSettings
+from graph.shown_images import show_images
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_steps import ToolSteps
 from graph.turn import Turn
@@ -61,7 +62,7 @@ class AgentNodes:
         """Let the model answer or ask for tools."""
         message = await ask_model(
             self.equipment.model(runtime),
-            self._prompt(state, runtime),
+            await self._prompt(state, runtime),
             toolbox=self.equipment.toolbox(runtime),
             emit=emitter_of(runtime),
             lead=Turn.newest(state["messages"]).lead,
@@ -73,7 +74,7 @@ class AgentNodes:
         emit, lead = emitter_of(runtime), Turn.newest(state["messages"]).lead
         message = await ask_model(
             self.equipment.model(runtime),
-            [*self._prompt(state, runtime), HumanMessage(self._settings.conclude_prompt)],
+            [*await self._prompt(state, runtime), HumanMessage(self._settings.conclude_prompt)],
             toolbox=self.equipment.toolbox(runtime),
             offers_tools=False,
             emit=emit,
@@ -156,11 +157,13 @@ class AgentNodes:
     def _settings(self) -> AgentSettings:
         return self.equipment.settings
 
-    def _prompt(self, state: AgentState, runtime: AgentRuntime) -> list[AnyMessage]:
+    async def _prompt(self, state: AgentState, runtime: AgentRuntime) -> list[AnyMessage]:
         system_prompt = self.equipment.system_prompt(runtime)
         system = SystemMessage(with_summary(system_prompt, state.get("summary", "")))
-        kept = fit_history(state["messages"], self.equipment.history_tokens(runtime))
-        return [system, *as_model_reads(kept)]
+        budget = self.equipment.history_tokens(runtime)
+        kept = as_model_reads(fit_history(state["messages"], budget))
+        contents = context_of(runtime).contents
+        return [system, *await show_images(kept, contents, budget=budget)]
 
 
 def _only_costs(emit: StreamWriter) -> StreamWriter:

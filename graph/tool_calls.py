@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,6 +18,7 @@ from graph.events import Sources, ToolCall
 from graph.journal import EarlierCall, ToolJournal
 from graph.tool_outcome import Outcome
 from graph.toolbox import Toolbox, qualified_name
+from tools.calls import CALL_KEY, CallContext
 from tools.timeouts import PausableTimeout
 
 UNKNOWN_TOOL = "unknown"
@@ -31,8 +33,8 @@ class ToolRunner:
     """Runs the calls of one step with the tools of one run."""
 
     toolbox: Toolbox
-    config: RunnableConfig
-    """What tools are invoked with; it carries the caller."""
+    describe: Callable[[ProposedCall], AbstractAsyncContextManager[CallContext]]
+    """Says what a call carries beside its arguments, while it is made."""
     timeout_seconds: float
     max_parallel: int
     emit: Callable[[ToolCall | Sources], None]
@@ -94,17 +96,21 @@ class ToolRunner:
             text = tool_outcome.REPEATED.format(name=qualified_name(tool))
             return Outcome.failed(call, text)
         if self.journal is None or proposed.repeatable:
-            return await self._invoke(tool, call)
+            return await self._invoke(tool, call, proposed)
         await self.journal.begin(proposed)
         started = time.perf_counter()
-        outcome = await self._invoke(tool, call)
+        outcome = await self._invoke(tool, call, proposed)
         await _store_end(self.journal, outcome, _milliseconds_since(started))
         return outcome
 
-    async def _invoke(self, tool: BaseTool, call: lc.ToolCall) -> Outcome:
+    async def _invoke(self, tool: BaseTool, call: lc.ToolCall, proposed: ProposedCall) -> Outcome:
         try:
-            async with PausableTimeout(self.timeout_seconds):
-                message = await tool.ainvoke({**call, "type": "tool_call"}, self.config)
+            async with (
+                self.describe(proposed) as context,
+                PausableTimeout(self.timeout_seconds),
+            ):
+                config: RunnableConfig = {"configurable": {CALL_KEY: context}}
+                message = await tool.ainvoke({**call, "type": "tool_call"}, config)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -135,6 +141,7 @@ class ToolRunner:
                 args=outcome.call["args"],
                 latency_ms=latency_ms,
                 result=outcome.text,
+                contents=tuple(outcome.contents),
                 recalled=recalled,
             )
         )
@@ -148,6 +155,7 @@ async def _store_end(journal: ToolJournal, outcome: Outcome, latency_ms: int) ->
             text=outcome.text,
             is_error=outcome.is_error,
             sources=outcome.sources,
+            contents=outcome.contents,
             latency_ms=latency_ms,
         )
     )

@@ -8,6 +8,7 @@ from langchain_core import messages as lc
 from pydantic import ValidationError
 
 from graph.journal import EarlierCall
+from graph.tool_contents import contents_in
 from graph.turn import sources_in
 
 
@@ -19,6 +20,8 @@ class Outcome:
     text: str
     is_error: bool = False
     sources: Sequence[Mapping[str, Any]] = ()
+    contents: Sequence[Mapping[str, Any]] = ()
+    """What refers to the pictures, sounds and files that are kept for the person."""
 
     @classmethod
     def returned(cls, call: lc.ToolCall, value: Any) -> "Outcome":
@@ -30,6 +33,7 @@ class Outcome:
             text=str(value.text),
             is_error=value.status == "error",
             sources=sources_in(value.artifact),
+            contents=contents_in(value.artifact),
         )
 
     @classmethod
@@ -45,16 +49,18 @@ class Outcome:
             text=earlier.text,
             is_error=earlier.status == "error",
             sources=earlier.sources,
+            contents=earlier.contents,
         )
 
     def as_message(self) -> lc.ToolMessage:
-        """The answer as the conversation keeps it; the sources for a later attempt."""
+        """The answer as the conversation keeps it; what it brought for a later attempt."""
+        brought = {"sources": list(self.sources), "contents": list(self.contents)}
         return lc.ToolMessage(
             self.text,
             tool_call_id=self.call["id"] or "",
             name=self.call["name"],
             status="error" if self.is_error else "success",
-            artifact={"sources": list(self.sources)} if self.sources else None,
+            artifact={name: values for name, values in brought.items() if values} or None,
         )
 
 

@@ -1,14 +1,19 @@
 """The steps between a call that the model asks for and its result: approval and execution."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
+from langgraph.types import StreamWriter
 
 from graph.approvals import ProposedCall
+from graph.call_budget import Allowance, NoLimits, RunLimits, clear_affordable, mark_made
 from graph.clearance import clear_calls, edit_calls
 from graph.context import AgentContext
+from graph.denied_tools import explain_denied
 from graph.equipment import AgentRuntime, Equipment, context_of, emitter_of
 from graph.events import Log
 from graph.excess import has_excess, leave_out_excess
@@ -17,7 +22,7 @@ from graph.loops import repeated_calls
 from graph.state import AgentState, current_turn, last_answer
 from graph.tool_calls import ToolRunner
 from graph.tool_outcome import REPEATED, Outcome, report_invalid
-from tools.calls import CALL_KEY, CallContext
+from tools.calls import CallContext
 
 StateUpdate = dict[str, Any]
 
@@ -43,11 +48,15 @@ class ToolSteps:
         message, unanswered = last_answer(messages), _unanswered_calls(messages)
         repeated = {call["id"] for call in repeated_calls(messages)}
         proposed = self._proposed(unanswered, runtime)
-        clearance = await clear_calls(
+        clearance = await clear_affordable(
             [call for call in proposed if call.call_id not in repeated],
-            policy=context.policy,
-            decisions=context.decisions,
-            emit=emitter_of(runtime),
+            Allowance.of(messages, await _limits_of(context)),
+            partial(
+                clear_calls,
+                policy=context.policy,
+                decisions=context.decisions,
+                emit=emitter_of(runtime),
+            ),
         )
         # Answered here: an edit could make one look as if it were repeated no more, and nobody
         # has judged these.
@@ -75,11 +84,21 @@ class ToolSteps:
         if repeated:
             emit(Log(level="warning", message="The model repeats its calls."))
         message = edit_calls(last_answer(messages), left.edited)
-        unmade = _answer_unmade(unanswered, left.refused)
-        passed = {call["id"] for call in unanswered} - left.refused.keys()
+        limits = await _limits_of(context)
+        earlier = {} if context.journal is None else context.journal.earlier
+        settled = repeated | left.refused.keys()
+        proposed = [c for c in self._proposed(unanswered, runtime) if c.call_id not in settled]
+        unknown = [call for call in unanswered if call["id"] not in settled | earlier.keys()]
+        refused = {
+            **left.refused,
+            **Allowance.of(messages, limits).refusals(proposed, begun=earlier),
+            **await explain_denied(unknown, toolbox=toolbox, context=context),
+        }
+        unmade = _answer_unmade(unanswered, refused)
+        passed = {call["id"] for call in unanswered} - refused.keys()
         runner = ToolRunner(
             toolbox=toolbox,
-            config={"configurable": {CALL_KEY: _call_context(context)}},
+            describe=partial(_describe_call, context, limits, emit),
             timeout_seconds=self.equipment.settings.tool_timeout_seconds,
             max_parallel=self.equipment.settings.max_parallel_calls,
             emit=emit,
@@ -88,6 +107,8 @@ class ToolSteps:
             lost=left.lost,
         )
         made = await runner.run([call for call in message.tool_calls if call["id"] in passed])
+        tools = {call.call_id: call.tool for call in proposed}
+        made = [mark_made(each, tools.get(each.tool_call_id)) for each in made]
         answers = [*unmade, *made, *map(report_invalid, message.invalid_tool_calls)]
         return {"messages": [message, *answers] if left.edited else answers}
 
@@ -105,8 +126,25 @@ class ToolSteps:
         return [proposed for call in calls if (proposed := toolbox.propose(call)) is not None]
 
 
-def _call_context(context: AgentContext) -> CallContext:
-    return CallContext(caller=context.caller, user_id=context.user_id, run_id=context.run_id)
+async def _limits_of(context: AgentContext) -> RunLimits:
+    return NoLimits() if context.limits is None else await context.limits()
+
+
+@asynccontextmanager
+async def _describe_call(
+    context: AgentContext, limits: RunLimits, emit: StreamWriter, call: ProposedCall
+) -> AsyncIterator[CallContext]:
+    listening = nullcontext() if context.listen is None else context.listen(call, emit)
+    async with listening as listener:
+        yield CallContext(
+            caller=context.caller,
+            user_id=context.user_id,
+            run_id=context.run_id,
+            identity=context.identity,
+            listener=listener,
+            keeper=None if context.contents is None else context.contents.keeper_of(call.call_id),
+            limits=limits.for_call(call.tool),
+        )
 
 
 def _unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:

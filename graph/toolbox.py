@@ -19,6 +19,11 @@ def is_repeatable(tool: BaseTool) -> bool:
     return bool(getattr(tool, "repeatable", False))
 
 
+def as_safe_name(name: str) -> str:
+    """The name of a tool for models, where one has written that for people."""
+    return name.replace(".", "__")
+
+
 def qualified_name(tool: BaseTool) -> str:
     """The name for people and policies."""
     return str(getattr(tool, "qualified_name", tool.name))
@@ -46,7 +51,7 @@ class Toolbox:
 
     def find(self, name: str) -> BaseTool | None:
         """The tool that a model means: models also write `server.tool` for `server__tool`."""
-        return self._by_name.get(name) or self._by_name.get(name.replace(".", "__"))
+        return self._by_name.get(name) or self._by_name.get(as_safe_name(name))
 
     def propose(self, call: ToolCall) -> ProposedCall | None:
         """A call as it is judged and journaled; None when there is no such tool."""
@@ -59,6 +64,7 @@ class Toolbox:
             args=call["args"],
             read_only=bool(getattr(tool, "read_only", False)),
             repeatable=is_repeatable(tool),
+            open_world=bool(getattr(tool, "open_world", True)),
             schema=tool.args_schema if isinstance(tool.args_schema, dict) else {},
         )
 

@@ -1,4 +1,4 @@
-"""What the repositories of approvals and tool policies return and take: frozen values."""
+"""What the repository of approvals returns and takes: frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,6 @@ from uuid import UUID
 
 Approver = Literal["user", "group_admin", "either"]
 ApprovalStatus = Literal["pending", "allowed", "edited", "refused", "expired", "withdrawn"]
-PolicyVerdict = Literal["allow", "ask", "deny"]
-ArgumentPattern = str | int | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,27 +56,3 @@ class ApprovalAnswer:
     args: dict[str, Any] | None = field(default=None, repr=False)
     """The arguments to call with instead; only of an edit."""
     reason: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewToolPolicy:
-    """A rule about tool calls."""
-
-    group_id: int | None
-    """Whose members it binds; everybody when None."""
-    tool: str
-    """A pattern of qualified names."""
-    arguments: Mapping[str, ArgumentPattern] = field(default_factory=dict, repr=False)
-    """Patterns by the arguments that must fit them."""
-    verdict: PolicyVerdict
-    approver: Approver = "user"
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToolPolicy(NewToolPolicy):
-    """A rule that stands."""
-
-    id: int
-    created_at: datetime
-    updated_at: datetime

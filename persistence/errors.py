@@ -13,6 +13,7 @@ PersistenceError
 │   │   ├── NotAMember
 │   │   ├── TooManyKeys
 │   │   ├── TooManyPolicies
+│   │   ├── TooManyToolLimits
 │   │   ├── ServerNameTaken
 │   │   ├── RunInProgress
 │   │   ├── QueueFull
@@ -88,6 +89,10 @@ class TooManyKeys(Conflict):
 
 class TooManyPolicies(Conflict):
     """There are as many rules about tool calls as there may be."""
+
+
+class TooManyToolLimits(Conflict):
+    """There are as many rules on what tool calls may take as there may be."""
 
 
 class ServerNameTaken(Conflict):

@@ -42,8 +42,13 @@ class Channel(StrEnum):
     """The API key was ended before its time; the payload is its id."""
     TOOL_POLICY_CHANGED = "youworker_tool_policy_changed"
     """The rules about tool calls are others now; there is no payload."""
+    TOOL_LIMIT_CHANGED = "youworker_tool_limit_changed"
+    """The rules on what tool calls may take are others now; there is no payload."""
     MCP_SERVERS_CHANGED = "youworker_mcp_servers_changed"
     """There are other MCP servers now, or their tools were decided on; there is no payload."""
+    MCP_AUTHORIZATION_CHANGED = "youworker_mcp_authorization_changed"
+    """Somebody authorized at an MCP server, or does not any more; the payload is the user's id and
+    the server's, with a colon between them."""
     MEMBERSHIP_CHANGED = "youworker_membership_changed"
     """Somebody came into a group or left one, which the database itself makes known; the payload is
     the user's id."""
@@ -62,6 +67,8 @@ class Channel(StrEnum):
     """Another collection of the vector index is in force; there is no payload."""
     RUN_CANCELLED = "youworker_run_cancelled"
     """Whoever executes the run is to end it; the payload is its id."""
+    QUESTION_CLOSED = "youworker_question_closed"
+    """A question that a server put to a person is over; the payload is its id."""
     MCP_CALL_CANCELLED = "youworker_mcp_call_cancelled"
     """Whoever answers the call of an MCP client is to leave it; the payload is its name."""
     JOB_WAITING = "youworker_job_waiting"

@@ -11,7 +11,7 @@ T = TypeVar("T")
 Role = Literal["user", "assistant"]
 RunStatus = Literal["queued", "running", "awaiting_approval", "success", "cancelled", "error"]
 TitleOrigin = Literal["first_line", "model", "user"]
-CallPurpose = Literal["answer", "summary", "title"]
+CallPurpose = Literal["answer", "summary", "title", "sampling"]
 DocumentStatus = Literal["pending", "indexed", "failed"]
 GroupRole = Literal["member", "admin"]
 
@@ -245,6 +245,8 @@ class NewToolRun:
     latency_ms: int
     started_at: datetime
     sources: tuple[Mapping[str, Any], ...] = ()
+    contents: tuple[Mapping[str, Any], ...] = ()
+    """What refers to the pictures, sounds and files of its answer."""
     begun: int = 1
     """How often it was begun, over all attempts at the run."""
 

@@ -25,17 +25,22 @@ from persistence.repositories.ingest_reports import IngestReportRepository
 from persistence.repositories.ingest_runs import IngestRunRepository
 from persistence.repositories.ingest_turns import IngestTurnRepository
 from persistence.repositories.login_sessions import LoginSessionRepository
+from persistence.repositories.mcp_attempts import McpAttemptRepository
+from persistence.repositories.mcp_authorizations import McpAuthorizationRepository
 from persistence.repositories.mcp_servers import McpServerRepository
 from persistence.repositories.mcp_tools import McpToolRepository
 from persistence.repositories.memberships import MembershipRepository
 from persistence.repositories.message_images import MessageImageRepository
 from persistence.repositories.messages import MessageRepository
 from persistence.repositories.model_calls import ModelCallRepository
+from persistence.repositories.questions import QuestionRepository
 from persistence.repositories.run_claims import RunClaimRepository
 from persistence.repositories.run_events import RunEventRepository
 from persistence.repositories.runs import RunRepository
 from persistence.repositories.session_search import SessionSearchRepository
 from persistence.repositories.sessions import SessionRepository
+from persistence.repositories.tool_contents import ToolContentRepository
+from persistence.repositories.tool_limits import ToolLimitRepository
 from persistence.repositories.tool_policies import ToolPolicyRepository
 from persistence.repositories.tool_runs import ToolRunRepository
 from persistence.repositories.turns import TurnRepository
@@ -179,14 +184,29 @@ class UnitOfWork:
         return ToolRunRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
+    def tool_contents(self) -> ToolContentRepository:
+        """The pictures, sounds and files that tools have answered with."""
+        return ToolContentRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
     def approvals(self) -> ApprovalRepository:
         """What people were asked about tool calls."""
         return ApprovalRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
+    def questions(self) -> QuestionRepository:
+        """What servers asked people during tool calls."""
+        return QuestionRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
     def tool_policies(self) -> ToolPolicyRepository:
         """The rules about tool calls."""
         return ToolPolicyRepository(self._transaction, self.scope, self._key_ring, self.groups)
+
+    @cached_property
+    def tool_limits(self) -> ToolLimitRepository:
+        """The rules on what tool calls may take."""
+        return ToolLimitRepository(self._transaction, self.scope, self._key_ring, self.groups)
 
     @cached_property
     def mcp_servers(self) -> McpServerRepository:
@@ -197,6 +217,16 @@ class UnitOfWork:
     def mcp_tools(self) -> McpToolRepository:
         """The tools of MCP servers, as they were approved."""
         return McpToolRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def mcp_authorizations(self) -> McpAuthorizationRepository:
+        """What people have granted at MCP servers."""
+        return McpAuthorizationRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def mcp_attempts(self) -> McpAttemptRepository:
+        """Authorizations at MCP servers that people have begun."""
+        return McpAttemptRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
     def documents(self) -> DocumentRepository:

@@ -29,9 +29,15 @@ from server.health.routes import router as health_router
 from server.mcp.routes import router as mcp_servers_router
 from server.mcp.tool_routes import router as tools_router
 from server.mcp_endpoint.routes import McpEndpoint
+from server.mcp_oauth.cookie import AuthorizationCookie
+from server.mcp_oauth.routes import router as authorizations_router
 from server.openapi import describe_fully
+from server.prompts.routes import router as prompts_router
+from server.questions.routes import router as questions_router
 from server.runs.routes import router as runs_router
 from server.sso.routes import router as sso_router
+from server.tool_contents.routes import router as tool_contents_router
+from server.tool_limits.routes import router as tool_limits_router
 from server.tool_policies.routes import router as tool_policies_router
 from server.users.routes import router as users_router
 
@@ -46,10 +52,15 @@ _ROUTERS = (
     contents_router,
     ingest_router,
     approvals_router,
+    questions_router,
     groups_router,
     tool_policies_router,
+    tool_limits_router,
+    authorizations_router,
     mcp_servers_router,
     tools_router,
+    prompts_router,
+    tool_contents_router,
     sso_router,
     users_router,
     account_router,
@@ -115,9 +126,16 @@ def _services(resources: Resources) -> tuple[object, ...]:
         resources.answers,
         resources.sessions,
         resources.approvals,
+        resources.questions,
         resources.tool_policies,
+        resources.tool_limits,
         resources.mcp_servers,
+        resources.authorizations,
+        resources.identities,
+        AuthorizationCookie(secure=resources.settings.production),
         resources.tools,
+        resources.prompts,
+        resources.tool_contents,
         resources.feed,
         resources.runs,
         resources.documents,

@@ -1,12 +1,10 @@
 """The composition root: the one place where things are built, and where they are closed again."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
 from uuid import uuid4
 
 import structlog
@@ -59,6 +57,12 @@ from server.mcp_endpoint.agent_tool import AgentTool
 from server.mcp_endpoint.document_tools import DocumentTools
 from server.mcp_endpoint.open_calls import OpenCalls
 from server.mcp_endpoint.service import McpService
+from server.mcp_oauth.service import AuthorizationService
+from server.opening import enter_both
+from server.prompts.service import PromptService
+from server.question_parts import open_questions
+from server.questions.desk import QUESTIONS_MAX
+from server.questions.service import QuestionService
 from server.retrieval_parts import open_retriever
 from server.runs.approvals import ApprovalService
 from server.runs.canceller import RunCanceller
@@ -73,16 +77,15 @@ from server.runs.preparation import RunPreparation
 from server.runs.recorder import RunRecorder
 from server.runs.service import RunService
 from server.runs.takeover import RunTakeover
+from server.security.identity_tokens import IdentityTokens
 from server.security.revocation import Revocation, open_revocation
-from server.security.tool_access import ToolAccess
 from server.settings import LlmSettings, Settings
+from server.tool_contents.service import ToolContentService
+from server.tool_limits.service import ToolLimitService
 from server.tool_parts import open_tools
 from server.tool_policies.service import ToolPolicyService
 from server.users.service import UserService
 from tools.scope import ScopeSigner
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 EMBEDDED_HISTORY_TOKENS = 1_200
 CALLER_MARGIN_SECONDS = 60.0
@@ -103,9 +106,15 @@ class Resources:
     answers: AnswerService
     sessions: SessionService
     approvals: ApprovalService
+    questions: QuestionService
     tool_policies: ToolPolicyService
+    tool_limits: ToolLimitService
     mcp_servers: McpServerService
+    authorizations: AuthorizationService
+    identities: IdentityTokens
     tools: ToolService
+    prompts: PromptService
+    tool_contents: ToolContentService
     feed: RunFeed
     runs: RunService
     documents: DocumentService
@@ -135,7 +144,7 @@ async def open_resources(
     _announce_embedded(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        llm, database = await _enter_both(
+        llm, database = await enter_both(
             stack,
             open_model_address(settings.llm),
             open_database(settings.database, key_ring=configured_keys, data_dir=data_dir),
@@ -151,21 +160,29 @@ async def open_resources(
             await enter(serve_rotation(database, notifications, retriever))
         find_speech = partial(find_speech_model, settings.llm)
         pipeline = await enter(open_pipeline(settings.ingest, settings.speech, find_speech))
-        # What tools are told of the caller holds as long as a run may take.
+        # What tools are told of the caller holds as long as a run may take and wait for answers.
         signer = ScopeSigner(
-            secrets.jwt_secret, ttl_seconds=settings.runs.timeout_seconds + CALLER_MARGIN_SECONDS
+            secrets.jwt_secret,
+            ttl_seconds=settings.runs.timeout_seconds
+            + QUESTIONS_MAX * settings.mcp.question_seconds
+            + CALLER_MARGIN_SECONDS,
         )
         tools = await enter(
-            open_tools(settings, database, notifications, retriever=retriever, signer=signer)
+            open_tools(
+                settings,
+                database,
+                notifications,
+                retriever=retriever,
+                signer=signer,
+                jwt_secret=secrets.jwt_secret,
+            )
         )
-        catalog, policies = tools.catalog, tools.policies
+        catalog, rules = tools.catalog, tools.rules
         models = await enter(open_chat_models(llm))
         transcriber = await enter(open_transcriber(settings.speech, find_speech))
-        media = MediaIntake(
-            transcriber=transcriber,
-            vision=VisionModels(models, declared=llm.vision_models),
-            limits=settings.images,
-        )
+        vision = VisionModels(models, declared=llm.vision_models)
+        media = MediaIntake(transcriber=transcriber, vision=vision, limits=settings.images)
+        contents = ToolContentService(database, vision, settings.mcp)
         agent = build_agent(
             models.default, (), checkpointer=checkpointer, settings=_agent_settings(settings)
         )
@@ -191,13 +208,22 @@ async def open_resources(
             executor.on_settled(titles.take)
         executor.on_stopping(feed.stop)
         stack.push_async_callback(executor.stop)
+        asking = await enter(
+            open_questions(
+                settings.mcp, database, notifications, executor=executor, catalog=catalog
+            )
+        )
         preparation = RunPreparation(
             database=database,
             models=models,
             default_model=llm.chat_model,
-            access=ToolAccess(catalog, policies, tools.memberships),
+            access=rules.access,
             signer=signer,
-            policies=policies,
+            identities=tools.identities,
+            policies=rules.policies,
+            limits=rules.limits,
+            contents=contents,
+            hearing=asking.hearing,
             owner=owner,
         )
         keeper = RunKeeper(
@@ -257,7 +283,6 @@ async def open_resources(
         await enter(keep_runs(keeper, notifications, alone=database.embedded))
         if settings.jobs.in_api:
             await enter(keep_jobs(ingestion.runner))
-        tool_rules = ToolPolicyService(database, policies)
         chat = ChatService(
             database=database,
             executor=executor,
@@ -292,15 +317,15 @@ async def open_resources(
                 database=database, canceller=canceller, feed=feed, revocation=revocation
             ),
             approvals=ApprovalService(database, catalog),
-            tool_policies=tool_rules,
-            tools=ToolService(database, catalog, policies, tool_rules),
-            mcp_servers=McpServerService(
-                database,
-                catalog,
-                tools.registry,
-                tools.keeper,
-                allow_stdio=settings.mcp.allow_stdio_by_api,
-            ),
+            questions=asking.service,
+            tool_policies=rules.policy_service,
+            tool_limits=rules.limit_service,
+            tools=ToolService(database, catalog, rules.policies, rules.policy_service),
+            prompts=tools.prompts,
+            tool_contents=contents,
+            mcp_servers=tools.servers,
+            authorizations=tools.authorizations,
+            identities=tools.identities,
             documents=documents,
             ingestion=ingestion.service,
             pipeline=pipeline,
@@ -354,26 +379,6 @@ async def find_speech_model(llm: LlmSettings) -> Path:
         return await prepare_speech_model(models_dir=cache_dir / "models")
     except WeightsUnavailable as exc:
         raise SpeechUnavailable(str(exc)) from exc
-
-
-async def _enter_both(
-    stack: AsyncExitStack,
-    first: AbstractAsyncContextManager[A],
-    second: AbstractAsyncContextManager[B],
-) -> tuple[A, B]:
-    """Opens two things at once: the model and the database take seconds each to start."""
-    opening = [asyncio.ensure_future(each.__aenter__()) for each in (first, second)]
-    await asyncio.wait(opening, return_when=asyncio.FIRST_EXCEPTION)
-    for task in opening:  # whoever is still at it when the other failed need not go on
-        task.cancel()
-    opened = await asyncio.gather(*opening, return_exceptions=True)
-    for manager, value in zip((first, second), opened, strict=True):
-        if not isinstance(value, BaseException):
-            stack.push_async_exit(manager)
-    failures = [value for value in opened if isinstance(value, BaseException)]
-    if failures:
-        raise next((f for f in failures if isinstance(f, Exception)), failures[0])
-    return cast("tuple[A, B]", tuple(opened))
 
 
 async def _ensure_root(database: Database) -> User:

@@ -25,6 +25,7 @@ from persistence.errors import (
     ServerNameTaken,
     TooManyKeys,
     TooManyPolicies,
+    TooManyToolLimits,
     UserLockedOut,
     UsernameTaken,
 )
@@ -47,6 +48,7 @@ from server.errors import (
     ServerNameExists,
     StepTimedOut,
     TooLarge,
+    ToolLimitsFull,
     ToolPolicyLimit,
     Unavailable,
     UnknownModel,
@@ -67,6 +69,7 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], Callable[[], ServerError]]] = (
     (LastGroupAdmin, GroupNeedsAdmin),
     (TooManyKeys, ApiKeyLimit),
     (TooManyPolicies, ToolPolicyLimit),
+    (TooManyToolLimits, ToolLimitsFull),
     (ServerNameTaken, ServerNameExists),
     (UserLockedOut, NotAuthenticated),
     (KeyEnded, InvalidApiKey),

@@ -60,6 +60,9 @@ POLICIES: Mapping[str, Policy] = {
     "POST /v1/runs/{run_id}/cancel": _user("chat"),
     "POST /v1/runs/{run_id}/resume": _user("chat"),
     "GET /v1/approvals": _user("chat"),
+    "POST /v1/runs/{run_id}/answers": _user("chat"),
+    "GET /v1/questions": _user("chat"),
+    "GET /v1/tool-contents/{content_id}": _user("chat"),
     # documents
     "POST /v1/ingest/upload": _user("documents:write"),
     "POST /v1/ingest/path": _user("documents:write"),  # paths of the server are for root
@@ -106,16 +109,27 @@ POLICIES: Mapping[str, Policy] = {
     "POST /v1/groups/{group_id}/members": _user("groups:write"),
     "PATCH /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
     "DELETE /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
-    # rules about tool calls; who makes which is decided by their service
+    # rules about tool calls; who makes which is decided by their services
     "GET /v1/tool-policies": _user("tools"),
     "POST /v1/tool-policies": _user("tools"),
     "PATCH /v1/tool-policies/{policy_id}": _user("tools"),
     "DELETE /v1/tool-policies/{policy_id}": _user("tools"),
+    "GET /v1/tool-limits": _user("tools"),
+    "POST /v1/tool-limits": _user("tools"),
+    "PATCH /v1/tool-limits/{limit_id}": _user("tools"),
+    "DELETE /v1/tool-limits/{limit_id}": _user("tools"),
     # MCP; what a call asks for is decided by its service
     "POST /mcp": _user(),
     # tools and MCP servers; what a user may say of a tool is decided by the tools' service
     "GET /v1/tools": _user("tools"),
     "PATCH /v1/tools/{tool_id}": _user("tools"),
+    "GET /v1/prompts": _user("tools"),
+    "POST /v1/prompts/{server}/{name}": _user("tools"),
+    "GET /v1/mcp/authorizations": _user("tools"),
+    "POST /v1/mcp/servers/{server_id}/authorization": _user("tools"),
+    "DELETE /v1/mcp/servers/{server_id}/authorization": _user("tools"),
+    "GET /v1/mcp/authorization/callback": _PUBLIC,  # its credential is what it brings back
+    "GET /v1/mcp/jwks.json": _PUBLIC,
     "GET /v1/mcp/servers": _root("admin"),
     "POST /v1/mcp/servers": _root("admin"),
     "GET /v1/mcp/servers/{server_id}": _root("admin"),

@@ -21,7 +21,8 @@ class PolicedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wraps FastAPI's handler."""
         handler = super().get_route_handler()
-        policies = {method: POLICIES[f"{method} {self.path}"] for method in self.methods or ()}
+        path = self.path_format
+        policies = {method: POLICIES[f"{method} {path}"] for method in self.methods or ()}
 
         async def handle_admitted(request: Request) -> Response:
             admit(request, policies[request.method])

@@ -27,7 +27,7 @@ from server.errors import ConfigurationError
 from server.job_settings import JobSettings
 from server.run_settings import RunSettings
 from server.security.door_settings import DoorSettings
-from server.security.sso.settings import AuthentikSettings, OidcSettings
+from server.security.sso.settings import AuthentikSettings, OidcSettings, WebAddress
 from server.security.web_origins import OriginList
 from tools.settings import LISTED, McpSettings, OutboundSettings, WebSettings
 
@@ -70,6 +70,10 @@ class ApiSettings(BaseModel):
     """Silence on an event stream after which a comment line keeps proxies awake."""
     shutdown_seconds: Annotated[int, Field(ge=1)] = 5
     """How long open requests may take to end when the server stops."""
+    public_url: WebAddress = ""
+    """Where browsers find the product, as `https://ai.example.org`: they come back to it from the
+    authorization servers of MCP servers, and identity tokens are issued in its name. In development
+    it is this machine unless it is set."""
     cors_origins: OriginList = ()
     """Pages of other origins that may act for a user whose browser has a cookie of ours."""
 
@@ -162,6 +166,13 @@ class Settings(BaseSettings):
         return self.app_env == "production"
 
     @property
+    def public_url(self) -> str | None:
+        """Where browsers find the product; None where nobody can know it."""
+        if self.api.public_url or self.production:
+            return self.api.public_url or None
+        return f"http://127.0.0.1:{self.api.port}"
+
+    @property
     def offers_web(self) -> bool:
         """Whether the agent may look into the web."""
         wanted = not self.production if self.web.enabled is None else self.web.enabled
@@ -198,6 +209,7 @@ def check_production(settings: Settings) -> None:
     _require_strong("SECURITY__ROOT_API_KEY", security.root_api_key, ROOT_KEY_MIN_CHARS)
     _require_strong("SECURITY__JWT_SECRET", security.jwt_secret, JWT_SECRET_MIN_CHARS)
     _require_fernet_keys(security.chat_message_encryption_secret)
+    _require_tls("API__PUBLIC_URL", settings.api.public_url)
     _require_tls("SECURITY__OIDC__ISSUER", security.oidc.issuer)
     _require_tls("SECURITY__OIDC__REDIRECT_URL", security.oidc.redirect_url)
     _require_tls("SECURITY__AUTHENTIK__JWKS_URL", security.authentik.jwks_url)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.server.lowlevel import Server
 from mcp.types import Root
 
+from tools.authorization.bearer import Bearer
 from tools.config import StdioServer
 from tools.registry import RegisteredServer
 from tools.servers import datetime_, units
@@ -50,13 +51,15 @@ def built_in_servers(
     return servers
 
 
-def transport_for(server: RegisteredServer, built_in: dict[str, BuiltIn]) -> Transport:
-    """Return the way to a server."""
+def transport_for(
+    server: RegisteredServer, built_in: dict[str, BuiltIn], bearer: Bearer | None = None
+) -> Transport:
+    """Return the way to a server; with whose tokens, where people authorize."""
     if server.config is None:
         return MemoryTransport(build=built_in[server.name])
     if isinstance(server.config, StdioServer):
         return StdioTransport(server.name, server.config)
-    return HttpTransport(config=server.config)
+    return HttpTransport(config=server.config, bearer=bearer)
 
 
 def profile_for(server: RegisteredServer) -> SessionProfile:

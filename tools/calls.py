@@ -1,8 +1,10 @@
 """What a tool call carries beside its arguments, and what a server may ask while it runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+from tools.contents import ContentKeeper
 
 CALL_KEY = "call"
 """Where `config["configurable"]` holds the `CallContext`: LangChain copies plain strings from there
@@ -91,7 +93,9 @@ class CallContext:
     user_id: int | None = None
     """Whose session it goes over, where people have sessions of their own."""
     run_id: str = ""
-    identity: Callable[[str], str] | None = field(default=None, repr=False)
+    identity: Callable[[str], Awaitable[str]] | None = field(default=None, repr=False)
     """Makes a short-lived token that proves to one audience who is calling."""
     listener: CallListener | None = field(default=None, repr=False)
+    keeper: ContentKeeper | None = field(default=None, repr=False)
+    """Keeps what it is answered with beside text; without one that is only named."""
     limits: CallLimits = CallLimits()

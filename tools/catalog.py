@@ -1,19 +1,21 @@
 """Which tool servers there are, how they are, and which tools they bring."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tools.built_in import SEMANTIC, built_in_servers, profile_for, transport_for
+from tools.authorization.bearer import Bearer, ServerAuthorizations
+from tools.built_in import SEMANTIC, BuiltIn, built_in_servers, profile_for, transport_for
 from tools.client import McpTool
-from tools.config import read_servers
+from tools.config import audience_of, is_authorized, read_servers
 from tools.connection import Limits, ServerStatus
 from tools.definitions import DefinitionGuard
 from tools.registry import RegisteredServer
 from tools.server_tools import ServerTools, ToolListing
 from tools.session_pool import SessionPool
 from tools.settings import McpSettings
+from tools.transports import Transport
 
 if TYPE_CHECKING:
     from tools.scope import ScopeSigner
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tools.servers.web import WebTools
 
 __all__ = ["ServerStatus", "ToolCatalog", "open_catalog"]
+
+Authorize: TypeAlias = Callable[[RegisteredServer], ServerAuthorizations]
 
 
 class ToolCatalog:
@@ -47,7 +51,6 @@ class ToolCatalog:
         """Another one whenever there are other servers, or they are for others."""
         self._held: dict[str, ServerTools] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._one_at_a_time = asyncio.Lock()
         self._parts: tuple[tuple[McpTool, ...], ...] = ()
         self._tools: tuple[McpTool, ...] = ()
         self._tools_without_documents: tuple[McpTool, ...] = ()
@@ -76,6 +79,12 @@ class ToolCatalog:
         held = self._held.get(name)
         return None if held is None else held.server.groups
 
+    def sampling_of(self, name: str) -> Literal["ask", "allow", "deny"]:
+        """Return whether a server may have the model of a run answer it."""
+        held = self._held.get(name)
+        config = None if held is None else held.server.config
+        return "deny" if config is None else config.sampling
+
     @property
     def is_for_everybody(self) -> bool:
         """Whether there is no server that only some groups may use."""
@@ -85,6 +94,21 @@ class ToolCatalog:
         """Return how a server is now, without asking it; None if it is not held."""
         held = self._held.get(name)
         return None if held is None else held.connection.status
+
+    def connection_of(self, name: str) -> SessionPool | None:
+        """Return what speaks with a server; None if it is not held."""
+        held = self._held.get(name)
+        return None if held is None else held.connection
+
+    def registered(self) -> list[RegisteredServer]:
+        """Return what there is, as root has it."""
+        return [held.server for held in self._held.values()]
+
+    def end_sessions(self, user_id: int, *, at: Container[str] | None = None) -> None:
+        """End the sessions that a person has of their own, with these servers or all."""
+        for name, held in self._held.items():
+            if at is None or name in at:
+                held.connection.end_sessions_of(user_id)
 
     def listing(self, *, with_documents: bool = True) -> list[ToolListing]:
         """Return how each tool is, also those that may not be used."""
@@ -104,31 +128,44 @@ class ToolCatalog:
         await asyncio.gather(*(held.judge() for held in self._named(name)))
 
     async def follow(self, servers: Sequence[RegisteredServer]) -> None:
-        """Hold these servers and the built-in ones, and no others.
+        """Do as `hold` does, and wait as `complete` does."""
+        self.hold(servers)
+        await self.complete()
 
-        What is reached as before is held on to; new ones are waited for, up to a limit.
+    def hold(self, servers: Sequence[RegisteredServer]) -> None:
+        """Hold these servers and the built-in ones, and no others, from now on.
+
+        What is reached as before is held on to. No server is waited for: one that hangs must not
+        delay that another one is switched off.
         """
-        async with self._one_at_a_time:
-            asked_for = [server for server in servers if server.is_wanted]
-            wanted = {server.name: server for server in (*self._built_in, *asked_for)}
-            await self._let_go(
-                [
-                    name
-                    for name, held in self._held.items()
-                    if name not in wanted or wanted[name].config != held.server.config
-                ]
-            )
-            new = []
-            for name, server in wanted.items():
-                if name not in self._held:
-                    new.append(server)
-                    self._held[name] = self._make(server)
-                self._held[name].server = server
-            self.revision += 1
-            starts = {server.name: self._held[server.name].start() for server in new}
-            await asyncio.gather(*(starts.pop(each.name) for each in new if each.is_ours))
-            if starts and self._start_wait_seconds:
-                await asyncio.wait(starts.values(), timeout=self._start_wait_seconds)
+        asked_for = [server for server in servers if server.is_wanted]
+        wanted = {server.name: server for server in (*self._built_in, *asked_for)}
+        ends = {
+            name: self._end(held)
+            for name, held in self._held.items()
+            if name not in wanted or not wanted[name].is_reached_as(held.server)
+        }
+        for name in ends:
+            del self._held[name]
+        for name, server in wanted.items():
+            if name not in self._held:
+                self._held[name] = self._make(server)
+                self._held[name].start(after=ends.get(name))
+            self._held[name].server = server
+        self.revision += 1
+
+    async def complete(self) -> None:
+        """Wait until what was let go has ended, and, up to a limit, for what is new."""
+        held = self._held.values()
+        # Nothing of it may end with whoever waits for it.
+        await asyncio.gather(
+            *(asyncio.shield(each.start()) for each in held if each.server.is_ours)
+        )
+        if self._ending:
+            await asyncio.wait(self._ending)
+        starts = [each.start() for each in held if not each.server.is_ours]
+        if starts and self._start_wait_seconds:
+            await asyncio.wait(starts, timeout=self._start_wait_seconds)
 
     async def close(self) -> None:
         """End everything; takes bounded time."""
@@ -139,13 +176,9 @@ class ToolCatalog:
     def _named(self, name: str | None) -> list[ServerTools]:
         return [held for held in self._held.values() if name in (None, held.server.name)]
 
-    async def _let_go(self, names: Sequence[str]) -> None:
-        # Each ends in a task of its own: it does so whatever becomes of whoever waits for it.
-        ending = [self._end(self._held.pop(name)) for name in names]
-        if ending:
-            await asyncio.wait(ending)
-
     def _end(self, held: ServerTools) -> "asyncio.Task[None]":
+        # A task of its own: it ends whatever becomes of whoever waits for it.
+        held.remove()
         task = asyncio.create_task(held.close(), name=f"mcp end {held.server.name}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -161,6 +194,7 @@ async def open_catalog(
     web: "WebTools | None" = None,
     servers: Sequence[RegisteredServer] | None = None,
     guard: DefinitionGuard | None = None,
+    authorize: Authorize | None = None,
 ) -> AsyncIterator[ToolCatalog]:
     """Start the built-in servers and others; hold sessions with them.
 
@@ -174,6 +208,8 @@ async def open_catalog(
         web: Looks into the web; without it no tool does.
         servers: The servers beside the built-in ones; those of the servers file when None.
         guard: Says which tools may be used; without one all may.
+        authorize: Keeps what people grant at a server; without it nobody gets into one that wants
+            that.
 
     Raises:
         McpConfigError: The servers file cannot be used.
@@ -185,22 +221,14 @@ async def open_catalog(
         servers = await read_registry(settings)
 
     def make(server: RegisteredServer) -> ServerTools:
-        config = server.config
-        connection = SessionPool(
-            server.name,
-            lambda _: transport_for(server, built_in),
-            per_user=config is not None and config.session == "user",
-            limits=limits,
-            profile=profile_for(server),
-            receives_caller=server.name == SEMANTIC
-            or (config is not None and config.forward_caller),
-        )
+        granted = authorize(server) if authorize and is_authorized(server.config) else None
         return ServerTools(
             server,
-            connection,
+            _pool_for(server, built_in, granted, limits=limits),
             guard=guard,
             definition_max_bytes=settings.definition_max_bytes,
             result_max_chars=settings.result_max_chars,
+            content_limits=settings.content_limits,
         )
 
     catalog = ToolCatalog(
@@ -213,6 +241,31 @@ async def open_catalog(
         yield catalog
     finally:
         await catalog.close()
+
+
+def _pool_for(
+    server: RegisteredServer,
+    built_in: dict[str, BuiltIn],
+    granted: ServerAuthorizations | None,
+    *,
+    limits: Limits,
+) -> SessionPool:
+    config = server.config
+
+    def connect(user_id: int | None) -> Transport:
+        bearer = None if granted is None else Bearer(authorizations=granted, user_id=user_id)
+        return transport_for(server, built_in, bearer)
+
+    return SessionPool(
+        server.name,
+        connect,
+        per_user=config is not None and config.session == "user",
+        limits=limits,
+        profile=profile_for(server),
+        receives_caller=server.name == SEMANTIC or (config is not None and config.forward_caller),
+        identity_audience=audience_of(config),
+        authorizations=granted,
+    )
 
 
 def _limits(settings: McpSettings) -> Limits:

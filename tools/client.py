@@ -1,7 +1,7 @@
 """A tool of an MCP server as a LangChain tool."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -14,15 +14,16 @@ from mcp import types
 from pydantic import Field, PrivateAttr
 
 from tools.calls import CALL_KEY, CallContext
+from tools.contents import ContentLimits
 from tools.errors import CallRejected, ToolsError
 from tools.names import qualify
-from tools.results import render_result
+from tools.results import ResultReader, ToolAnswer
 from tools.schemas import simplify_schema
 from tools.session_pool import ToolServer
 
 DESCRIPTION_MAX_CHARS = 1_024
 
-_NOBODY = CallContext()
+_LIMITS, _NOBODY = ContentLimits(), CallContext()
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +32,8 @@ class McpTool(BaseTool):
     """Calls one tool over the session that is held with its server.
 
     Whatever goes wrong at the server comes back as an error for the model, never as an exception
-    that ends a run. The artifact is `{"sources": […]}` or None.
+    that ends a run. The artifact is None, or has `sources` or `contents` or both: the passages that
+    were found, and what refers to the pictures, sounds and files that the call's context has kept.
     """
 
     qualified_name: str
@@ -40,12 +42,15 @@ class McpTool(BaseTool):
     """Whether the tool changes nothing, as far as its server is believed."""
     repeatable: bool = False
     """Whether calling twice does no more than calling once, as far as its server is believed."""
+    open_world: bool = True
+    """Whether the tool may reach what lies outside of its server; no, if that is believed."""
     result_max_chars: int = Field(exclude=True)
 
     _connection: ToolServer = PrivateAttr()
     _definition: types.Tool = PrivateAttr()
     _withheld: Callable[[], str | None] = PrivateAttr()
     _cites_sources: bool = PrivateAttr()
+    _reader: ResultReader = PrivateAttr()
 
     def __init__(
         self,
@@ -56,9 +61,23 @@ class McpTool(BaseTool):
         result_max_chars: int,
         cites_sources: bool = False,
         believes_hints: bool = True,
+        words_suffice: bool = False,
+        content_limits: ContentLimits = _LIMITS,
         withheld: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Args: withheld: says why it may not be called at this moment, if so."""
+        """Prepare a tool.
+
+        Args:
+            definition: What its server says of it.
+            connection: Where it is called.
+            name: As models know it.
+            result_max_chars: What is longer is cut.
+            cites_sources: Whether its structured answers name passages that can be cited.
+            believes_hints: Whether what its server says of its effects counts.
+            words_suffice: Whether models need nothing of its answers beside their texts.
+            content_limits: How much of an answer is looked at beside its text.
+            withheld: Says why it may not be called at this moment, if so.
+        """
         hints = definition.annotations if believes_hints else None
         super().__init__(
             name=name,
@@ -67,6 +86,7 @@ class McpTool(BaseTool):
             args_schema=simplify_schema(definition.inputSchema),
             read_only=bool(hints and hints.readOnlyHint),
             repeatable=bool(hints and (hints.readOnlyHint or hints.idempotentHint)),
+            open_world=hints is None or hints.openWorldHint is not False,
             result_max_chars=result_max_chars,
             response_format="content_and_artifact",
             handle_tool_error=True,
@@ -75,6 +95,13 @@ class McpTool(BaseTool):
         self._definition = definition
         self._withheld = withheld
         self._cites_sources = cites_sources
+        self._reader = ResultReader(
+            definition,
+            connection,
+            name=name,
+            limits=content_limits,
+            words_suffice=words_suffice or cites_sources,
+        )
 
     @property
     def definition(self) -> types.Tool:
@@ -127,17 +154,20 @@ class McpTool(BaseTool):
         try:
             arguments = _check_arguments(tool_input)
             result = await self._connection.call(self._definition.name, arguments, context)
+            answer = await self._reader.read(
+                result, context, max_chars=self._max_chars_for(context)
+            )
         except ToolsError as error:
             _log.warning("tool_call_failed", tool=self.qualified_name, error=type(error).__name__)
             return _Outcome(text=f"The tool {self.name} failed: {error}.", failed=True)
-        allowed = context.limits.result_chars
-        max_chars = (
-            self.result_max_chars if allowed is None else min(allowed, self.result_max_chars)
+        sources = _sources_in(result) if self._cites_sources and not answer.is_error else ()
+        return _Outcome(
+            text=answer.text, artifact=_artifact(answer, sources), failed=answer.is_error
         )
-        text = render_result(result, max_chars=max_chars)
-        if result.isError:
-            return _Outcome(text=text, failed=True)
-        return _Outcome(text=text, artifact=_artifact(result) if self._cites_sources else None)
+
+    def _max_chars_for(self, context: CallContext) -> int:
+        allowed = context.limits.result_chars
+        return self.result_max_chars if allowed is None else min(allowed, self.result_max_chars)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +202,11 @@ def _check_arguments(arguments: object) -> dict[str, Any]:
     return arguments
 
 
-def _artifact(result: types.CallToolResult) -> dict[str, Any] | None:
+def _sources_in(result: types.CallToolResult) -> list[Any]:
     sources = (result.structuredContent or {}).get("sources")
-    return {"sources": sources} if isinstance(sources, list) and sources else None
+    return sources if isinstance(sources, list) else []
+
+
+def _artifact(answer: ToolAnswer, sources: Sequence[Any]) -> dict[str, Any] | None:
+    brought = {"sources": list(sources), "contents": list(answer.contents)}
+    return {name: values for name, values in brought.items() if values} or None

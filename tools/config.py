@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -16,9 +16,11 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 
 from tools.errors import McpConfigError
+from tools.origins import is_loopback
 
 FILE_MAX_BYTES = 1_048_576
 HIDDEN = "***"
@@ -26,6 +28,7 @@ RESERVED_NAMES = frozenset({"datetime", "semantic", "units", "web"})
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -69,6 +72,42 @@ _Headers: TypeAlias = dict[
 ]
 
 
+def _require_scope(scope: str) -> str:
+    if not _SCOPE.fullmatch(scope):
+        raise ValueError("is not the name of a scope")
+    return scope
+
+
+class OAuthEntry(BaseModel):
+    """How people let the product act for them at a server."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
+
+    type: Literal["oauth"]
+    client_id: Annotated[str, Field(min_length=1)] | None = Field(default=None, alias="clientId")
+    """As registered with the authorization server; without one the product registers itself."""
+    client_secret: SecretStr | None = Field(default=None, alias="clientSecret")
+    scopes: list[Annotated[str, AfterValidator(_require_scope)]] | None = None
+    """All that is asked for; what the server says is needed when left out."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.client_secret is not None and self.client_id is None:
+            raise ValueError("a clientSecret needs a clientId as well")
+        return self
+
+
+class IdentityEntry(BaseModel):
+    """That a server is told who is asking, in a form that it can check."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    audience: Annotated[str, Field(min_length=1, max_length=2048)]
+    """Whom the tokens are for: one made for another server is worth nothing at this one."""
+
+
 class _ServerEntry(BaseModel):
     # Files written for other programs carry keys that mean nothing here.
     model_config = ConfigDict(
@@ -89,6 +128,8 @@ class _ServerEntry(BaseModel):
     """Whether the server may put questions to the person who has the session."""
     sampling: Literal["ask", "allow", "deny"] = "deny"
     """Whether the server may have the run's model answer it in such a session."""
+    identity: IdentityEntry | None = None
+    """Send it a signed token with each call that says who is asking."""
 
 
 class StdioServer(_ServerEntry):
@@ -105,6 +146,27 @@ class HttpServer(_ServerEntry):
 
     url: AnyHttpUrl = Field(repr=False)
     headers: _Headers = Field(default_factory=dict, repr=False)
+    auth: OAuthEntry | None = None
+    """Each person lets the product act for them there, and has a session of their own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _give_each_a_session(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("auth") is None:
+            return given
+        if given.get("session", "user") != "user":
+            raise ValueError("with auth each person has a session: leave out session")
+        return {**given, "session": "user"}
+
+    @model_validator(mode="after")
+    def _keep_tokens_safe(self) -> Self:
+        if self.auth is None:
+            return self
+        if self.url.scheme != "https" and not is_loopback(self.url.host or ""):
+            raise ValueError("with auth the url must be https")
+        if "authorization" in map(str.lower, self.headers):
+            raise ValueError("with auth there can be no Authorization header")
+        return self
 
 
 ServerConfig: TypeAlias = StdioServer | HttpServer
@@ -164,9 +226,16 @@ def parse_server(name: str, entry: object, *, origin: str = "mcpServers") -> Ser
     try:
         return _model_for(place, entry).validate_python(dict(entry))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in (place, *first["loc"]))
-        raise McpConfigError(f"{field}: {first['msg']}.") from None
+        fault = _explain(error)
+    raise McpConfigError(f"{place}{fault}")  # here, so that it does not carry the other one along
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    steps = first["loc"]
+    if steps[-1:] == ("[key]",):  # what stands where a name belongs may be a secret
+        steps = (*steps[:-2], HIDDEN)
+    return "".join(f".{step}" for step in steps) + f": {first['msg']}."
 
 
 _STDIO: TypeAdapter[ServerConfig] = TypeAdapter(StdioServer)
@@ -206,6 +275,8 @@ def describe_server(config: ServerConfig) -> dict[str, Any]:
         "elicitation": config.elicitation,
         "sampling": config.sampling,
     }
+    if config.identity is not None:
+        shown["identity"] = {"audience": config.identity.audience}
     if isinstance(config, StdioServer):
         return shown | {
             "command": config.command,
@@ -217,4 +288,24 @@ def describe_server(config: ServerConfig) -> dict[str, Any]:
     return shown | {
         "url": f"{url.scheme}://{url.host}:{url.port}/{HIDDEN}",
         "headers": dict.fromkeys(config.headers, HIDDEN),
+        **({} if config.auth is None else {"auth": _describe_auth(config.auth)}),
+    }
+
+
+def is_authorized(config: ServerConfig | None) -> bool:
+    """Return whether each person lets the product act for them there."""
+    return isinstance(config, HttpServer) and config.auth is not None
+
+
+def audience_of(config: ServerConfig | None) -> str | None:
+    """Return whom the tokens are for with which a server is told who is asking, if it is."""
+    return None if config is None or config.identity is None else config.identity.audience
+
+
+def _describe_auth(auth: OAuthEntry) -> dict[str, Any]:
+    return {
+        "type": auth.type,
+        "clientId": auth.client_id,
+        "clientSecret": None if auth.client_secret is None else HIDDEN,
+        "scopes": auth.scopes,
     }

@@ -1,23 +1,29 @@
 """Requests to a server over the session that is held with it, within their limits."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from mcp import types
 
-from tools.breaker import BREAKER_FAILURES, BREAKER_SECONDS, CircuitBreaker
+from tools.breaker import BREAKER_FAILURES, BREAKER_SECONDS, SharedBreaker
 from tools.calls import CallContext
-from tools.errors import AnswerTooLarge, CallTimeout, ServerUnavailable
+from tools.errors import (
+    AnswerTooLarge,
+    CallRejected,
+    CallTimeout,
+    RequestRefused,
+    ServerUnavailable,
+)
 from tools.inbound import SessionProfile
 from tools.session import HeldSession, SessionEnded
 from tools.session_holder import SessionHolder
 from tools.timeouts import PausableTimeout
 from tools.transports import Transport
-from tools.wire import CALLER_META_KEY
+from tools.wire import CALLER_META_KEY, IDENTITY_META_KEY
 
+_NOBODY = CallContext()
 _PLAIN = SessionProfile()
 _Result = TypeVar("_Result")
 
@@ -61,8 +67,8 @@ class ServerConnection:
         *,
         limits: Limits,
         receives_caller: bool = False,
+        identity_audience: str | None = None,
         profile: SessionProfile = _PLAIN,
-        breaker: CircuitBreaker | None = None,
     ) -> None:
         """Prepare a connection; it is opened by `start`, or by the first call.
 
@@ -71,13 +77,15 @@ class ServerConnection:
             transport: The way to it.
             limits: How long to wait.
             receives_caller: Whether calls carry the signed caller token.
+            identity_audience: Whom the token is for with which calls prove who is asking; without
+                one they carry none.
             profile: What the session offers to the server.
-            breaker: Shared with other connections to the same server, if there are any.
         """
         self.name = name
         self.receives_caller = receives_caller
+        self._identity_audience = identity_audience
         self._limits = limits
-        self._breaker = breaker or CircuitBreaker(
+        self._breaker = SharedBreaker(
             failures=limits.breaker_failures, seconds=limits.breaker_seconds
         )
         self._holder = SessionHolder(
@@ -130,13 +138,15 @@ class ServerConnection:
             ServerUnavailable: No session could be opened, or it ended during the call, or calls
                 have failed so often that none are made for a while.
             CallRejected: The server answered with an error of the protocol.
+            IdentityUnproven: It has to be told who is asking, and that is not known now.
+            AuthorizationNeeded: A person has to let the product in first.
         """
-        shown = context.caller if self.receives_caller else ""
-        meta = {CALLER_META_KEY: shown} if shown else None
+        meta = await self._introduce(context)
         listener = context.listener
         return await self._make(
             lambda session: session.call(tool, arguments, meta, listener),
             seconds=self._seconds_for(context),
+            person=context.user_id,
         )
 
     async def list_prompts(self) -> tuple[types.Prompt, ...]:
@@ -151,7 +161,9 @@ class ServerConnection:
             seconds=self._limits.call_seconds,
         )
 
-    async def read_resource(self, uri: str, *, max_bytes: int) -> types.ReadResourceResult:
+    async def read_resource(
+        self, uri: str, *, max_bytes: int, context: CallContext = _NOBODY
+    ) -> types.ReadResourceResult:
         """Read what a tool has named; with the errors of a call.
 
         Raises:
@@ -159,7 +171,8 @@ class ServerConnection:
         """
         result = await self._make(
             lambda session: session.ask("resources/read", {"uri": uri}, types.ReadResourceResult),
-            seconds=self._limits.call_seconds,
+            seconds=self._seconds_for(context),
+            person=context.user_id,
         )
         if sum(len(_content_of(part)) for part in result.contents) > max_bytes:
             raise AnswerTooLarge(max_bytes)
@@ -178,14 +191,18 @@ class ServerConnection:
         await self._holder.list_tools(session)
 
     async def _make(
-        self, request: Callable[[HeldSession], Awaitable[_Result]], *, seconds: float
+        self,
+        request: Callable[[HeldSession], Awaitable[_Result]],
+        *,
+        seconds: float,
+        person: int | None = None,
     ) -> _Result:
         """Make a request, unless the server is being left alone."""
         try:
-            with self._breaker.guard():
+            with self._breaker.guard(person):
                 return await self._attempt(request, seconds)
         except CallTimeout:
-            if self._breaker.state != "closed":
+            if self._breaker.leaves_alone(person):
                 # Nothing gets through any more, though the session has not ended.
                 self._holder.suspect()
             raise
@@ -199,14 +216,29 @@ class ServerConnection:
             async with PausableTimeout(seconds):
                 session = await holder.ready()
                 if not holder.transport.has_ended():
-                    with contextlib.suppress(SessionEnded):
+                    try:
                         return await request(session)
+                    except SessionEnded:
+                        pass
+                    except RequestRefused as refused:
+                        if await session.is_alive():
+                            # It was this one that the server does not take.
+                            raise CallRejected(str(refused)) from refused
                 holder.retire(session)
                 return await request(await holder.ready())
         except SessionEnded as error:
             raise ServerUnavailable("its session ended twice") from error
         except TimeoutError as error:
             raise CallTimeout(f"it did not answer within {seconds:g} seconds") from error
+
+    async def _introduce(self, context: CallContext) -> dict[str, Any] | None:
+        """Say who is asking, as far as the server is to know."""
+        meta: dict[str, Any] = {}
+        if self.receives_caller and context.caller:
+            meta[CALLER_META_KEY] = context.caller
+        if self._identity_audience is not None and context.identity is not None:
+            meta[IDENTITY_META_KEY] = await context.identity(self._identity_audience)
+        return meta or None
 
     def _seconds_for(self, context: CallContext) -> float:
         allowed = context.limits.seconds

@@ -6,12 +6,14 @@ definition has a fingerprint, by which a change is noticed, and some are refused
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import orjson
 from mcp import types
 
 from tools.names import make_safe
@@ -20,6 +22,10 @@ NAME_MAX_CHARS = 128
 """What the protocol advises servers to keep to."""
 
 _CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""What shows nothing though it counts as letters or marks, such as selectors of variants."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +104,14 @@ def inspect_definitions(
 
 
 def _inspect(tool: types.Tool, safe_name: str, *, is_alone: bool, max_bytes: int) -> ToolDefinition:
-    refusal: str | None = "its schema is nested too deeply"
+    refusal: str | None
     try:
-        text = json.dumps(parts_of(tool), sort_keys=True, separators=(",", ":"))
-    except RecursionError:
+        text = json.dumps(parts_of(tool), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        orjson.dumps(tool.inputSchema)
+    except (RecursionError, ValueError, orjson.JSONEncodeError):
+        # It would break each request to a model and each list that holds it.
         text = tool.name
+        refusal = "its schema is nested too deeply, or holds numbers that JSON has not"
     else:
         refusal = _refuse(tool, text, is_alone=is_alone, max_bytes=max_bytes)
     return ToolDefinition(
@@ -116,7 +125,7 @@ def _inspect(tool: types.Tool, safe_name: str, *, is_alone: bool, max_bytes: int
 def _refuse(tool: types.Tool, text: str, *, is_alone: bool, max_bytes: int) -> str | None:
     if not 1 <= len(tool.name) <= NAME_MAX_CHARS:
         return f"its name does not have 1 to {NAME_MAX_CHARS} characters"
-    if "*" in tool.name or any(unicodedata.category(each) in _CONTROL for each in tool.name):
+    if not _is_plain(tool.name):
         return "its name holds characters that no rule could name"
     if not is_alone:
         return "its name is the same as another one's of this server, or looks the same to a model"
@@ -125,3 +134,13 @@ def _refuse(tool: types.Tool, text: str, *, is_alone: bool, max_bytes: int) -> s
     if tool.execution is not None and tool.execution.taskSupport == "required":
         return "it can only be run as a task, which is not supported"
     return None
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is what it looks like, to people and to rules."""
+    return (
+        "*" not in name
+        and not any(unicodedata.category(each) in _CONTROL for each in name)
+        and not _UNSEEN.search(name)
+        and unicodedata.is_normalized("NFKC", name)
+    )

@@ -5,10 +5,21 @@ ToolsError
 ├── DefinitionsUnjudged  whether tools may be used cannot be found out now
 ├── InvalidCaller        a caller token that proves nothing
 ├── ServerUnavailable    no session with a server
-│   └── ServerLost       the session ended while a call was under way
+│   ├── ServerAway       none could be opened
+│   ├── LeftAlone        no call is made for a while
+│   ├── ServerLost       the session ended while a call was under way
+│   └── RequestRefused   a server did not take a request, perhaps because of the session
 ├── CallTimeout          a server did not answer in time
 ├── CallRejected         a call that cannot be made, or answered with a protocol error
 │   └── AnswerTooLarge   the answer is larger than a message may be
+├── AuthorizationNeeded  a person has to let the product in at a server first
+├── AuthorizationFailed  an authorization server does not do what it should
+│   ├── AuthorizationRefused      it says no
+│   └── AuthorizationUnreachable  nothing that may be asked answers there
+├── IdentityUnproven     who is asking cannot be proven now
+├── PromptUnknown        no such prompt of a server
+├── PromptUnusable       what a server gives for a prompt cannot be shown
+├── SchemaUnusable       a schema of a server that no value can be held against
 ├── RequestDeclined      what a server asked for is not given to it
 ├── ToolRefused          a built-in tool says no, in words for the model
 ├── CannotServe          what a server needs to be served alone is missing
@@ -51,6 +62,18 @@ class ServerLost(ServerUnavailable):
     """The session with a server ended during a call, which may or may not have taken effect."""
 
 
+class ServerAway(ServerUnavailable):
+    """There is no session with a server, whoever asks for one."""
+
+
+class LeftAlone(ServerUnavailable):
+    """A call is not made, because others have failed too often."""
+
+
+class RequestRefused(ServerUnavailable):
+    """A server did not take a request: because of what it asks, or because of its session."""
+
+
 class CallTimeout(ToolsError):
     """A tool server did not answer a call within its time limit."""
 
@@ -58,12 +81,60 @@ class CallTimeout(ToolsError):
 class CallRejected(ToolsError):
     """A call cannot be made, or was answered with a protocol error instead of a result."""
 
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        """Args: code: of the protocol's error, if it is one."""
+        super().__init__(message)
+        self.code = code
+
 
 class AnswerTooLarge(CallRejected):
     """A server's answer was not read, because it is larger than it may be."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"its answer is larger than {max_bytes} bytes")
+
+
+class AuthorizationNeeded(ToolsError):
+    """A person has not let the product act at a server, or not far enough; the message says so."""
+
+
+class AuthorizationFailed(ToolsError):
+    """A server's authorization cannot be had; the message is for whoever asked, without secrets."""
+
+
+class AuthorizationRefused(AuthorizationFailed):
+    """An authorization server answers with an error of the protocol."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        """Args: code: the error's name, as RFC 6749 has them."""
+        super().__init__(message)
+        self.code = code
+
+
+class AuthorizationUnreachable(AuthorizationFailed):
+    """Nothing answers where an authorization server should be, or nothing that may be asked.
+
+    Which of them it is would tell a server's owner what stands inside the network.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"no authorization server that may be asked answers at {host}")
+
+
+class IdentityUnproven(ToolsError):
+    """A call must say who is asking, and that cannot be found out now."""
+
+
+class PromptUnknown(ToolsError):
+    """A server has no prompt of this name."""
+
+
+class PromptUnusable(ToolsError):
+    """What a server gives for a prompt is too much, or not what it says it is."""
+
+
+class SchemaUnusable(ToolsError):
+    """What a server calls a schema cannot be read, or takes too long to be held against a value."""
 
 
 class RequestDeclined(ToolsError):

@@ -1,4 +1,4 @@
-"""The marks between which a passage of a document stands when a model reads it.
+"""The marks between which a passage of a document, or a resource, stands when a model reads it.
 
 Opening and closing mark bear a name that is drawn anew for every answer. Nobody who writes a
 document can know it, so nothing in a document ends its quotation, whatever that looks like.
@@ -14,6 +14,7 @@ _NAME = rf"[0-9a-f]{{{2 * _NAME_BYTES}}}"
 _OPENING = re.compile(rf"<(passage-{_NAME}) ")
 _FENCED = re.compile(rf"<(passage-{_NAME})( [^<>]*)>\n?(.*?)</\1>", re.DOTALL)
 _LABEL = re.compile(r' cite="(\[[a-z0-9]{3,32}\])"')
+_RESOURCE_MARK = re.compile(r"<(?=\s{0,8}/?\s{0,8}resource-)", re.IGNORECASE)
 FENCE_MARK = re.compile(rf"</?passage-{_NAME}(?: [^<>]*)?>")
 """Either mark of any fence."""
 
@@ -30,6 +31,16 @@ class FencedText:
 def draw_fence() -> str:
     """A name for the marks of one answer."""
     return f"passage-{secrets.token_hex(_NAME_BYTES)}"
+
+
+def draw_resource_fence() -> str:
+    """The same for resources, which any server brings; only passages can be cited."""
+    return f"resource-{secrets.token_hex(_NAME_BYTES)}"
+
+
+def without_resource_marks(text: str) -> str:
+    """The text with whatever looks like the mark of a resource broken up."""
+    return _RESOURCE_MARK.sub("(", text)
 
 
 def fence(name: str, about: Sequence[str], text: str) -> str:

@@ -5,12 +5,14 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 import structlog
 from mcp import types
 from pydantic import TypeAdapter, ValidationError
 
+from persistence.visible_text import show
 from tools.answers import Answers, ListeningCall
 from tools.calls import Elicitation, SamplingRequest
 from tools.errors import RequestDeclined
@@ -31,6 +33,7 @@ DECLINED = -1
 Send: TypeAlias = Callable[[types.JSONRPCResponse | types.JSONRPCError], Awaitable[None]]
 
 _QUESTION: TypeAdapter[types.ElicitRequestParams] = TypeAdapter(types.ElicitRequestParams)
+_TOO_LATE = "It took too long, or the call has ended."
 _LOGGED = ("info", "notice", "warning", "error", "critical", "alert", "emergency")
 
 _log = structlog.get_logger(__name__)
@@ -100,6 +103,8 @@ class Inbound:
         level, call = params.get("level"), next(self._answers.listening(), None)
         if not self._profile.log or call is None or level not in _LOGGED:
             return
+        if not call.log_budget.spare():
+            return
         shown: Literal["info", "warning"] = "info" if level in _LOGGED[:2] else "warning"
         loop = asyncio.get_running_loop()
         loop.call_soon(call.listener.log, shown, _as_text(params.get("data")), context=call.context)
@@ -113,6 +118,8 @@ class Inbound:
         answer: types.JSONRPCResponse | types.JSONRPCError
         try:
             result = await self._result(request.method, request.params or {}, call)
+            # Half a character, which a person or a model may give, would not get through.
+            json.dumps(result, ensure_ascii=False).encode()
             answer = types.JSONRPCResponse(jsonrpc="2.0", id=request.id, result=result)
         except _Refused as refused:
             answer = types.JSONRPCError(jsonrpc="2.0", id=request.id, error=refused.error)
@@ -144,21 +151,27 @@ class Inbound:
         call: ListeningCall | None,
     ) -> dict[str, Any]:
         """Have the listener answer; no call's time runs meanwhile, since any may wait for it."""
-        if call is None:
+        if call is None or call not in self._answers.listening():
             raise _Refused(types.INVALID_REQUEST, "No call is under way.")
         with ExitStack() as paused:
             for each in self._answers.listening():
                 for limit in each.context.get(current_timeouts, ()):
                     paused.enter_context(limit.pause())
             try:
-                async with asyncio.timeout(REQUEST_MAX_SECONDS):
-                    return await ask(params, call)
+                async with asyncio.timeout(REQUEST_MAX_SECONDS) as deadline:
+                    with self._answers.while_wanted(lambda: _end(deadline)):
+                        return await ask(params, call)
             except RequestDeclined as declined:
                 raise _Refused(DECLINED, str(declined)) from declined
             except TimeoutError as late:
-                raise _Refused(types.INTERNAL_ERROR, "It took too long.") from late
+                raise _Refused(types.INTERNAL_ERROR, _TOO_LATE) from late
             except ValidationError as invalid:
                 raise _Refused(types.INVALID_PARAMS, "Invalid request parameters") from invalid
+
+
+def _end(deadline: asyncio.Timeout) -> None:
+    if not deadline.expired():
+        deadline.reschedule(asyncio.get_running_loop().time())
 
 
 async def _elicit(params: dict[str, Any], call: ListeningCall) -> dict[str, Any]:
@@ -166,12 +179,16 @@ async def _elicit(params: dict[str, Any], call: ListeningCall) -> dict[str, Any]
     url, schema = None, {}
     if isinstance(asked, types.ElicitRequestURLParams):
         url = asked.url
+        if not url.isprintable() or not url.startswith(("https://", "http://")):
+            raise _Refused(types.INVALID_PARAMS, "Only addresses of web pages are shown.")
     else:
         schema = asked.requestedSchema
     too_long = len(json.dumps(schema)) > SCHEMA_MAX_CHARS or len(url or "") > URL_MAX_CHARS
     if too_long or len(asked.message) > QUESTION_MAX_CHARS:
         raise _Refused(types.INVALID_PARAMS, "The question is too long.")
-    answer = await call.listener.elicit(Elicitation(message=asked.message, schema=schema, url=url))
+    # What does not show could say something else than what a person reads.
+    question = Elicitation(message=show(asked.message), schema=schema, url=url)
+    answer = await call.listener.elicit(question)
     if answer.action != "accept" or url is not None:
         return {"action": answer.action}
     return {"action": "accept", "content": dict(answer.content or {})}
@@ -208,5 +225,8 @@ def _text_of(message: types.SamplingMessage) -> str:
 
 
 def _as_text(data: object) -> str:
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-    return text[:LOG_MAX_CHARS]
+    if isinstance(data, str):
+        return show(data[:LOG_MAX_CHARS])
+    # As much of it as is shown, and no more: it may be large.
+    pieces = islice(json.JSONEncoder(ensure_ascii=False).iterencode(data), LOG_MAX_CHARS)
+    return show("".join(pieces)[:LOG_MAX_CHARS])

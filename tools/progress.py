@@ -5,6 +5,7 @@ import contextvars
 import math
 from typing import Any, TypeGuard
 
+from persistence.visible_text import show
 from tools.calls import CallListener
 
 PROGRESS_INTERVAL_SECONDS = 0.25
@@ -34,7 +35,7 @@ class ThrottledProgress:
         self._newest = (
             self._done,
             float(total) if _is_number(total) else None,
-            message[:PROGRESS_MESSAGE_MAX_CHARS] if isinstance(message, str) else None,
+            show(message[:PROGRESS_MESSAGE_MAX_CHARS]) if isinstance(message, str) else None,
         )
         if self._timer is None:
             loop = asyncio.get_running_loop()
@@ -60,4 +61,7 @@ class ThrottledProgress:
 def _is_number(value: object) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -12,11 +12,17 @@ class RegisteredServer:
 
     name: str
     source: Literal["built-in", "file", "api"]
+    id: int | None = None
+    """As the database numbers it; None where there is no database, and of built-in ones."""
     config: ServerConfig | None = None
     """How it is reached; None for built-in ones."""
     groups: frozenset[int] | None = None
     """Whose members may use it; everybody when None."""
     is_enabled: bool = True
+
+    def is_reached_as(self, other: "RegisteredServer") -> bool:
+        """Whether what is held with the other one can be held on to."""
+        return self.config == other.config and self.id == other.id
 
     @property
     def is_ours(self) -> bool:

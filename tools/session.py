@@ -8,20 +8,22 @@ the server, does not tell pending calls of a transport that broke, and logs what
 import asyncio
 import contextlib
 import enum
+import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
 import anyio
+import structlog
 from mcp import types
 from mcp.shared.message import SessionMessage
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tools.answers import Answers, SessionEnded
 from tools.budget import MessageBudget
 from tools.calls import CallListener
-from tools.errors import CallRejected, ServerUnavailable, ToolsError
+from tools.errors import CallRejected, ServerUnavailable
 from tools.inbound import Inbound, SessionProfile
 from tools.transports import Streams
 
@@ -30,14 +32,27 @@ __all__ = ["HeldSession", "SessionEnded", "Signal"]
 MAX_TOOLS = 256
 MAX_PROMPTS = 256
 MAX_PAGES = 32
+CURSOR_MAX_CHARS = 4_096
+PROMPTS_KEPT_SECONDS = 60.0
+"""How long a list of prompts is good, unless the server says before that it has changed."""
 PING_TIMEOUT_SECONDS = 5
 SET_LEVEL_TIMEOUT_SECONDS = 5
 CANCEL_NOTICE_SECONDS = 2
 SEND_TIMEOUT_SECONDS = 10
 
 _CLIENT = {"name": "youworker", "version": "1"}
+_log = structlog.get_logger(__name__)
+
 _Result = TypeVar("_Result", bound=BaseModel)
 _GONE = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
+
+
+class _Page(BaseModel):
+    """A page of a list, whose entries are looked at one by one."""
+
+    model_config = ConfigDict(extra="allow")
+
+    next_cursor: str | None = Field(default=None, alias="nextCursor")
 
 
 class Signal(enum.Enum):
@@ -46,8 +61,6 @@ class Signal(enum.Enum):
     TOOLS_CHANGED = enum.auto()
     SUSPECT = enum.auto()
     """Something happened after which the server may be gone."""
-    BROKEN = enum.auto()
-    """An answer was lost; calls under way must not wait for it."""
     ENDED = enum.auto()
 
 
@@ -58,21 +71,24 @@ class HeldSession:
         self,
         streams: Streams,
         *,
+        name: str,
         answers: Answers,
         profile: SessionProfile,
         signal: Callable[[Signal], None],
-        loses_messages: bool,
     ) -> None:
         self._incoming, self._outgoing = streams
+        self._name = name
         self._answers = answers
         self._profile = profile
         self._signal = signal
-        self._loses_messages = loses_messages
         self._inbound = Inbound(profile, answers=answers, send=self._send_answer)
         self._budget = MessageBudget()
         self._next_number = 0
         self._notices: set[asyncio.Task[None]] = set()
         self._receiver: asyncio.Task[None] | None = None
+        self._prompts: tuple[types.Prompt, ...] = ()
+        self._prompts_until = 0.0
+        self._prompt_changes = 0
         self.offers = types.ServerCapabilities()
         """What the server can do, as it said itself."""
 
@@ -106,7 +122,10 @@ class HeldSession:
         agreed = await self._ask("initialize", params, types.InitializeResult)
         if agreed.protocolVersion not in SUPPORTED_PROTOCOL_VERSIONS:
             raise CallRejected("it speaks a version of MCP that is not known here")
-        self.offers = agreed.capabilities
+        # Without whatever else the server declares, which may be large.
+        self.offers = types.ServerCapabilities.model_construct(
+            prompts=None if agreed.capabilities.prompts is None else types.PromptsCapability()
+        )
         try:
             await self._tell("notifications/initialized", {})
         except _GONE as error:
@@ -126,23 +145,22 @@ class HeldSession:
             ServerLost: The session ended meanwhile.
             CallRejected: The server does not list tools, or what it lists makes no sense.
         """
-        tools: list[types.Tool] = []
-        async for page in self._pages("tools/list", types.ListToolsResult):
-            tools.extend(page.tools)
-            if len(tools) >= MAX_TOOLS:
-                break
-        return tuple(tools[:MAX_TOOLS])
+        return await self._list("tools", types.Tool, most=MAX_TOOLS)
 
     async def list_prompts(self) -> tuple[types.Prompt, ...]:
-        """List the prompts, as `discover` lists the tools, and with its errors."""
+        """List the prompts, as `discover` lists the tools, and with its errors.
+
+        The list is kept for a while.
+        """
         if self.offers.prompts is None:
             return ()
-        prompts: list[types.Prompt] = []
-        async for page in self._pages("prompts/list", types.ListPromptsResult):
-            prompts.extend(page.prompts)
-            if len(prompts) >= MAX_PROMPTS:
-                break
-        return tuple(prompts[:MAX_PROMPTS])
+        if time.monotonic() < self._prompts_until:
+            return self._prompts
+        changes = self._prompt_changes
+        listed = await self._list("prompts", types.Prompt, most=MAX_PROMPTS)
+        if changes == self._prompt_changes:  # else it may be of the past already
+            self._prompts, self._prompts_until = listed, time.monotonic() + PROMPTS_KEPT_SECONDS
+        return listed
 
     async def ask(self, method: str, params: dict[str, Any], kind: type[_Result]) -> _Result:
         """Make a request that is not a tool call, with the errors of one."""
@@ -179,14 +197,35 @@ class HeldSession:
             return False
         return True
 
-    async def _pages(self, method: str, kind: type[_Result]) -> AsyncIterator[_Result]:
+    async def _list(self, what: str, kind: type[_Result], *, most: int) -> tuple[_Result, ...]:
+        """List what there is; one that makes no sense does not spoil the others."""
+        found: list[_Result] = []
+        unusable = 0
+        async for page in self._pages(f"{what}/list"):
+            listed = (page.model_extra or {}).get(what)
+            if not isinstance(listed, list):
+                raise CallRejected("its answer makes no sense")
+            for each in listed[: most - len(found)]:
+                try:
+                    found.append(kind.model_validate(each))
+                except ValidationError:
+                    unusable += 1
+            if len(found) >= most:
+                break
+        if unusable:
+            _log.warning("mcp_list_unusable", server=self._name, what=what, unusable=unusable)
+        return tuple(found)
+
+    async def _pages(self, method: str) -> AsyncIterator["_Page"]:
+        seen: set[str] = set()
         position: dict[str, Any] | None = None
         for _ in range(MAX_PAGES):
-            page = await self._ask(method, position, kind)
+            page = await self._ask(method, position, _Page)
             yield page
-            cursor = getattr(page, "nextCursor", None)
-            if not cursor:
+            cursor = page.next_cursor
+            if not cursor or cursor in seen or len(cursor) > CURSOR_MAX_CHARS:
                 return
+            seen.add(cursor)
             position = {"cursor": cursor}
 
     async def _ask(
@@ -251,10 +290,7 @@ class HeldSession:
     def _take(self, message: SessionMessage | Exception) -> bool:
         """Act on a message; whether it was an answer that somebody waits for."""
         if isinstance(message, Exception):
-            # An error of ours has failed the call that it belonged to, and no other.
-            if self._loses_messages and not isinstance(message, ToolsError):
-                self._answers.fail()
-                self._signal(Signal.BROKEN)
+            # The SDK's streams may carry some; what cannot be read ends nothing.
             return False
         match message.message.root:
             case types.JSONRPCResponse(id=number, result=result):
@@ -281,3 +317,6 @@ class HeldSession:
                 self._inbound.cancel(params)
             case "notifications/tools/list_changed":
                 self._signal(Signal.TOOLS_CHANGED)
+            case "notifications/prompts/list_changed":
+                self._prompts_until = 0.0
+                self._prompt_changes += 1

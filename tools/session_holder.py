@@ -8,7 +8,7 @@ import structlog
 from mcp import types
 
 from tools.answers import Answers
-from tools.errors import CallRejected, ServerUnavailable, ToolsError
+from tools.errors import CallRejected, ServerAway, ToolsError
 from tools.inbound import SessionProfile
 from tools.session import HeldSession, SessionEnded, Signal
 from tools.transports import Observer, Transport
@@ -19,6 +19,8 @@ RETRY_MAX_SECONDS = 60.0
 STABLE_SECONDS = 30.0
 RELIST_SECONDS = 2.0
 """How often the tools are listed at most, however often a server says that they changed."""
+
+_SHUT_DOWN = "it is shut down"
 
 _log = structlog.get_logger(__name__)
 
@@ -65,9 +67,12 @@ class SessionHolder:
 
     def begin(self) -> "asyncio.Future[HeldSession | str]":
         """Begin to hold a session; what is returned is done when the first attempt has ended."""
-        if self._supervisor is None:
+        outcome = self._outcome
+        if self._closing.is_set():
+            self._settle(_SHUT_DOWN)
+        elif self._supervisor is None:
             self._supervisor = asyncio.create_task(self._supervise(), name=f"mcp {self._name}")
-        return self._outcome
+        return outcome
 
     async def close(self) -> None:
         """End the session and stop holding it; takes bounded time."""
@@ -82,22 +87,22 @@ class SessionHolder:
         if late:
             self._supervisor.cancel()
             await asyncio.wait(late, timeout=CLOSE_TIMEOUT_SECONDS)
-        self._settle("it is shut down")
+        self._settle(_SHUT_DOWN)
 
     async def ready(self) -> HeldSession:
         """Return the session; without one, wait until the attempt at one has ended.
 
         Raises:
-            ServerUnavailable: There is none.
+            ServerAway: There is none.
         """
         if self._session is not None:
             return self._session
         if self._closing.is_set():
-            raise ServerUnavailable("it is shut down")
+            raise ServerAway(_SHUT_DOWN)
         self._wanted.set()
         outcome = await asyncio.shield(self.begin())
         if isinstance(outcome, str):
-            raise ServerUnavailable(outcome)
+            raise ServerAway(outcome)
         return outcome
 
     def retire(self, session: HeldSession) -> None:
@@ -146,8 +151,9 @@ class SessionHolder:
                 self._wanted.clear()
             if self._closing.is_set():
                 return
-            _log.warning("mcp_server_away", server=self._name, error=self.error)
             delay = RETRY_FIRST_SECONDS if time.monotonic() - began > STABLE_SECONDS else delay
+            # Not why: a server may have said that, with whatever words.
+            _log.warning("mcp_server_away", server=self._name, retry_seconds=delay)
             await self._rest(delay)
             delay = min(delay * 2, RETRY_MAX_SECONDS)
 
@@ -172,10 +178,10 @@ class SessionHolder:
             self.transport.open(observer) as streams,
             HeldSession(
                 streams,
+                name=self._name,
                 answers=answers,
                 profile=self._profile,
                 signal=self._signal,
-                loses_messages=self.transport.loses_messages,
             ) as session,
         ):
             await session.initialize()
@@ -197,7 +203,7 @@ class SessionHolder:
             await self._signalled.wait()
             self._signalled.clear()
             told, self._signals = self._signals, {}
-            if Signal.ENDED in told or Signal.BROKEN in told:
+            if Signal.ENDED in told:
                 return
             if Signal.SUSPECT in told and not await session.is_alive():
                 return

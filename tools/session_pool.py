@@ -4,20 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
+import structlog
 from mcp import types
 
-from tools.breaker import CircuitBreaker
+from tools.authorization.bearer import ServerAuthorizations
 from tools.calls import CallContext
 from tools.connection import Limits, ServerConnection, ServerStatus
-from tools.errors import CallTimeout, ServerUnavailable
+from tools.errors import AuthorizationNeeded, CallTimeout, ServerUnavailable, ToolsError
 from tools.inbound import SessionProfile
 from tools.transports import Transport
 
 __all__ = ["SessionPool", "SessionProfile", "ToolServer"]
 
 NOBODY = CallContext()
+
+_UNAUTHORIZED = "nobody who may use it has authorized it yet"
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +84,8 @@ class SessionPool:
         limits: Limits,
         profile: SessionProfile,
         receives_caller: bool = False,
+        identity_audience: str | None = None,
+        authorizations: ServerAuthorizations | None = None,
     ) -> None:
         """Prepare a pool.
 
@@ -88,6 +96,9 @@ class SessionPool:
             limits: How long to wait, and how many sessions to hold.
             profile: What personal sessions offer to the server; a shared one only its roots.
             receives_caller: Whether calls carry the signed caller token.
+            identity_audience: Whom the token is for that proves who is asking, if calls carry one.
+            authorizations: What people have granted, where nobody is let in without: then nobody's
+                session is not held, and the tools are those that somebody who authorized is told.
         """
         self.name = name
         self._make_transport = make
@@ -95,15 +106,19 @@ class SessionPool:
         self._limits = limits
         self._profile = profile
         self._receives_caller = receives_caller
-        self._breaker = CircuitBreaker(
-            failures=limits.breaker_failures, seconds=limits.breaker_seconds
-        )
+        self._identity_audience = identity_audience
+        self._authorizations = authorizations
         self._told: list[Callable[[tuple[types.Tool, ...]], None]] = []
         self._learned: tuple[types.Tool, ...] = ()
+        self._learned_from: _Owner | None = None
         self._personal: dict[_Owner, _PersonalSession] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
-        self._common = self._connect(None, SessionProfile(roots=profile.roots))
+        # Some servers have tools that ask only where somebody can be asked. Whoever asks over the
+        # session that tells of them, which carries no calls, is answered with an error.
+        self._common = self._connect(
+            None, profile if per_user else SessionProfile(roots=profile.roots)
+        )
 
     @property
     def tools(self) -> tuple[types.Tool, ...]:
@@ -113,7 +128,18 @@ class SessionPool:
     @property
     def status(self) -> ServerStatus:
         """How the server is now, without asking it."""
-        return replace(self._common.status, tools=len(self.tools))
+        status = replace(self._common.status, tools=len(self.tools))
+        if self._authorizations is None:
+            return status
+        error = _UNAUTHORIZED if not self._learned else None
+        if status.breaker != "closed":
+            error = "its calls keep failing"
+        return replace(status, healthy=error is None, error=error)
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether each person has a session of their own."""
+        return self._per_user
 
     def on_tools(self, told: Callable[[tuple[types.Tool, ...]], None]) -> None:
         """Have somebody told of the tools whenever they change."""
@@ -122,7 +148,10 @@ class SessionPool:
 
     async def start(self) -> None:
         """Begin to hold the common session; return when the first attempt has ended."""
-        await self._common.start()
+        if self._authorizations is None:
+            await self._common.start()
+        else:
+            await self._ask_somebody(self._authorizations)
 
     async def close(self) -> None:
         """End all sessions; takes bounded time."""
@@ -133,7 +162,15 @@ class SessionPool:
 
     async def refresh(self) -> None:
         """Ask for the tools again; does not raise."""
-        await self._common.refresh()
+        if self._authorizations is None:
+            await self._common.refresh()
+        else:
+            await self._ask_somebody(self._authorizations)
+
+    def end_sessions_of(self, user_id: int) -> None:
+        """End a person's sessions, calls under way included."""
+        for owner in [each for each in self._personal if each.user_id == user_id]:
+            self._end(owner)
 
     async def call(
         self, tool: str, arguments: dict[str, Any], context: CallContext
@@ -141,11 +178,19 @@ class SessionPool:
         """Call a tool, with the errors of `ServerConnection.call`."""
         if not self._per_user:
             return await self._common.call(tool, arguments, context)
-        async with self._borrow(context) as connection:
-            return await connection.call(tool, arguments, context)
+        try:
+            async with self._borrow(context) as connection:
+                return await connection.call(tool, arguments, context)
+        except AuthorizationNeeded as error:
+            if context.listener is not None:
+                context.listener.log("warning", f"{self.name}: {error}")
+            raise
 
     async def list_prompts(self, context: CallContext = NOBODY) -> tuple[types.Prompt, ...]:
         """Ask which prompts there are; with the errors of a call."""
+        if self._common.status.healthy:
+            # As with tools: a list is no reason to open a session for somebody.
+            return await self._common.list_prompts()
         async with self._borrow(context) as connection:
             return await connection.list_prompts()
 
@@ -161,7 +206,7 @@ class SessionPool:
     ) -> types.ReadResourceResult:
         """Read what a tool has named; with the errors of a call."""
         async with self._borrow(context) as connection:
-            return await connection.read_resource(uri, max_bytes=max_bytes)
+            return await connection.read_resource(uri, max_bytes=max_bytes, context=context)
 
     @asynccontextmanager
     async def _borrow(self, context: CallContext) -> AsyncIterator[ServerConnection]:
@@ -169,6 +214,9 @@ class SessionPool:
         if not self._per_user:
             yield self._common
             return
+        if self._authorizations is not None:
+            # Before a session is tried: that nobody has authorized is no fault of the server's.
+            await self._authorizations.token(context.user_id)
         owner = _Owner(user_id=context.user_id, listens=context.listener is not None)
         personal = self._personal.pop(owner, None) or self._open(owner)
         self._personal[owner] = personal
@@ -178,6 +226,11 @@ class SessionPool:
         try:
             async with personal.carry(context.run_id, wait_seconds=self._limits.call_seconds):
                 yield personal.connection
+        except ServerUnavailable:
+            if self._authorizations is not None:
+                # It may be that which has ended meanwhile, and the session with it.
+                await self._authorizations.token(context.user_id)
+            raise
         finally:
             personal.borrowers -= 1
             if not personal.borrowers and self._personal.get(owner) is personal:
@@ -198,7 +251,7 @@ class SessionPool:
         if not owner.listens:
             offered = SessionProfile(roots=offered.roots)
         connection = self._connect(owner.user_id, replace(offered, log=owner.listens))
-        connection.on_tools(self._learn)
+        connection.on_tools(partial(self._learn, owner))
         return _PersonalSession(connection)
 
     def _connect(self, user_id: int | None, profile: SessionProfile) -> ServerConnection:
@@ -207,11 +260,26 @@ class SessionPool:
             self._make_transport(user_id),
             limits=self._limits,
             receives_caller=self._receives_caller,
+            identity_audience=self._identity_audience,
             profile=profile,
-            breaker=self._breaker,
         )
 
-    def _learn(self, tools: tuple[types.Tool, ...]) -> None:
+    async def _ask_somebody(self, authorizations: ServerAuthorizations) -> None:
+        """Have one of those who authorized told of the tools; does not raise."""
+        try:
+            for user_id in await authorizations.holders():
+                async with self._borrow(CallContext(user_id=user_id)) as connection:
+                    await connection.refresh()
+                if connection.status.healthy:
+                    return
+        except ToolsError as error:
+            _log.warning("mcp_tools_not_listed", server=self.name, error=type(error).__name__)
+
+    def _learn(self, owner: _Owner, tools: tuple[types.Tool, ...]) -> None:
+        """Learn of the tools from one person at a time: a server may tell each something else."""
+        if self._learned_from != owner and self._learned_from in self._personal:
+            return
+        self._learned_from = owner
         if self._common.tools or tools == self._learned:
             return
         self._learned = tools

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AnyHttpUrl, BaseModel, BeforeValidator, Field, FilePath
 from pydantic_settings import NoDecode
 
+from tools.contents import ContentLimits
+
 
 def _split(value: object) -> object:
     if not isinstance(value, str):
@@ -40,8 +42,23 @@ class McpSettings(BaseModel):
     """How long the product's start waits for servers from the file; slower ones join when ready."""
     unmarked_tools: Literal["allow", "ask", "deny"] = "ask"
     """What becomes of calls that no rule is about, of tools that are not known to only read."""
+    open_world_tools: Literal["allow", "ask", "deny"] = "allow"
+    """What becomes of calls that no rule is about, of tools that are not known to stay inside. Of
+    this setting and the one above the stricter counts."""
+    max_calls_per_run: int = Field(default=64, ge=1, le=10_000)
+    """How many calls of tools one run makes; `/v1/tool-limits` has fewer for some tools."""
     result_max_chars: int = Field(default=20_000, ge=200)
     """A longer result is cut, with a note that says so."""
+    images_per_result: int = Field(default=4, ge=0, le=32)
+    """How many images of a result are kept for the user and shown to models that take images."""
+    content_max_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
+    """How large an image, sound or file of a result may be; larger ones are only named."""
+    contents_per_run: int = Field(default=32, ge=0, le=1000)
+    """How many images, sounds and files of results are kept for the user of a run."""
+    contents_max_bytes_per_run: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """How large they may be together."""
+    links_per_result: int = Field(default=3, ge=0, le=32)
+    """How many texts that a result links to are read, over the same session."""
     refresh_seconds: float = Field(default=300, ge=1, le=86_400)
     """How often servers are asked for their tools, beside when they tell of a change."""
     definition_max_bytes: int = Field(default=16_384, ge=512)
@@ -50,8 +67,28 @@ class McpSettings(BaseModel):
     """Whether tools that a known server comes with later wait for approval, as changed ones do."""
     allow_stdio_by_api: bool = False
     """Whether root may add servers through the API that are commands to run on this machine."""
+    authorization_hosts: _Names = ()
+    """Hosts of authorization servers that may be asked wherever they stand, beside a tool server's
+    own address: `auth.example.org`, or `*.example.org` for all below it. What else tool servers
+    name is asked as `OUTBOUND__*` allows."""
+    question_seconds: float = Field(default=300, gt=0, le=840)
+    """How long a server's question waits for its person; then it is told that nobody answers."""
+    sampling_max_calls: int = Field(default=8, ge=0, le=1000)
+    """How often the model of a run answers servers that may ask it."""
+    sampling_max_tokens: int = Field(default=8192, ge=0)
+    """How much it writes for them, in all."""
     endpoint: bool = True
     """Whether the product is an MCP server itself, at `/mcp`."""
+
+    @property
+    def content_limits(self) -> ContentLimits:
+        """How much of one answer is looked at beside its text."""
+        return ContentLimits(
+            images=self.images_per_result,
+            content_bytes=self.content_max_bytes,
+            contents=self.contents_per_run,
+            links=self.links_per_result,
+        )
 
 
 class WebSettings(BaseModel):

@@ -54,6 +54,10 @@ class PausableTimeout:
             if self._pauses == 0 and self._runs():
                 self._limit.reschedule(asyncio.get_running_loop().time() + self._left)
 
+    def expired(self) -> bool:
+        """Whether the time was over, so that its `TimeoutError` is this one's."""
+        return self._limit.expired()
+
     def _runs(self) -> bool:
         return self._entered is not None and not self._limit.expired()
 

@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import openai
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 
 from graph.errors import ModelError, ModelUnavailable
+from graph.llm.result_images import put_images_apart
 
 _REASONING_KEYS = ("reasoning_content", "reasoning")
 """What vLLM, llama.cpp and others call the thinking that OpenAI's own protocol does not show."""
@@ -29,6 +31,13 @@ class OpenAIChat(ChatOpenAI):
         with _mapped_errors():
             async for chunk in super()._astream(messages, *args, **kwargs):
                 yield chunk
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        messages = put_images_apart(self._convert_input(input_).to_messages())
+        payload: dict[str, Any] = super()._get_request_payload(messages, stop=stop, **kwargs)
+        return payload
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], *args: Any, **kwargs: Any

@@ -1,8 +1,13 @@
 """The tables, as SQLAlchemy Core knows them."""
 
 from persistence.models.accounts import api_keys, identities, login_sessions, users
-from persistence.models.approvals import approvals, tool_policies
+from persistence.models.approvals import approvals, tool_limits, tool_policies
 from persistence.models.audit import audit_log, audit_seals, audit_unsealed
+from persistence.models.authorizations import (
+    mcp_authorization_attempts,
+    mcp_authorizations,
+    mcp_clients,
+)
 from persistence.models.base import metadata
 from persistence.models.conversations import (
     chat_sessions,
@@ -19,6 +24,8 @@ from persistence.models.ingestion import ingest_files, ingest_runs
 from persistence.models.keys import wrapped_keys
 from persistence.models.limits import rate_limits
 from persistence.models.mcp import mcp_server_groups, mcp_servers, mcp_tools
+from persistence.models.questions import questions
+from persistence.models.tool_contents import tool_contents
 from persistence.models.vectors import vector_collections
 
 __all__ = [
@@ -35,6 +42,9 @@ __all__ = [
     "ingest_files",
     "ingest_runs",
     "login_sessions",
+    "mcp_authorization_attempts",
+    "mcp_authorizations",
+    "mcp_clients",
     "mcp_server_groups",
     "mcp_servers",
     "mcp_tools",
@@ -42,9 +52,12 @@ __all__ = [
     "messages",
     "metadata",
     "model_calls",
+    "questions",
     "rate_limits",
     "run_events",
     "runs",
+    "tool_contents",
+    "tool_limits",
     "tool_policies",
     "tool_runs",
     "users",

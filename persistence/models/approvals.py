@@ -1,4 +1,4 @@
-"""Approvals: which tool calls need a person's word, and what was asked and answered."""
+"""Rules about tool calls, and approvals: what people were asked, and what they answered."""
 
 from sqlalchemy import (
     BigInteger,
@@ -30,6 +30,19 @@ tool_policies = Table(
     CheckConstraint("verdict IN ('allow', 'ask', 'deny')", name="verdict"),
     CheckConstraint("approver IN ('user', 'group_admin', 'either')", name="approver"),
     CheckConstraint("approver = 'user' OR group_id IS NOT NULL", name="approver_has_group"),
+    Index(None, "group_id"),
+)
+
+tool_limits = Table(
+    "tool_limits",
+    metadata,
+    identity(),
+    # whose calls it limits; everybody's when empty
+    Column("group_id", BigInteger, ForeignKey("groups.id", ondelete="CASCADE")),
+    # encrypted: a pattern of the tool's name, and what calls of such tools may take
+    Column("body", LargeBinary, nullable=False),
+    timestamp("created_at", default_now=True),
+    timestamp("updated_at", default_now=True),
     Index(None, "group_id"),
 )
 

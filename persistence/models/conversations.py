@@ -179,7 +179,7 @@ model_calls = Table(
     Column("estimated", Boolean, nullable=False),
     Column("latency_ms", Integer, nullable=False),
     timestamp("created_at", default_now=True),
-    CheckConstraint("purpose IN ('answer', 'summary', 'title')", name="purpose"),
+    CheckConstraint("purpose IN ('answer', 'summary', 'title', 'sampling')", name="purpose"),
     Index(None, "user_id", "created_at"),
     Index(None, "run_id"),
 )

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     LargeBinary,
     Select,
+    Text,
     bindparam,
     delete,
     func,
@@ -45,6 +46,13 @@ _LOCK = ScopedStatement(
         select(mcp_servers.c.id)
         .where(_SERVER, guard.installation())
         .with_for_update(key_share=True)
+    )
+)
+_PIN = ScopedStatement(
+    lambda guard: (
+        select(mcp_servers.c.id)
+        .where(mcp_servers.c.name == bindparam("name", type_=Text), guard.installation())
+        .with_for_update(read=True, key_share=True)
     )
 )
 _INSERT = Statement(  # only ever run by who may, which `_require_right` made sure of
@@ -106,6 +114,11 @@ class McpServerRepository(Repository):
         """
         await self._all(_LOCK.administered_by(self._scope), {"server": server_id})
         return await self.get(server_id)
+
+    async def pin(self, name: str) -> int | None:
+        """Have nobody remove a server until the unit of work ends; its id, None if it is gone."""
+        row = await self._first(_PIN.administered_by(self._scope), {"name": name})
+        return None if row is None else int(row["id"])
 
     async def create(
         self,

@@ -128,8 +128,8 @@ class McpToolRepository(Repository):
             raise NotFound(f"no tool {tool_id!r}")
         return self._read(row)
 
-    async def add(self, server: str, seen: SeenTool, *, held: bool) -> None:
-        """Keep a tool that was not there before; one that another process has kept stays.
+    async def add(self, server: str, seen: SeenTool, *, held: bool) -> bool:
+        """Keep a tool that was not there before; False if another process has kept it at once.
 
         Raises:
             AccessDenied: The scope is neither root's nor the system's.
@@ -151,7 +151,7 @@ class McpToolRepository(Repository):
         else:
             columns["fingerprint"] = seen.fingerprint
             columns["body"] = self._seal("body", server, tool_hash, seen)
-        await self._change(_INSERT, columns)
+        return await self._change(_INSERT, columns) > 0
 
     async def hold(self, tool: McpToolRow, seen: SeenTool) -> bool:
         """Keep what a server has made of a tool; False if it was kept or approved already."""

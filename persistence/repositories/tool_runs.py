@@ -134,6 +134,7 @@ class ToolRunRepository(Repository):
             "args": tool_run.args,
             "result": tool_run.result,
             "sources": [dict(source) for source in tool_run.sources],
+            "contents": [dict(content) for content in tool_run.contents],
             "begun": tool_run.begun,
         }
         return self._key_ring.encrypt_json(body, context=_context(tool_run.run_id))
@@ -151,6 +152,7 @@ class ToolRunRepository(Repository):
             args=body["args"],
             result=body["result"],
             sources=tuple(body.get("sources", ())),
+            contents=tuple(body.get("contents", ())),
             begun=body.get("begun", 1),
         )
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from persistence.access import AccessScope
+from persistence.authorization_records import McpAuthorization
 from persistence.blobs import BlobStore
 from persistence.conversation_records import Message, StoredImage
 from persistence.database import Database
@@ -20,6 +21,7 @@ from persistence.ingest_records import IngestRun
 from persistence.large_values import apart_if_large
 from persistence.records import ChatSession, Document, User
 from server.account.archive import Entry
+from server.account.exported_contents import describe_content, export_contents
 from server.account.file_names import safe_file_name
 
 PAGE = 100
@@ -30,10 +32,13 @@ README = """What YouWorker keeps of you, as it was when you asked for it.
 account.json      your account and how much is in it
 api_keys.json     your API keys, without their texts, which nobody keeps
 groups.json       the groups that you are in, and your role there
+authorizations.json  where tool servers may be used in your name, without what lets anybody in
 sessions/         your conversations, a file each: messages with sources, tool events and images,
                   the runs that answered them, what their tools were asked and answered, and what
-                  people were asked about that; a message with superseded_by was edited, or stood
-                  after one that was
+                  people were asked about that, or by the tools' servers; a message with
+                  superseded_by was edited, or stood after one that was
+tool_contents/    pictures, sounds and files that tools have answered with, each in a folder named
+                  by its id; the runs say which call has brought it
 model_calls.json  what was asked of models for you, in tokens; also for conversations that are gone
 ingest_runs.json  what you gave to be made searchable and what became of it, as long as that is kept
 documents.json    your documents: titles, tags, where each is from, and the name of its original in
@@ -84,6 +89,8 @@ class AccountExport:
         yield Entry(name="model_calls.json", modified=self._made_at, content=calls)
         given = _list_of(self._ingest_run(run) async for run in self._ingest_runs())
         yield Entry(name="ingest_runs.json", modified=self._made_at, content=given)
+        async for entry in export_contents(self._database, self._scope, self._leave_out):
+            yield entry
         async for entry in self._documents():
             yield entry
         if self._left_out:
@@ -94,10 +101,12 @@ class AccountExport:
             counts = await uow.account.counts()
             keys = (await uow.api_keys.list(self._user.id, limit=counts.api_keys)).items
             groups = (await uow.groups.list(limit=counts.groups)).items
+            granted = await uow.mcp_authorizations.of_user(self._user.id)
         contents = {
             "account.json": {**_shown(self._user), "counts": asdict(counts)},
             "api_keys.json": [_shown(key) for key in keys],
             "groups.json": [_shown(group) for group in groups],
+            "authorizations.json": [_authorization(each) for each in granted],
         }
         return [self._entry(name, [_json(content)]) for name, content in contents.items()]
 
@@ -181,10 +190,20 @@ class AccountExport:
                 runs = await uow.runs.after(session.id, last, limit=RUNS_PAGE)
                 tool_runs = await uow.tool_runs.of_runs([run.id for run in runs])
                 approvals = await uow.approvals.of_runs([run.id for run in runs])
+                questions = await uow.questions.of_runs([run.id for run in runs])
+                contents = await uow.tool_contents.of_runs([run.id for run in runs])
             for run in runs:
                 called = [_shown(each) for each in tool_runs if each.run_id == run.id]
                 asked = [_shown(each) for each in approvals if each.run_id == run.id]
-                yield {**_shown(run), "tool_runs": called, "approvals": asked}
+                told = [_shown(each) for each in questions if each.run_id == run.id]
+                brought = [describe_content(each) for each in contents if each.run_id == run.id]
+                yield {
+                    **_shown(run),
+                    "tool_runs": called,
+                    "approvals": asked,
+                    "questions": told,
+                    "tool_contents": brought,
+                }
             if len(runs) < RUNS_PAGE:
                 return
             last = runs[-1].id
@@ -289,6 +308,15 @@ class AccountExport:
 
 def _path(document: Document) -> str:
     return f"documents/{document.id}/{safe_file_name(document.filename)}"
+
+
+def _authorization(granted: McpAuthorization) -> dict[str, Any]:
+    return {
+        "server": granted.body["server_name"],
+        "status": granted.status,
+        "scopes": granted.body["scopes"],
+        "granted_at": granted.granted_at,
+    }
 
 
 def _shown(record: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from graph.llm.vision import VisionModels
 from loaders.speech import errors as speech
 from loaders.speech.audio_format import PCM_RATE, AudioFormat
 from loaders.speech.transcriber import Transcriber
-from server.chat.image_header import read_image_header
 from server.errors import (
     AudioEmpty,
     AudioTooLong,
@@ -25,6 +24,7 @@ from server.errors import (
 )
 from server.observability import describe
 from server.settings import ImageSettings
+from tools.image_header import read_image_header
 
 _SPEECH_ERRORS: Sequence[tuple[type[speech.SpeechError], type[ServerError]]] = (
     (speech.AudioUnsupported, UnsupportedMedia),

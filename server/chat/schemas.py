@@ -58,6 +58,18 @@ class ChatRequest(MessageMedia):
         return self
 
 
+class ResultContent(BaseModel):
+    """A picture, a sound or a file that a tool has answered with."""
+
+    id: UUID
+    kind: Literal["image", "audio", "resource"]
+    mime: str
+    bytes: int
+    name: str | None = None
+    url: str
+    """Where it can be had."""
+
+
 class ToolEvent(BaseModel):
     """One tool call of the answer."""
 
@@ -65,6 +77,8 @@ class ToolEvent(BaseModel):
     status: str
     latency_ms: int
     ts: datetime
+    contents: list[ResultContent] = []
+    """What of its result is not text."""
 
 
 class AnswerMetadata(BaseModel):

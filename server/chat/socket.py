@@ -22,6 +22,7 @@ from server.chat.service import ChatService
 from server.chat.socket_messages import ended_note, error_note, note, read_message
 from server.chat.socket_questions import SocketQuestions
 from server.chat.socket_schemas import (
+    AnswerMessage,
     ApprovalMessage,
     AudioMessage,
     ResumeMessage,
@@ -33,11 +34,13 @@ from server.chat.tied_runs import TiedRuns
 from server.error_responses import translate
 from server.errors import NotAuthenticated, RunNotFound, ServerError
 from server.observability import describe
+from server.questions.service import QuestionService
 from server.runs.approvals import ApprovalService
 from server.runs.service import RunService
 from server.security.credentials import Authenticator
 from server.security.principal import Origin, Principal
 from server.security.revocation import Watch
+from tools.calls import ElicitationAnswer
 
 LOCKED_OUT = 4401
 """The close code of a caller who may not come in any more; below 5000 and above 3999 they are ours
@@ -58,6 +61,7 @@ class SocketServices:
     chat: ChatService
     runs: RunService
     approvals: ApprovalService
+    questions: QuestionService
     authenticator: Authenticator
     reader: MessageReader
     memory: MessageMemory
@@ -167,11 +171,15 @@ class ChatSocket:
             self._caller.user.id, sys.getsizeof(text) if is_large else 0
         )
 
-    async def _take_at_once(self, message: StopMessage | ApprovalMessage | ResumeMessage) -> None:
+    async def _take_at_once(
+        self, message: StopMessage | ApprovalMessage | AnswerMessage | ResumeMessage
+    ) -> None:
         match message:
             case StopMessage():
                 await self._stop(message)
             case ApprovalMessage():
+                await self._decide(message)
+            case AnswerMessage():
                 await self._answer(message)
             case ResumeMessage():
                 await self._resume(message)
@@ -193,7 +201,7 @@ class ChatSocket:
         if not is_followed:
             await self._send(ended_note(run_id, run.status))
 
-    async def _answer(self, message: ApprovalMessage) -> None:
+    async def _decide(self, message: ApprovalMessage) -> None:
         approvals = self._services.approvals
         answers = {
             approval_id: Decision(decision=each.decision, args=each.args, reason=each.reason)
@@ -202,9 +210,23 @@ class ChatSocket:
         run_id = message.run_id or await approvals.find_run(self._caller, answers)
         pending = await approvals.answer(self._caller, self._origin, run_id, answers)
         await self._send(note("answered", run_id=run_id, pending=[each.id for each in pending]))
+        await self._follow_answered(run_id, after=message.last_event_id)
+
+    async def _answer(self, message: AnswerMessage) -> None:
+        questions = self._services.questions
+        answers = {
+            question_id: ElicitationAnswer(action=each.action, content=each.content)
+            for question_id, each in message.answers.items()
+        }
+        run_id = message.run_id or await questions.find_run(self._caller, answers)
+        left = await questions.answer(self._caller, self._origin, run_id, answers)
+        await self._send(note("answered", run_id=run_id, pending=[each.id for each in left]))
+        await self._follow_answered(run_id, after=message.last_event_id)
+
+    async def _follow_answered(self, run_id: UUID, *, after: int) -> None:
         if run_id not in self._followed:
             with suppress(RunNotFound):  # who answers for a group sees no more than the call
-                await self._follow(run_id, after=message.last_event_id)
+                await self._follow(run_id, after=after)
 
     async def _resume(self, message: ResumeMessage) -> None:
         await self._follow(message.run_id, after=message.last_event_id)

@@ -28,7 +28,7 @@ def read_message(text: str | None) -> SocketMessage:
     if faults[0]["type"] == "union_tag_invalid":
         raise UnsupportedMessage(
             "The types of message that are taken are "
-            "'text', 'audio', 'stop', 'approval' and 'resume'."
+            "'text', 'audio', 'stop', 'approval', 'answer' and 'resume'."
         )
     shown = [{"field": _field(fault["loc"][1:]), "problem": fault["msg"]} for fault in faults]
     raise BadRequest(details={"errors": shown})

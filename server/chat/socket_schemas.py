@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from loaders.speech.audio_format import AudioFormat
 from server.chat.media_schemas import AudioRate, Images
 from server.chat.schemas import TEXT_MAX_CHARS, Text
+from server.questions.schemas import GivenAnswer
 from server.runs.schemas import ANSWERS_MAX, Answer, EventId
 
 _ANSWER_FIELDS = ("decision", "args", "reason")
@@ -90,6 +91,19 @@ class ApprovalMessage(BaseModel):
         return {**rest, "decisions": {approval_id: answer}}
 
 
+class AnswerMessage(BaseModel):
+    """Answers to open questions of one run, all of which are taken or none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["answer"]
+    answers: Annotated[dict[UUID, GivenAnswer], Field(min_length=1, max_length=ANSWERS_MAX)]
+    run_id: UUID | None = None
+    """Found by the questions when left out."""
+    last_event_id: EventId = 0
+    """The last event that the client has of the run, if that is not being followed here."""
+
+
 class ResumeMessage(BaseModel):
     """Asks for the events of a run that follow one, live to the end."""
 
@@ -101,6 +115,6 @@ class ResumeMessage(BaseModel):
 
 
 SocketMessage = Annotated[
-    TextMessage | AudioMessage | StopMessage | ApprovalMessage | ResumeMessage,
+    TextMessage | AudioMessage | StopMessage | ApprovalMessage | AnswerMessage | ResumeMessage,
     Field(discriminator="type"),
 ]

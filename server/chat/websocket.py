@@ -1,9 +1,9 @@
 """Chat over a WebSocket: messages in, and the events of the runs that answer them as they come.
 
-The client sends `text`, `audio`, `stop`, `approval` and `resume`, as `socket_schemas` has them, and
-may send the next one at any time: texts and recordings are asked one after the other, up to 16 of
-them wait (as long as what a user has waiting takes no more than 64 MiB, and that of all users 256;
-what is beyond is an `error`), and the others are taken at once. The server sends
+The client sends `text`, `audio`, `stop`, `approval`, `answer` and `resume`, as `socket_schemas` has
+them, and may send the next one at any time: texts and recordings are asked one after the other, up
+to 16 of them wait (as long as what a user has waiting takes no more than 64 MiB, and that of all
+users 256; what is beyond is an `error`), and the others are taken at once. The server sends
 
 - the events of runs: what `POST /v1/chat/stream` sends as data, with `type` and the event's `id`
   (`sources`, whose data is a list, has it as `sources`);
@@ -12,8 +12,8 @@ what is beyond is an `error`), and the others are taken at once. The server send
 - `resumed {run_id, last_event_id}`: what comes next are the events of that run that follow this
   one. It answers `resume`, and comes wherever the events go from one run to another whose first
   event, `run`, was sent before;
-- `answered {run_id, pending}`: the decisions of an `approval` were taken, and these approvals of
-  the run are still the caller's to answer;
+- `answered {run_id, pending}`: the decisions of an `approval`, or the answers of an `answer`, were
+  taken, and these approvals or questions of the run are still the caller's to answer;
 - `stopped {session_id}`: the message that was being read, or was next, is not going to be a run;
 - `ended {run_id, status}`: the run of a `resume` or `stop` has ended, and nothing of it will come;
 - `error {code, message, details?}` without an `id`: a message was not taken, or a run cannot be
@@ -40,6 +40,7 @@ from server.chat.service import ChatService
 from server.chat.socket import ChatSocket, SocketServices
 from server.dependencies import RequestOrigin, provided
 from server.policy import POLICIES
+from server.questions.service import QuestionService
 from server.routing import admit, current_principal
 from server.runs.approvals import ApprovalService
 from server.runs.service import RunService
@@ -63,6 +64,7 @@ async def _services(
     chat: Annotated[ChatService, Depends(provided(ChatService))],
     runs: Annotated[RunService, Depends(provided(RunService))],
     approvals: Annotated[ApprovalService, Depends(provided(ApprovalService))],
+    questions: Annotated[QuestionService, Depends(provided(QuestionService))],
     authenticator: Annotated[Authenticator, Depends(provided(Authenticator))],
     reader: Annotated[MessageReader, Depends(provided(MessageReader))],
     memory: Annotated[MessageMemory, Depends(provided(MessageMemory))],
@@ -71,6 +73,7 @@ async def _services(
         chat=chat,
         runs=runs,
         approvals=approvals,
+        questions=questions,
         authenticator=authenticator,
         reader=reader,
         memory=memory,

@@ -36,6 +36,8 @@ class AnswerView:
             case "sources":
                 for source in data:
                     self.line(_source_line(source))
+            case "log" if "tool" in data:
+                self.note(f"{data['tool']}: {data['message']}")
             case "log":
                 self.note(data["message"])
             case "error":
@@ -73,9 +75,19 @@ def _tool_line(call: dict[str, Any]) -> str:
     if call["status"] == "start":
         args = ", ".join(f"{key}={value!r}" for key, value in (call.get("args") or {}).items())
         return f"[cyan]→ {name}[/cyan][dim]({escape(args[:ARGS_SHOWN_CHARS])})[/dim]"
+    if call["status"] == "progress":
+        return f"[cyan]… {name}[/cyan] [dim]{escape(_progress(call))}[/dim]"
     colour = "green" if call["status"] == "end" else "red"
     preview = " ".join((call.get("result_preview") or "").split())[:ARGS_SHOWN_CHARS]
-    return f"[{colour}]← {name}[/{colour}] [dim]{call['latency_ms']} ms {escape(preview)}[/dim]"
+    brought = "".join(f" {each['kind']}: {each['url']}" for each in call.get("contents", ()))
+    told = escape(f"{preview}{brought}")
+    return f"[{colour}]← {name}[/{colour}] [dim]{call['latency_ms']} ms {told}[/dim]"
+
+
+def _progress(call: dict[str, Any]) -> str:
+    total = f" of {call['total']:g}" if call.get("total") is not None else ""
+    message = call.get("message", "")[:ARGS_SHOWN_CHARS]
+    return f"{call['progress']:g}{total} {message}".strip()
 
 
 def _source_line(source: dict[str, Any]) -> str:

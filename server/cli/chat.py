@@ -11,6 +11,7 @@ from server.cli.answer_view import AnswerView
 from server.cli.approvals import ApprovalDialog
 from server.cli.connection import Api, ApiFailure
 from server.cli.events import ServerSentEvent
+from server.cli.questions import QuestionDialog
 from server.cli.run_events import RunEvents
 
 
@@ -39,6 +40,7 @@ class Conversation:
         self._console = console or Console(highlight=False)
         self._view = AnswerView(self._console)
         self._dialog = ApprovalDialog(api, self._view)
+        self._questions = QuestionDialog(api, self._view)
 
     def run(self) -> bool:
         """Asks until end of input; true, for a conversation ends well however it went."""
@@ -85,6 +87,8 @@ class Conversation:
         status = ""
         for event in coming:
             self._view.show(event)
+            if event.event == "question":
+                self._questions.take(str(events.run_id), event.data)
             if event.event == "run" and event.id == 1 and self._enqueue:
                 self._tell_of_queue(events)
             if event.event == "done":

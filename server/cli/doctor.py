@@ -29,6 +29,7 @@ from server.installation import load_secrets
 from server.retrieval_parts import make_embedder
 from server.settings import Settings
 from tools.catalog import open_catalog
+from tools.config import is_authorized
 
 SAMPLE = b"# Doctor\n\nThe loader reads this line."
 NAME_WIDTH = 12
@@ -191,10 +192,16 @@ class _Parts:
 
     async def mcp(self) -> str:
         async with open_catalog(self._settings.mcp) as catalog:
-            down = [server for server in catalog.servers() if not server.healthy]
+            # Nobody is let in there but by what people have granted, which nobody has to doctor.
+            by_users = {each.name for each in catalog.registered() if is_authorized(each.config)}
+            asked = [server for server in catalog.servers() if server.name not in by_users]
+            down = [server for server in asked if not server.healthy]
             if down:
                 raise ApiFailure(f"{down[0].name} is down: {down[0].error}")
-            return ", ".join(f"{server.name} {server.tools}" for server in catalog.servers())
+            return ", ".join(
+                [f"{server.name} {server.tools}" for server in asked]
+                + [f"{name} not asked: its users authorize it" for name in sorted(by_users)]
+            )
 
 
 async def _or_running(check: Check, connection: Connection) -> str:

@@ -10,7 +10,7 @@ import typer
 from graph.errors import AgentError
 from loaders.errors import LoaderError
 from persistence.errors import PersistenceError
-from server.cli import audit, ingest_runs, keys, users
+from server.cli import audit, ingest_runs, keys, mcp, users
 from server.cli.connection import ApiFailure, KeyOption, UrlOption, connect
 from server.cli.exit_codes import EXIT_FAILED
 from server.errors import ConfigurationError
@@ -32,6 +32,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ingest_runs.app, name="ingest-runs")
+app.add_typer(mcp.app, name="mcp")
 
 
 def _show_version(wanted: bool) -> None:

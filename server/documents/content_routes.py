@@ -7,10 +7,9 @@ from fastapi import APIRouter, Depends, Header
 from server.closing_stream import ClosingStream
 from server.dependencies import Caller, RowId, provided
 from server.documents.contents import DocumentContents
-from server.documents.names import attachment
+from server.downloads import download_headers
 from server.error_responses import responses
 from server.errors import DocumentNotFound, RangeNotSatisfiable
-from server.middleware.security_headers import NOTHING_AT_ALL
 from server.routing import PolicedRoute
 
 router = APIRouter(prefix="/v1", tags=["documents"], route_class=PolicedRoute)
@@ -42,10 +41,8 @@ async def read_content(
     """Readable by whoever may read the document. Browsers keep it and never show it as a page."""
     opened = await contents.open(caller, document_id, wanted=part, only_if=if_range)
     headers = {
+        **download_headers(opened.document.filename),
         "Content-Length": str(opened.length),
-        "Content-Disposition": attachment(opened.document.filename),
-        "Content-Security-Policy": f"{NOTHING_AT_ALL}; sandbox",
-        "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",
         "ETag": opened.etag,
     }

@@ -1,14 +1,11 @@
 """What people call files: one line of text that every answer can carry."""
 
-import re
 import unicodedata
-from urllib.parse import quote
 
 _NOT_IN_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of surrogate pairs (which UTF-8 does not know), line and paragraph
 separators: https://www.unicode.org/reports/tr44/#General_Category_Values."""
 
-_NOT_IN_A_NAME = _NOT_IN_A_LINE | {"Cf", "Co", "Cn"}
 _JOINERS = "\u200c\u200d"
 """Format characters that some scripts and emoji cannot do without."""
 
@@ -27,16 +24,6 @@ def clean_name(text: str) -> str:
     kept = (" " if unicodedata.category(each) in _NOT_IN_A_LINE else each for each in shown)
     name = "".join(kept).strip()
     return name if name.strip(_JOINERS + " ") else ""
-
-
-def attachment(filename: str) -> str:
-    """A Content-Disposition header with which a file is kept and not shown (RFC 6266).
-
-    What turns or hides text is left out: it would show another ending than the file has.
-    """
-    kept = "".join(each for each in filename if unicodedata.category(each) not in _NOT_IN_A_NAME)
-    plain = re.sub(r"[^A-Za-z0-9 ._-]", "_", kept)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(kept, safe='')}"
 
 
 def _hides(char: str) -> bool:

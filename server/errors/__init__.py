@@ -4,8 +4,11 @@ ServerError
 ├── BadRequest            400  VALIDATION_ERROR and kin
 │   ├── UnknownModel      400
 │   ├── InvalidArguments  400
+│   ├── InvalidContent    400
 │   ├── NotConfirmed      400
 │   ├── UnsupportedMedia  400
+│   ├── AuthorizationInvalid    400
+│   ├── AuthorizationNotGranted 400
 │   ├── BadServerConfig   400
 │   ├── StdioRefused      400
 │   ├── AudioEmpty        400
@@ -29,14 +32,20 @@ ServerError
 │   └── UsernameUnusable  403
 ├── ResourceNotFound      404  and one for each kind of thing
 ├── Conflict              409
+│   ├── AuthorizationNotUsed 409
+│   ├── PublicUrlMissing  409
 │   ├── RunConflict       409
 │   ├── RunElsewhere      409
 │   ├── QueueIsFull       409
 │   ├── SessionExists     409
 │   ├── ApprovalDecided   409
 │   ├── ApprovalExpired   409
+│   ├── QuestionAnswered  409
+│   ├── QuestionExpired   409
 │   ├── ToolPolicyLimit   409
+│   ├── ToolLimitsFull    409
 │   ├── ServerNameExists  409
+│   ├── AuthorizationMissing 409
 │   ├── ServerInFile      409
 │   ├── McpServerLimit    409
 │   ├── DefinitionChanged 409
@@ -62,17 +71,28 @@ ServerError
 ├── OriginalLost          500
 ├── DatabaseFailed        500
 ├── UpstreamFailed        502
-│   └── ModelFailed       502
+│   ├── AuthorizationServerFailed 502
+│   ├── ModelFailed       502
+│   └── PromptFailed      502
 ├── RunTimedOut           504
 │   └── StepTimedOut      504
 └── Unavailable           503
     ├── RunGoesOn         503
+    ├── ServerAway        503
     └── SpeechUnavailable 503
 ConfigurationError        the settings do not make a server; ends the start with one sentence
 """
 
 from collections.abc import Iterator
 
+from server.errors.authorizations import (
+    AuthorizationInvalid,
+    AuthorizationNotGranted,
+    AuthorizationNotUsed,
+    AuthorizationServerFailed,
+    McpAuthorizationNotFound,
+    PublicUrlMissing,
+)
 from server.errors.entry import (
     AccountClosed,
     ApiKeyEnded,
@@ -112,13 +132,18 @@ from server.errors.kinds import (
     UpstreamFailed,
 )
 from server.errors.mcp import (
+    AuthorizationMissing,
     BadServerConfig,
     DefinitionChanged,
     McpServerLimit,
     McpServerNotFound,
+    PromptFailed,
+    PromptNotFound,
+    ServerAway,
     ServerInFile,
     ServerNameExists,
     StdioRefused,
+    ToolContentNotFound,
     ToolNotFound,
 )
 from server.errors.messages import (
@@ -159,7 +184,11 @@ from server.errors.runs import (
     ApprovalNotFound,
     EventsExpired,
     InvalidArguments,
+    InvalidContent,
     ModelFailed,
+    QuestionAnswered,
+    QuestionExpired,
+    QuestionNotFound,
     QueueIsFull,
     RunConflict,
     RunElsewhere,
@@ -168,6 +197,8 @@ from server.errors.runs import (
     RunNotFound,
     RunTimedOut,
     StepTimedOut,
+    ToolLimitNotFound,
+    ToolLimitsFull,
     ToolPolicyLimit,
     ToolPolicyNotFound,
     TooManyFollowed,
@@ -183,6 +214,11 @@ __all__ = [
     "ApprovalNotFound",
     "AudioEmpty",
     "AudioTooLong",
+    "AuthorizationInvalid",
+    "AuthorizationMissing",
+    "AuthorizationNotGranted",
+    "AuthorizationNotUsed",
+    "AuthorizationServerFailed",
     "BadRequest",
     "BadServerConfig",
     "ConfigurationError",
@@ -207,8 +243,10 @@ __all__ = [
     "InternalError",
     "InvalidApiKey",
     "InvalidArguments",
+    "InvalidContent",
     "IpNotAllowed",
     "LoginFailed",
+    "McpAuthorizationNotFound",
     "McpServerLimit",
     "McpServerNotFound",
     "MemberExists",
@@ -223,6 +261,12 @@ __all__ = [
     "PathNotAllowed",
     "PathNotFound",
     "PathUnreadable",
+    "PromptFailed",
+    "PromptNotFound",
+    "PublicUrlMissing",
+    "QuestionAnswered",
+    "QuestionExpired",
+    "QuestionNotFound",
     "QueueIsFull",
     "RangeNotSatisfiable",
     "RateLimited",
@@ -234,6 +278,7 @@ __all__ = [
     "RunGoesOn",
     "RunNotFound",
     "RunTimedOut",
+    "ServerAway",
     "ServerError",
     "ServerInFile",
     "ServerNameExists",
@@ -247,6 +292,9 @@ __all__ = [
     "TooManyFiles",
     "TooManyFollowed",
     "TooManySockets",
+    "ToolContentNotFound",
+    "ToolLimitNotFound",
+    "ToolLimitsFull",
     "ToolNotFound",
     "ToolPolicyLimit",
     "ToolPolicyNotFound",

@@ -1,6 +1,12 @@
 """What can be wrong with MCP servers and their tools."""
 
-from server.errors.kinds import BadRequest, Conflict, ResourceNotFound
+from server.errors.kinds import (
+    BadRequest,
+    Conflict,
+    ResourceNotFound,
+    Unavailable,
+    UpstreamFailed,
+)
 
 
 class McpServerNotFound(ResourceNotFound):
@@ -15,6 +21,41 @@ class ToolNotFound(ResourceNotFound):
 
     code = "TOOL_NOT_FOUND"
     message = "There is no such tool."
+
+
+class PromptNotFound(ResourceNotFound):
+    """No such prompt, or none that the caller may use."""
+
+    code = "PROMPT_NOT_FOUND"
+    message = "There is no such prompt."
+
+
+class PromptFailed(UpstreamFailed):
+    """An MCP server answers with an error in the place of a prompt, or with what cannot be used."""
+
+    code = "PROMPT_FAILED"
+    message = "The server of this prompt did not give one that can be used."
+
+
+class AuthorizationMissing(Conflict):
+    """The caller has to let the product in at an MCP server first."""
+
+    code = "MCP_AUTHORIZATION_NEEDED"
+    message = "You have to authorize this server first; GET /v1/mcp/authorizations names it."
+
+
+class ServerAway(Unavailable):
+    """An MCP server cannot be reached now, or does not answer in time."""
+
+    code = "MCP_SERVER_AWAY"
+    message = "The MCP server does not answer just now; try again in a moment."
+
+
+class ToolContentNotFound(ResourceNotFound):
+    """No such picture, sound or file of a tool's answer, or none of the caller's."""
+
+    code = "TOOL_CONTENT_NOT_FOUND"
+    message = "There is no such content of a tool's result."
 
 
 class BadServerConfig(BadRequest):

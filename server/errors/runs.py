@@ -17,6 +17,13 @@ class InvalidArguments(BadRequest):
     message = "These arguments do not fit the tool."
 
 
+class InvalidContent(BadRequest):
+    """What a person filled in does not fit the form that a tool's server asked with."""
+
+    code = "INVALID_CONTENT"
+    message = "This does not fit the form."
+
+
 class RunNotFound(ResourceNotFound):
     """No such run."""
 
@@ -31,11 +38,25 @@ class ApprovalNotFound(ResourceNotFound):
     message = "There is no such approval in this run."
 
 
+class QuestionNotFound(ResourceNotFound):
+    """No such question in this run."""
+
+    code = "QUESTION_NOT_FOUND"
+    message = "There is no such question in this run."
+
+
 class ToolPolicyNotFound(ResourceNotFound):
     """No such rule about tool calls, or none that binds the caller."""
 
     code = "TOOL_POLICY_NOT_FOUND"
     message = "There is no such rule."
+
+
+class ToolLimitNotFound(ResourceNotFound):
+    """No such rule on what tool calls may take, or none that binds the caller."""
+
+    code = "TOOL_LIMIT_NOT_FOUND"
+    message = "There is no such limit."
 
 
 class RunConflict(Conflict):
@@ -80,11 +101,32 @@ class ApprovalExpired(Conflict):
     message = "The time to answer this is over; it counts as refused."
 
 
+class QuestionAnswered(Conflict):
+    """The question waits for nobody any more: it was answered, or its call has ended."""
+
+    code = "QUESTION_ANSWERED"
+    message = "This was answered already, or nobody waits for the answer any more."
+
+
+class QuestionExpired(Conflict):
+    """Nobody answered in time; the server that asked was told so."""
+
+    code = "QUESTION_EXPIRED"
+    message = "The time to answer this is over."
+
+
 class ToolPolicyLimit(Conflict):
     """There are as many rules about tool calls as there may be."""
 
     code = "TOOL_POLICY_LIMIT"
     message = "There are as many rules as there may be; delete one first."
+
+
+class ToolLimitsFull(Conflict):
+    """There are as many rules on what tool calls may take as there may be."""
+
+    code = "TOO_MANY_TOOL_LIMITS"
+    message = "There are as many limits as there may be; delete one first."
 
 
 class EventsExpired(ServerError):

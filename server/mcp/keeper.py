@@ -1,7 +1,7 @@
 """Has this process hold the MCP servers that there are, whichever replica changed them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -32,25 +32,32 @@ class ServerKeeper:
         self._registry = registry
         self._catalog = catalog
         self._refresh_seconds = refresh_seconds
+        self._one_at_a_time = asyncio.Lock()
         self._changed = asyncio.Event()
         self._changed.set()  # what was read before this began to listen may be of the past
         notifications.subscribe(Channel.MCP_SERVERS_CHANGED, lambda _: self._changed.set())
         notifications.on_gap(self._changed.set)
 
     async def apply(self) -> None:
-        """Holds what there is now, and judges the tools anew.
+        """Holds what there is now, judges the tools anew, and waits a little for new servers.
 
         Raises:
             PersistenceError: It could not be read.
         """
-        await self._catalog.follow(await self._registry.read())
-        await self._catalog.judge()
+        await self._adopt()
+        await self._catalog.complete()
 
     async def keep(self) -> None:
         """Goes on until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(self._follow), name="mcp-servers-follow")
+            # By itself: as long as a server hangs, a change must be followed all the same.
+            tasks.create_task(self._repeat(self._refresh), name="mcp-servers-refresh")
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._keep_once()
+                await step()
             except PersistenceError as exc:
                 log.warning("mcp_servers_in_doubt", **describe(exc))
                 await self._try_again()
@@ -58,15 +65,19 @@ class ServerKeeper:
                 log.error("mcp_servers_in_doubt", **describe(exc))
                 await self._try_again()
 
-    async def _keep_once(self) -> None:
-        try:
-            async with asyncio.timeout(self._refresh_seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            await self._catalog.refresh()
-        else:
-            self._changed.clear()
-            await self.apply()
+    async def _follow(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+        await self._adopt()
+
+    async def _refresh(self) -> None:
+        await asyncio.sleep(self._refresh_seconds)
+        await self._catalog.refresh()
+
+    async def _adopt(self) -> None:
+        async with self._one_at_a_time:  # else what was read first could count last
+            self._catalog.hold(await self._registry.read())
+        await self._catalog.judge()
 
     async def _try_again(self) -> None:
         await asyncio.sleep(RETRY_SECONDS)

@@ -81,6 +81,7 @@ class ServerRegistry:
         return RegisteredServer(
             name=row.name,
             source=row.source,
+            id=row.id,
             config=config,
             groups=row.groups,
             is_enabled=row.enabled,
@@ -105,6 +106,7 @@ def _of_row(row: McpServer, server: RegisteredServer) -> RegisteredServer:
     return RegisteredServer(
         name=row.name,
         source=row.source,
+        id=row.id,
         config=server.config,
         groups=row.groups,
         is_enabled=row.enabled,

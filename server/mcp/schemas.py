@@ -88,6 +88,8 @@ class HeldTool(BaseModel):
     changed: list[str]
     """What is not as it was approved: title, description, inputSchema or annotations; all there is
     of a tool that is new."""
+    fingerprint: str
+    """Of what it would be, which `GET /v1/tools` shows beside what was approved."""
 
 
 class ServerAnswer(BaseModel):

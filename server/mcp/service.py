@@ -45,6 +45,7 @@ class HeldChange:
     id: int
     name: str
     changed: Sequence[str]
+    fingerprint: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +242,7 @@ class McpServerService:
             held = [each for each in await uow.mcp_tools.held() if each.server == server.name]
             if not held or fingerprint_of(held) != fingerprint:
                 raise DefinitionChanged
-            for tool in held:
+            for tool in sorted(held, key=lambda each: each.name):  # as the guard does, see there
                 if not await uow.mcp_tools.approve(tool, decided_by=principal.user.id):
                     raise DefinitionChanged
             approved = {f"{each.server}.{each.name}": _changes_of(each) for each in held}
@@ -273,7 +274,12 @@ class McpServerService:
             enabled=server.enabled,
             status=self._state_of(server, config),
             held=[
-                HeldChange(id=each.id, name=f"{each.server}.{each.name}", changed=_changes_of(each))
+                HeldChange(
+                    id=each.id,
+                    name=f"{each.server}.{each.name}",
+                    changed=_changes_of(each),
+                    fingerprint=each.held.fingerprint if each.held else "",
+                )
                 for each in waiting
             ],
             held_fingerprint=fingerprint_of(waiting) if waiting else None,

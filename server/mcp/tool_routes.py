@@ -48,7 +48,9 @@ async def list_tools(
 async def change_tool(
     tool_id: RowId, body: ToolUpdate, caller: Caller, origin: RequestOrigin, tools: Tools
 ) -> ToolAnswer:
-    """Holds for every call from now on, also of runs that are going on."""
+    """Holds for every call from now on, also of runs that are going on. If a part of it cannot be
+    done, nothing is.
+    """
     changes = ToolChanges(**body.model_dump())
     return _answer(await tools.change(caller, origin, tool_id, changes))
 
@@ -59,6 +61,8 @@ def _answer(tool: ToolView) -> ToolAnswer:
         name=tool.name,
         server=tool.server,
         policy=tool.policy,
+        read_only=tool.read_only,
+        open_world=tool.open_world,
         enabled=tool.enabled,
         status=tool.status,
         reason=tool.reason,

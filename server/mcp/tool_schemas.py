@@ -35,6 +35,11 @@ class ToolAnswer(DefinitionAnswer):
     server: str
     policy: Verdict
     """What holds for the caller where no rule about arguments says otherwise."""
+    read_only: bool
+    """Whether it changes nothing, as far as its server is believed."""
+    open_world: bool
+    """Whether it may reach what lies outside of its server; false only of a server that says so
+    and is believed."""
     enabled: bool
     status: Literal["available", "held", "off", "refused", "away"]
     """`held`: its server has changed it, and root has not approved that; `refused`: nobody could

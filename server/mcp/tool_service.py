@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
-from persistence.approval_records import PolicyVerdict
 from persistence.database import Database
 from persistence.errors import NotFound
 from persistence.mcp_records import McpToolRow, SeenTool
 from persistence.records import Page
+from persistence.rule_records import PolicyVerdict
+from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
 from server.errors import DefinitionChanged, NotAuthorized, ToolNotFound
 from server.mcp.guard import changed_parts
+from server.rule_service import Also
 from server.security.principal import Origin, Principal
 from server.security.tool_policies import ToolPolicies
 from tools.catalog import ToolCatalog
@@ -39,8 +42,9 @@ class RuleMaker(Protocol):
         tool: str,
         group_id: int | None,
         verdict: PolicyVerdict,
+        also: Also,
     ) -> object:
-        """Has one rule speak of all calls of one tool."""
+        """Has one rule speak of all calls of one tool, and something else done, or neither."""
         ...
 
 
@@ -53,6 +57,11 @@ class ToolChanges:
     """Of the held definition that is approved."""
     policy: PolicyVerdict | None = None
     group_id: int | None = None
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether it is said whether the tool may be used at all."""
+        return self.enabled is not None or self.fingerprint is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +81,8 @@ class ToolView:
     server: str
     definition: Mapping[str, Any] = field(repr=False)
     policy: PolicyVerdict
+    read_only: bool
+    open_world: bool
     enabled: bool
     status: Availability
     reason: str | None
@@ -99,7 +110,7 @@ class ToolService:
     async def change(
         self, principal: Principal, origin: Origin, tool_id: int, changes: ToolChanges
     ) -> ToolView:
-        """Changes what is given.
+        """Changes what is given: all of it, or nothing where one thing cannot be.
 
         Raises:
             NotAuthorized: It is for root.
@@ -107,10 +118,10 @@ class ToolService:
             DefinitionChanged: Another definition than the one that was shown waits, or none.
             GroupNotFound, NotGroupAdmin: The policy is not for the principal to set.
         """
-        is_decision = changes.enabled is not None or changes.fingerprint is not None
-        if is_decision and not principal.user.is_root:
+        if changes.is_decision and not principal.user.is_root:
             raise NotAuthorized("Whether a tool may be used at all is for root to say.")
         seen = await self._find(principal, tool_id)
+        decide = partial(self._decide, principal, origin, tool_id, changes)
         if changes.policy is not None:
             await self._rules.decree(
                 principal,
@@ -118,44 +129,53 @@ class ToolService:
                 tool=seen.name,
                 group_id=changes.group_id,
                 verdict=changes.policy,
+                also=decide,
             )
-        if is_decision:
-            await self._decide(principal, origin, tool_id, changes)
+        else:
+            async with self._database.unit_of_work(principal.scope) as uow:
+                await decide(uow)
+                await uow.commit()
+        if changes.is_decision:
             await self._catalog.judge()
         after = replace(seen, policy=changes.policy or seen.policy)
         return await self._find(principal, tool_id, default=after)
 
     async def _decide(
-        self, principal: Principal, origin: Origin, tool_id: int, changes: ToolChanges
+        self,
+        principal: Principal,
+        origin: Origin,
+        tool_id: int,
+        changes: ToolChanges,
+        uow: UnitOfWork,
     ) -> None:
+        if not changes.is_decision:
+            return
         by = principal.user.id
-        async with self._database.unit_of_work(principal.scope) as uow:
-            try:
-                row = await uow.mcp_tools.get(tool_id)
-            except NotFound as exc:
-                raise ToolNotFound from exc
-            details: dict[str, Any] = {"tool": qualify(row.server, row.name)}
-            if changes.fingerprint is not None:
-                if row.held is None or row.held.fingerprint != changes.fingerprint:
-                    raise DefinitionChanged
-                if not await uow.mcp_tools.approve(row, decided_by=by):
-                    raise DefinitionChanged
-                details["approved"] = changed_parts(row.approved, row.held)
-                details["fingerprint"] = changes.fingerprint
-            if changes.enabled is not None:
-                await uow.mcp_tools.enable(tool_id, enabled=changes.enabled, decided_by=by)
-                details["before"] = {"enabled": row.enabled}
-                details["after"] = {"enabled": changes.enabled}
-            await uow.audit.record(
-                audit_entry(
-                    "tool.change",
-                    principal,
-                    origin,
-                    resource=("tool", str(tool_id)),
-                    details=details,
-                )
+        try:
+            row = await uow.mcp_tools.get(tool_id)
+        except NotFound as exc:
+            raise ToolNotFound from exc
+        details: dict[str, Any] = {"tool": qualify(row.server, row.name)}
+        if changes.fingerprint is not None:
+            if row.held is None or row.held.fingerprint != changes.fingerprint:
+                raise DefinitionChanged
+            if not await uow.mcp_tools.approve(row, decided_by=by):
+                raise DefinitionChanged
+            details["approved"] = changed_parts(row.approved, row.held)
+            details["fingerprint"] = changes.fingerprint
+        if changes.enabled is not None:
+            await uow.mcp_tools.enable(tool_id, enabled=changes.enabled, decided_by=by)
+            details["before"] = {"enabled": row.enabled}
+            details["after"] = {"enabled": changes.enabled}
+        await uow.audit.record(
+            audit_entry(
+                "tool.change",
+                principal,
+                origin,
+                resource=("tool", str(tool_id)),
+                details=details,
             )
-            await uow.commit()
+        )
 
     async def _find(
         self, principal: Principal, tool_id: int, *, default: ToolView | None = None
@@ -176,7 +196,7 @@ class ToolService:
         views = []
         for listed in self._catalog.listing(with_documents=documents):
             name = qualify(listed.server.name, listed.definition.tool.name)
-            policy = self._policies.standing(book, name, groups, read_only=listed.is_read_only)
+            policy = self._policies.standing(book, name, groups, listed).decision
             if is_root or (listed.status in _USABLE and policy != "deny"):
                 row = None if listed.tool_id is None else held.get(listed.tool_id)
                 views.append(_view(listed, name, policy, row))
@@ -197,6 +217,8 @@ def _view(
         server=listed.server.name,
         definition=definition,
         policy=policy,
+        read_only=listed.read_only,
+        open_world=listed.open_world,
         enabled=listed.is_enabled,
         status=listed.status,
         reason=listed.reason,

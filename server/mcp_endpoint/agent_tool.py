@@ -126,8 +126,11 @@ def _tell(events: Sequence[StoredEvent], *, is_writing: bool) -> list[str]:
             news.append("The agent has begun.")
         elif name == "tool":
             called = json.loads(data)
-            begins = called["status"] == "start"
-            news.append(f"{'Calling' if begins else 'Called'} {called['tool']}.")
+            if called["status"] != "progress":
+                begins = called["status"] == "start"
+                news.append(f"{'Calling' if begins else 'Called'} {called['tool']}.")
+        elif name == "question" and (asked := json.loads(data))["status"] == "open":
+            news.append(f"In YouWorker a person has to answer what {asked['tool']} asks.")
         elif name == "token" and not is_writing:
             is_writing = True
             news.append("The agent is writing.")

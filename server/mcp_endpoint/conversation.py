@@ -6,7 +6,6 @@ the server stops, and several tasks for each request.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -17,13 +16,12 @@ from mcp.types import (
     ErrorData,
     JSONRPCError,
     JSONRPCMessage,
-    JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
 )
 
-_MESSAGES = 2
-"""What a client says here at most: the request, and that it is taken back."""
+_TAKEN_BACK = 0
+"""The code by which the SDK's servers answer what was cancelled."""
 
 
 class Conversation:
@@ -32,19 +30,12 @@ class Conversation:
     def __init__(self, server: Server[Any, Any], request: JSONRPCRequest) -> None:
         self._server = server
         self._request = request
-        self._to_server, self._said = anyio.create_memory_object_stream[SessionMessage | Exception](
-            _MESSAGES
-        )
+        self._is_taken_back = asyncio.Event()
 
     def cancel(self) -> None:
-        """Takes the request back: the server stops, and answers that it was cancelled."""
-        notification = JSONRPCNotification(
-            jsonrpc="2.0",
-            method="notifications/cancelled",
-            params={"requestId": self._request.id},
-        )
-        with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self._to_server.send_nowait(SessionMessage(JSONRPCMessage(notification)))
+        """Takes the request back: the server stops, and the answer is that it was cancelled."""
+        # The SDK's server is not told: it does not hear it before it has begun with the request.
+        self._is_taken_back.set()
 
     async def messages(
         self, *, heartbeat_seconds: float | None = None
@@ -53,18 +44,25 @@ class Conversation:
 
         Whoever stops reading ends what the server does.
         """
+        to_server, said = anyio.create_memory_object_stream[SessionMessage | Exception](1)
         to_client, heard = anyio.create_memory_object_stream[SessionMessage](0)
         options = self._server.create_initialization_options()
-        serving = asyncio.create_task(
-            self._server.run(self._said, to_client, options, stateless=True)
-        )
-        self._to_server.send_nowait(SessionMessage(JSONRPCMessage(self._request)))
-        receiving: asyncio.Future[SessionMessage] | None = None
+        serving = asyncio.create_task(self._server.run(said, to_client, options, stateless=True))
+        taken_back: asyncio.Future[Any] = asyncio.create_task(self._is_taken_back.wait())
+        to_server.send_nowait(SessionMessage(JSONRPCMessage(self._request)))
+        receiving: asyncio.Future[Any] | None = None
         try:
             while True:
                 receiving = receiving or asyncio.ensure_future(heard.receive())
-                done, _ = await asyncio.wait({receiving}, timeout=heartbeat_seconds)
-                if not done:
+                await asyncio.wait(
+                    {receiving, taken_back},
+                    timeout=heartbeat_seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if taken_back.done():
+                    yield self._failure(_TAKEN_BACK, "Request cancelled")
+                    return
+                if not receiving.done():
                     yield None
                     continue
                 try:
@@ -77,11 +75,11 @@ class Conversation:
                 if isinstance(message.root, JSONRPCResponse | JSONRPCError):
                     return
         finally:
-            stopping = [serving] if receiving is None else [serving, receiving]
+            stopping = [serving, taken_back, *([] if receiving is None else [receiving])]
             for task in stopping:
                 task.cancel()
             await asyncio.gather(*stopping, return_exceptions=True)
-            for stream in (self._to_server, self._said, to_client, heard):
+            for stream in (to_server, said, to_client, heard):
                 stream.close()
 
     async def answer(self) -> JSONRPCMessage:
@@ -91,7 +89,9 @@ class Conversation:
             last = message or last
         return last
 
-    def _failure(self) -> JSONRPCMessage:
-        """The server ended without an answer."""
-        error = ErrorData(code=INTERNAL_ERROR, message="The call could not be answered.")
+    def _failure(
+        self, code: int = INTERNAL_ERROR, text: str = "The call could not be answered."
+    ) -> JSONRPCMessage:
+        """What is answered where the server has no answer."""
+        error = ErrorData(code=code, message=text)
         return JSONRPCMessage(JSONRPCError(jsonrpc="2.0", id=self._request.id, error=error))

@@ -11,6 +11,7 @@ from persistence.errors import AccessDenied, NotFound
 from persistence.notifications import Channel
 from persistence.records import Page
 from persistence.unit_of_work import UnitOfWork
+from server.argument_faults import faults_in
 from server.audit.entry import audit_entry
 from server.errors import (
     ApprovalDecided,
@@ -22,7 +23,6 @@ from server.errors import (
     NotGroupAdmin,
     RunNotFound,
 )
-from server.runs.arguments import faults_in
 from server.runs.asking import describe_approval, group_told
 from server.security.principal import Origin, Principal
 from tools.catalog import ToolCatalog

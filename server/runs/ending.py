@@ -63,6 +63,7 @@ async def end_unanswered(
         )
     )
     await uow.approvals.withdraw(run.id)
+    await uow.questions.cancel_of_run(run.id)
     if user is not None and claimed.input is not None:
         entry = _audit_entry(user, claimed.input, run.id, code)
         await uow.audit.record(entry)

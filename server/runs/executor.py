@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from server.runs.question import question_content
 from server.runs.recorder import UNWRITABLE, RunRecorder
 from server.runs.run import OutcomeStatus, RunOutcome, RunRequest
 from server.runs.stream import RunStream
+from server.runs.work_limit import WorkLimit
 from server.security.revocation import Watch
 
 STOP_SECONDS = 10.0
@@ -91,10 +93,8 @@ class RunExecutor:
         stream = _open_stream(request)
         progress = RunProgress(request, stream)
         live = self._execute(request, stream, progress, self._answer(request, progress), watch)
-        past = request.past
-        left = self._timeout_seconds - (past.run.worked_seconds if past is not None else 0.0)
-        timer = asyncio.get_running_loop().call_later(max(0.0, left), live.stop, "timeout")
-        live.answering.add_done_callback(lambda _: timer.cancel())
+        live.limit = limit = WorkLimit(self._time_left(request), lambda: live.stop("timeout"))
+        live.answering.add_done_callback(lambda _: limit.close())
         if self.stopping:
             live.stop("handed_over")
         return live
@@ -116,6 +116,11 @@ class RunExecutor:
             return progress.outcome(status, code=code, message=message)
 
         return self._execute(request, stream, progress, know(), watch)
+
+    def pausing(self, run_id: UUID) -> AbstractContextManager[None]:
+        """What within a run counts no time: somebody is being asked."""
+        live = self._live.get(run_id)
+        return nullcontext() if live is None or live.limit is None else live.limit.pause()
 
     def live(self, run_id: UUID) -> LiveRun | None:
         """The run, if it is being executed here."""
@@ -140,6 +145,14 @@ class RunExecutor:
         for live in list(self._live.values()):
             live.stream.close()
             live.stop("lost")
+
+    def _time_left(self, request: RunRequest) -> float:
+        """How long a run may still be at work, after what earlier attempts at it took."""
+        past = request.past
+        if past is None:
+            return self._timeout_seconds
+        worked = past.run.worked_seconds - past.asked_seconds
+        return self._timeout_seconds - max(0.0, worked)
 
     def _begin_stopping(self) -> None:
         self.stopping = True

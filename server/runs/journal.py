@@ -94,6 +94,7 @@ class RunJournal:
         text: str,
         is_error: bool,
         sources: Sequence[Mapping[str, Any]],
+        contents: Sequence[Mapping[str, Any]],
         latency_ms: int,
     ) -> None:
         """Stores what came of a call.
@@ -108,6 +109,7 @@ class RunJournal:
             status="error" if is_error else "end",
             latency_ms=latency_ms,
             sources=tuple(sources),
+            contents=tuple(contents),
         )
         try:
             await self._put(entry, END_PAUSES_SECONDS)
@@ -159,6 +161,7 @@ def _earlier_call(stored: ToolRun) -> EarlierCall:
         status=stored.status,
         text=stored.result or "",
         sources=stored.sources,
+        contents=stored.contents,
         latency_ms=stored.latency_ms if stored.status != "begun" else None,
         begun=stored.begun,
     )

@@ -173,6 +173,8 @@ class RunKeeper:
     async def _expire_approvals(self) -> None:
         async with self._database.unit_of_work(SYSTEM) as uow:
             await expire_approvals(uow, datetime.now(UTC))
+            # Whoever waits closes them in time; of these nobody does.
+            await uow.questions.expire_all(datetime.now(UTC))
             await uow.commit()
 
     def _room(self) -> int:

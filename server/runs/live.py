@@ -6,6 +6,7 @@ from typing import Literal
 
 from server.runs.run import RunOutcome, RunRequest
 from server.runs.stream import RunStream
+from server.runs.work_limit import WorkLimit
 
 StopReason = Literal["cancelled", "timeout", "handed_over", "lost"]
 """Why the answering was stopped: somebody wished it, its time was over, the server stops and others
@@ -22,6 +23,9 @@ class LiveRun:
     """Asks the agent; the part of a run that can be cancelled."""
     finishing: "asyncio.Task[RunOutcome | None]" = field(init=False)
     """Waits for the answer and writes it down; nobody cancels it."""
+    limit: WorkLimit | None = None
+    """Ends the answering after some time at work; one that only writes down what there is has none.
+    """
     stopped: StopReason | None = None
 
     def cancel(self) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from graph.approvals import Decision
+from graph.events import QuestionStatus
+from persistence.question_records import Question
 from persistence.records import Run, ToolRun
 from persistence.repositories.run_events import RunHistory
 from persistence.unit_of_work import UnitOfWork
@@ -28,6 +30,29 @@ class RunPast:
     tool_runs: tuple[ToolRun, ...] = field(default=(), repr=False)
     decisions: Mapping[str, Decision] = field(default_factory=dict, repr=False)
     """What people said, by the requests' ids."""
+    questions: tuple[Question, ...] = field(default=(), repr=False)
+    """What tools' servers asked; all of it is over."""
+
+    @property
+    def question_statuses(self) -> Mapping[str, QuestionStatus]:
+        """How the questions ended, by their ids."""
+        return {str(each.id): each.status for each in self.questions if each.status != "open"}
+
+    @property
+    def asked_seconds(self) -> float:
+        """How long somebody was being asked, however many questions there were at once."""
+        seconds, reached = 0.0, datetime.min.replace(tzinfo=UTC)
+        for each in sorted(self.questions, key=lambda each: each.created_at):
+            begin, end = max(each.created_at, reached), each.answered_at or each.created_at
+            seconds += max(0.0, (end - begin).total_seconds())
+            reached = max(reached, end)
+        return seconds
+
+    @property
+    def sampling_calls(self) -> list[dict[str, Any]]:
+        """What the run's model was asked by tools' servers."""
+        calls = (fact["call"] for fact in self.history.usage if "call" in fact)
+        return [call for call in calls if call["purpose"] == "sampling"]
 
     @property
     def last_id(self) -> int:
@@ -65,10 +90,18 @@ class RunPast:
 
 
 async def read_past(uow: UnitOfWork, run: Run) -> RunPast:
-    """Reads what there is of a run that was begun before."""
+    """Reads what there is of a run that was begun before, and closes what it had asked.
+
+    Who asked waits no more: the calls of an attempt end with it.
+    """
+    questions = await uow.questions.of_runs([run.id])
+    if any(each.status == "open" for each in questions):
+        await uow.questions.cancel_of_run(run.id)
+        questions = await uow.questions.of_runs([run.id])
     return RunPast(
         run=run,
         history=await uow.run_events.history(run.id),
         tool_runs=tuple(await uow.tool_runs.of_runs([run.id])),
         decisions=await decided(uow, run.id),
+        questions=tuple(questions),
     )

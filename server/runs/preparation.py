@@ -1,16 +1,24 @@
 """From a recorded run to one that can be executed, by whichever process has it."""
 
-from graph.context import AgentContext
+from dataclasses import replace
+from functools import partial
+
+from graph.context import AgentContext, Listen
 from graph.llm.chat_model import ChatModels
 from persistence.database import Database
 from persistence.records import Run, RunClaim, RunInput, User
 from server.errors import UnknownModel
+from server.questions.desk import Asker
+from server.questions.hearing import RunHearing
 from server.runs.journal import RunJournal
 from server.runs.past import RunPast
 from server.runs.run import RunRequest
+from server.security.identity_tokens import IdentityTokens
 from server.security.principal import Origin, Principal, scope_of
 from server.security.tool_access import ToolAccess
+from server.security.tool_limits import ToolLimits
 from server.security.tool_policies import ToolPolicies
+from server.tool_contents.service import ToolContentService
 from tools.client import McpTool
 from tools.scope import ScopeSigner
 
@@ -38,7 +46,11 @@ class RunPreparation:
         default_model: str,
         access: ToolAccess,
         signer: ScopeSigner,
+        identities: IdentityTokens,
         policies: ToolPolicies,
+        limits: ToolLimits,
+        contents: ToolContentService,
+        hearing: RunHearing,
         owner: str,
     ) -> None:
         """Args: owner: under whose lease the runs are executed here."""
@@ -47,7 +59,11 @@ class RunPreparation:
         self._default_model = default_model
         self._access = access
         self._signer = signer
+        self._identities = identities
         self._policies = policies
+        self._limits = limits
+        self._contents = contents
+        self._hearing = hearing
         self._owner = owner
 
     def choose_model(self, name: str | None) -> str:
@@ -90,7 +106,13 @@ class RunPreparation:
             session_row_id=run.session_row_id,
             input=asked,
             model=run.model,
-            context=self._context(run, asked, principal, tools),
+            context=replace(
+                self._context(run, asked, principal, tools),
+                contents=self._contents.of_run(claim, principal.scope, model=run.model),
+                listen=self._listen(
+                    run, Asker(claim=claim, principal=principal, origin=origin), past
+                ),
+            ),
             principal=principal,
             origin=origin,
             journal=RunJournal(
@@ -103,6 +125,12 @@ class RunPreparation:
             past=past,
         )
 
+    def _listen(self, run: Run, asker: Asker, past: RunPast | None) -> Listen | None:
+        model = self._models.by_spec.get(run.model)
+        if model is None:
+            return None
+        return self._hearing.of(asker, model, () if past is None else past.sampling_calls)
+
     def _context(
         self, run: Run, asked: RunInput, principal: Principal, tools: tuple[McpTool, ...]
     ) -> AgentContext:
@@ -113,5 +141,8 @@ class RunPreparation:
             caller=self._signer.sign(principal.scope, run_id=str(run.id), scopes=principal.scopes),
             user_id=principal.scope.user_id,
             run_id=str(run.id),
+            identity=self._identities.for_run(principal, str(run.id)),
             policy=self._policies.for_caller(principal.scope),
+            limits=self._limits.for_caller(principal.scope),
+            why_denied=partial(self._access.why_denied, principal),
         )

@@ -10,13 +10,18 @@ from graph.events import (
     Finished,
     Log,
     ModelCalled,
+    QuestionClosed,
+    QuestionOpened,
+    QuestionStatus,
     Reasoning,
     Resumed,
     Sources,
     Token,
     ToolCall,
+    ToolProgress,
 )
 from persistence.records import ModelCall
+from server.runs.call_events import call_event
 from server.runs.past import PAUSES, RunPast
 from server.runs.run import OutcomeStatus, RunOutcome, RunRequest, ToolTrace
 from server.runs.stream import RunStream
@@ -45,6 +50,7 @@ class RunProgress:
         self._shown_tools: set[tuple[str, str]] = set()
         self._calls: list[ModelCall] = []
         self._earlier_calls: tuple[int, int, int] = (0, 0, 0)
+        self._open_questions: dict[str, None] = {}
         self._finished: Finished | None = None
         if request.past is not None:
             self._restore(request.past)
@@ -64,8 +70,13 @@ class RunProgress:
                 self._take_call(event)
             case Sources(sources=sources):
                 self._take_sources(sources)
-            case Log(level=level, message=message):
-                self._stream.append("log", {"level": level, "message": message})
+            case ToolProgress() | Log():
+                self._stream.append(*call_event(event))
+            case QuestionOpened(question_id=question_id):
+                self._open_questions[question_id] = None
+                self._stream.append(*call_event(event))
+            case QuestionClosed(question_id=question_id, status=status):
+                self._close_question(question_id, status)
             case Resumed():
                 self._go_on_from(event)
             case Finished():
@@ -94,6 +105,7 @@ class RunProgress:
             tokens_in=tokens_in + sum(call.tokens_in for call in self._calls),
             tokens_out=tokens_out + sum(call.tokens_out for call in self._calls),
             model_calls=tuple(self._calls),
+            open_questions=tuple(self._open_questions),
             requests=finished.approvals if finished is not None else (),
         )
 
@@ -126,6 +138,8 @@ class RunProgress:
         else:
             self._end_tool(call)
             shown |= {"latency_ms": call.latency_ms, "result_preview": call.result_preview}
+            if call.contents:
+                shown["contents"] = call.contents
         # An attempt that goes on tells again of calls of which an earlier one has told.
         if (call.call_id, call.status) not in self._shown_tools:
             self._shown_tools.add((call.call_id, call.status))
@@ -164,6 +178,7 @@ class RunProgress:
             status="error" if call.status == "error" else "end",
             latency_ms=call.latency_ms or 0,
             started_at=started_at,
+            contents=call.contents,
             is_recorded=self._is_recorded(call.call_id),
         )
 
@@ -185,6 +200,12 @@ class RunProgress:
         }
         self._stream.append("run", stands | ({"reasoning": reasoning} if reasoning else {}))
 
+    def _close_question(self, question_id: str, status: QuestionStatus) -> None:
+        if question_id in self._open_questions:
+            del self._open_questions[question_id]
+            closed = QuestionClosed(question_id=question_id, status=status)
+            self._stream.append(*call_event(closed))
+
     def _latency_ms(self) -> int:
         past = self._request.past
         if past is None:
@@ -201,8 +222,14 @@ class RunProgress:
                 case "run" if "content" in data:
                     self._text = [data["content"]]
                     self._reasoning = [data.get("reasoning", "")]
-                case "tool":
+                case "tool" if data["status"] != "progress":
                     self._restore_tool(data, past)
+                case "question" if data["status"] == "open":
+                    self._open_questions[data["question_id"]] = None
+                case "question":
+                    self._open_questions.pop(data["question_id"], None)
+        for question_id in [*self._open_questions]:  # nobody waits for the answer any more
+            self._close_question(question_id, past.question_statuses.get(question_id, "cancelled"))
         for each in past.tool_runs:
             if each.status == "begun":  # it may have died before it could tell
                 self._open(each.call_id, each.tool, each.args, each.started_at)
@@ -231,6 +258,7 @@ class RunProgress:
             result=recorded.result if recorded else data["result_preview"],
             status=status,
             latency_ms=data["latency_ms"] or 0,
+            contents=tuple(data.get("contents", ())),
             started_at=started_at,
             is_recorded=self._is_recorded(call_id),
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
+from uuid import UUID
 
 import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -151,6 +152,9 @@ class RunRecorder:
             ):
                 raise
             outcome = await self._with_approvals(request, outcome)
+            if outcome.open_questions:
+                async with self._database.unit_of_work(request.principal.scope) as uow:
+                    outcome = await _close_questions(uow, request, outcome)
             self._show(request, self._log_writer.drain(request.run_id, last_events(outcome)))
             return outcome
 
@@ -158,6 +162,8 @@ class RunRecorder:
         self, request: RunRequest, outcome: RunOutcome, *, with_answer: bool
     ) -> RunOutcome:
         async with self._database.unit_of_work(request.principal.scope) as uow:
+            if outcome.open_questions:
+                outcome = await _close_questions(uow, request, outcome)
             if outcome.status == "awaiting_approval":
                 outcome = await self._pause(uow, request, outcome)
             else:
@@ -223,6 +229,14 @@ class RunRecorder:
             stream.confirm(*batches)
 
 
+async def _close_questions(uow: UnitOfWork, request: RunRequest, outcome: RunOutcome) -> RunOutcome:
+    """Adds how what tools' servers have asked ended; what nobody has answered ends with the run."""
+    await uow.questions.cancel_of_run(request.run_id)
+    asked = await uow.questions.of_ids([UUID(each) for each in outcome.open_questions])
+    ended = ({"question_id": str(each.id), "status": each.status} for each in asked)
+    return replace(outcome, questions=tuple(ended))
+
+
 async def _finish(
     uow: UnitOfWork, request: RunRequest, outcome: RunOutcome, *, with_answer: bool
 ) -> None:
@@ -270,6 +284,7 @@ async def _record_tools(uow: UnitOfWork, request: RunRequest, outcome: RunOutcom
             result=tool.result,
             status=tool.status,
             latency_ms=tool.latency_ms,
+            contents=tool.contents,
             started_at=tool.started_at,
         )
         for tool in outcome.tools

@@ -16,7 +16,7 @@ from server.security.principal import Origin, Principal
 
 OutcomeStatus = Literal["success", "cancelled", "error", "awaiting_approval"]
 EventName = Literal[
-    "run", "token", "reasoning", "tool", "log", "approval", "sources", "error", "done"
+    "run", "token", "reasoning", "tool", "log", "question", "approval", "sources", "error", "done"
 ]
 """What happens in a run. `done` is the last one, unless the run waited for an approval."""
 
@@ -63,6 +63,8 @@ class ToolTrace:
     status: Literal["end", "error"]
     latency_ms: int
     started_at: datetime
+    contents: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    """What refers to the pictures, sounds and files of its result."""
     is_recorded: bool = False
     """Whether it is written down and in the audit trail already."""
 
@@ -88,6 +90,10 @@ class RunOutcome:
     tokens_out: int = 0
     model_calls: tuple[ModelCall, ...] = ()
     """Those that are not written down yet."""
+    open_questions: tuple[str, ...] = ()
+    """What tools' servers have asked and nobody is known to have answered."""
+    questions: tuple[Mapping[str, Any], ...] = ()
+    """How these ended, once it is written down."""
     requests: tuple[ApprovalRequest, ...] = ()
     """What it waits for, as the agent asks."""
     approvals: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
@@ -102,6 +108,7 @@ def tool_events(outcome: RunOutcome) -> list[dict[str, object]]:
             "status": tool.status,
             "latency_ms": tool.latency_ms,
             "ts": tool.started_at.isoformat(),
+            **({"contents": list(tool.contents)} if tool.contents else {}),
         }
         for tool in outcome.tools
     ]
@@ -109,7 +116,8 @@ def tool_events(outcome: RunOutcome) -> list[dict[str, object]]:
 
 def last_events(outcome: RunOutcome) -> list[tuple[str, Any]]:
     """The events with which a run ends, or with which it begins to wait."""
-    events: list[tuple[str, Any]] = [("approval", approval) for approval in outcome.approvals]
+    events: list[tuple[str, Any]] = [("question", question) for question in outcome.questions]
+    events += [("approval", approval) for approval in outcome.approvals]
     if outcome.sources and outcome.status != "awaiting_approval":
         events.append(("sources", outcome.sources))
     if outcome.citations.unknown:

@@ -126,6 +126,7 @@ class RunTakeover:
                 return None
             user = await uow.users.get(claimed.run.user_id)
             fault = await self._fault(uow, claimed, claimed.input)
+            await uow.commit()
         return await self._execute(
             claimed.run,
             claimed.input,

@@ -1,15 +1,13 @@
 """The rules about tool calls, in the form in which calls are held against them."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graph.approvals import ProposedCall, Verdict
-from persistence.approval_records import ToolPolicy
+from persistence.rule_records import ToolPolicy
+from server.security.rule_books import RuleBook
 from server.security.tool_patterns import Glob, as_text, texts_at
 
-KEPT_TOOLS = 1_000
-"""Tools whose rules are remembered; there are as many as servers bring."""
 FORBIDDEN = "A rule of this installation forbids this call."
 
 _STRICTNESS = {"deny": 0, "ask": 1, "allow": 2}
@@ -76,64 +74,28 @@ class Rule:
         )
 
 
-@dataclass(frozen=True)
-class ToolRules:
-    """The rules that are about one tool."""
-
-    everybodys: tuple[Rule, ...]
-    of_groups: Mapping[int, tuple[Rule, ...]]
-
-    def denies(self, call: ProposedCall) -> bool:
-        """Whether a rule for everybody forbids the call."""
-        strictest = strictest_of(self.everybodys, call)
-        return strictest is not None and strictest.verdict == "deny"
-
-    def standing(self, groups: Collection[int]) -> Rule | None:
-        """What counts for somebody in these groups whatever the arguments are; None if nothing."""
-        return min(
-            (rule for rule in self.binding(groups) if rule.is_unconditional),
-            key=lambda rule: rule.rank,
-            default=None,
-        )
-
-    def binding(self, groups: Collection[int]) -> Iterator[Rule]:
-        """Those that bind somebody who is in these groups."""
-        yield from self.everybodys
-        for group_id in groups:
-            yield from self.of_groups.get(group_id, ())
-
-
-class RuleBook:
-    """All the rules of an installation, as they were at one moment."""
+class PolicyBook(RuleBook[Rule]):
+    """All the rules of an installation about who may call what."""
 
     def __init__(self, policies: Iterable[ToolPolicy]) -> None:
-        self._rules = tuple(Rule(policy) for policy in policies)
-        self._by_tool: dict[str, ToolRules] = {}
+        super().__init__(map(Rule, policies))
         self.denies_tools = any(
-            rule.verdict == "deny" and rule.is_unconditional for rule in self._rules
+            rule.verdict == "deny" and rule.is_unconditional for rule in self.rules
         )
         """Whether there are tools that somebody may not call at all."""
 
-    def about(self, tool: str) -> ToolRules:
-        """The rules that are about a tool."""
-        known = self._by_tool.get(tool)
-        if known is None:
-            if len(self._by_tool) >= KEPT_TOOLS:
-                self._by_tool.clear()
-            known = self._by_tool[tool] = self._find(tool)
-        return known
 
-    def _find(self, tool: str) -> ToolRules:
-        everybodys: list[Rule] = []
-        of_groups: dict[int, tuple[Rule, ...]] = {}
-        for rule in self._rules:
-            if not rule.is_about(tool):
-                continue
-            if rule.group_id is None:
-                everybodys.append(rule)
-            else:
-                of_groups[rule.group_id] = (*of_groups.get(rule.group_id, ()), rule)
-        return ToolRules(tuple(everybodys), of_groups)
+def denies(rules: Iterable[Rule], call: ProposedCall) -> bool:
+    """Whether one of the rules forbids the call."""
+    strictest = strictest_of(rules, call)
+    return strictest is not None and strictest.verdict == "deny"
+
+
+def standing_of(rules: Iterable[Rule]) -> Rule | None:
+    """What counts among the rules whatever the arguments are; None if nothing does."""
+    return min(
+        (rule for rule in rules if rule.is_unconditional), key=lambda rule: rule.rank, default=None
+    )
 
 
 def strictest_of(rules: Iterable[Rule], call: ProposedCall) -> Rule | None:

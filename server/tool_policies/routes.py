@@ -25,7 +25,7 @@ async def list_policies(
     caller: Caller, policies: Policies, limit: Limit = 50, offset: Offset = 0
 ) -> ToolPolicyList:
     """Of all the rules that fit a call the strictest counts: deny before ask before allow."""
-    page = await policies.list_policies(caller, limit=limit, offset=offset)
+    page = await policies.list_rules(caller, limit=limit, offset=offset)
     return ToolPolicyList(
         tool_policies=[
             ToolPolicyAnswer.model_validate(each, from_attributes=True) for each in page.items

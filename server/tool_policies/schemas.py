@@ -1,6 +1,5 @@
 """What rules about tool calls take and answer."""
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
@@ -13,16 +12,10 @@ from pydantic import (
     model_validator,
 )
 
-from server.dependencies import ROW_ID_MAX
+from server.rule_fields import RowNumber, RuleUpdate, ToolPattern, require_visible
 
 ARGUMENTS_MAX = 20
 PATH_STEPS_MAX = 8
-
-
-def _require_visible(text: str) -> str:
-    if any(unicodedata.category(each) in {"Cc", "Cs", "Zl", "Zp"} for each in text):
-        raise ValueError("a pattern holds no control characters")
-    return text
 
 
 def _require_path(path: str) -> str:
@@ -32,19 +25,13 @@ def _require_path(path: str) -> str:
     return path
 
 
-ToolPattern = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    AfterValidator(_require_visible),
-]
-"""`server.tool`; `*` in it stands for any characters: `mail.*`, `*.delete`, `*`."""
 ArgumentPath = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
-    AfterValidator(_require_visible),
+    AfterValidator(require_visible),
     AfterValidator(_require_path),
 ]
-Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_require_visible)]
+Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(require_visible)]
 Pattern = Text | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 Patterns = Annotated[dict[ArgumentPath, Pattern], Field(max_length=ARGUMENTS_MAX)]
 """Argument → what it must be, all of them. An argument is a name, or a path with dots, in which `*`
@@ -52,7 +39,6 @@ stands for every name or position: `to`, `recipients.*.email`. In a text `*` sta
 characters; letter case does not count. A number, true, false or null means itself."""
 Verdict = Literal["allow", "ask", "deny"]
 Approver = Literal["user", "group_admin", "either"]
-RowNumber = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
 
 
 class ToolPolicyCreate(BaseModel):
@@ -91,27 +77,13 @@ class ToolPolicyCreate(BaseModel):
         return self
 
 
-class ToolPolicyUpdate(BaseModel):
+class ToolPolicyUpdate(RuleUpdate):
     """What of a rule is to change; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    tool: ToolPattern | None = None
     arguments: Patterns | None = None
     verdict: Verdict | None = None
     approver: Approver | None = None
     reason: Text | None = None
-
-    @model_validator(mode="after")
-    def _require_change(self) -> Self:
-        if not self.changes:
-            raise ValueError("give what is to change")
-        return self
-
-    @property
-    def changes(self) -> dict[str, object]:
-        """The new values, by name."""
-        return self.model_dump(exclude_none=True)
 
 
 class ToolPolicyAnswer(BaseModel):

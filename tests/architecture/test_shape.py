@@ -91,7 +91,18 @@ def test_nothing_touches_the_import_path():
 
 @pytest.mark.parametrize(
     "folder",
-    ["account", "audit", "auth", "chat", "documents", "groups", "health", "sso", "users"],
+    [
+        "account",
+        "audit",
+        "auth",
+        "chat",
+        "documents",
+        "groups",
+        "health",
+        "prompts",
+        "sso",
+        "users",
+    ],
 )
 def test_a_feature_of_the_server_is_a_folder_with_routes_and_a_service(folder):
     names = {path.name for path in (ROOT / "server" / folder).glob("*.py")}

@@ -14,6 +14,7 @@ CLIENTS = {
     "persistence/ranking/reranker.py": "the reranking model that settings name",
     "server/cli/connection.py": "the server that whoever calls the command names",
     "server/security/sso/connection.py": "the identity provider that settings name",
+    "tools/authorization/wire.py": "what MCP servers name as their authorization, judged first",
     "tools/transports/http.py": "MCP servers that the servers file and root name",
     "tools/web_server.py": "the SearXNG that settings name",
     "tools/outbound/fetcher.py": "whatever users, documents and models name, judged first",

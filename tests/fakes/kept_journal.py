@@ -39,6 +39,7 @@ class KeptJournal:
         text: str,
         is_error: bool,
         sources: Sequence[Mapping[str, Any]],
+        contents: Sequence[Mapping[str, Any]],
         latency_ms: int,
     ) -> None:
         self._kept.calls[call_id] = replace(
@@ -46,5 +47,6 @@ class KeptJournal:
             status="error" if is_error else "end",
             text=text,
             sources=sources,
+            contents=contents,
             latency_ms=latency_ms,
         )

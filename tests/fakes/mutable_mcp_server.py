@@ -26,12 +26,13 @@ def tool(name: str, description: str = "Does it.", **values: Any) -> types.Tool:
 
 
 class MutableServer:
-    """Its tools answer with their names."""
+    """Its tools answer with their names, or with what a test has put down for them."""
 
     def __init__(self) -> None:
         self.url = ""
         self.tools: list[types.Tool] = [tool("send"), tool("read")]
         self.called: list[str] = []
+        self.answers: dict[str, types.CallToolResult] = {}
         self.headers: list[dict[str, str]] = []
         """What came with each request."""
         self.is_called = asyncio.Event()
@@ -57,6 +58,8 @@ class MutableServer:
         self.called.append(name)
         self.is_called.set()
         await self.may_answer.wait()
+        if name in self.answers:
+            return types.ServerResult(self.answers[name])
         content: list[types.ContentBlock] = [types.TextContent(type="text", text=f"{name}!")]
         return types.ServerResult(types.CallToolResult(content=content))
 

@@ -114,6 +114,15 @@ async def garble(_: Arguments) -> types.CallToolResult:
     return types.CallToolResult.model_construct(content="not a list", isError=False)
 
 
+async def mumble(arguments: Arguments) -> types.CallToolResult:
+    """Answer this call with a line that is none, and then wait."""
+    line = arguments["answer"] % SERVER.request_context.request_id
+    sys.stdout.buffer.write(line.encode() + b"\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+    return _text("never")
+
+
 async def grow(_: Arguments) -> types.CallToolResult:
     TOOLS["grown"] = echo
     await SERVER.request_context.session.send_tool_list_changed()
@@ -156,7 +165,8 @@ async def roots(_: Arguments) -> types.CallToolResult:
 
 async def ask_person(arguments: Arguments) -> types.CallToolResult:
     context = SERVER.request_context
-    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    named = {"type": "object", "properties": {"name": {"type": "string"}}}
+    schema = arguments.get("schema", named)
     message = arguments.get("message", "Who are you?")
     if url := arguments.get("url"):
         answer = await context.session.elicit_url(message, url, "1", context.request_id)
@@ -179,9 +189,10 @@ async def ask_model(_: Arguments) -> types.CallToolResult:
 
 async def write_log(arguments: Arguments) -> types.CallToolResult:
     context = SERVER.request_context
-    await context.session.send_log_message(
-        arguments["level"], arguments["data"], related_request_id=context.request_id
-    )
+    for _ in range(arguments.get("times", 1)):
+        await context.session.send_log_message(
+            arguments["level"], arguments["data"], related_request_id=context.request_id
+        )
     return _text(STATE.log_level)
 
 
@@ -225,7 +236,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         echo, meta, environment, fail, refuse, die, pid, hang, big, zoo, structured, nothing,
         pollute, garble, grow, breed, progress, declared, roots, ask_person, ask_model, write_log,
-        storm, flood, escape,
+        storm, flood, escape, mumble,
     )
 }  # fmt: skip
 TOOLS["a name.with/odd characters"] = echo

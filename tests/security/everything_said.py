@@ -80,6 +80,9 @@ class Talk:
         ]
         for rule, status in zip(rules, (201, 201, 400), strict=True):
             await self.tell("POST", "/v1/tool-policies", status, of=self.root, json=rule)
+        limit = {"tool": f"*{self.canary.plain}*", "max_calls_per_run": 1}
+        for values, status in ((limit, 201), (limit | {"max_seconds": "soon"}, 400)):
+            await self.tell("POST", "/v1/tool-limits", status, of=self.root, json=values)
         asked = await self.ask_for_notes("asked", pattern, 3)
         run_id, resume = asked[0].data["run_id"], f"/v1/runs/{asked[0].data['run_id']}/resume"
         ids = [each.data["approval_id"] for each in asked if each.event == "approval"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -26,6 +27,9 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "POST /v1/runs/{run_id}/cancel": {},
     "POST /v1/runs/{run_id}/resume": {
         "json": {"decisions": {str(UUID(int=1)): {"decision": "allow"}}}
+    },
+    "POST /v1/runs/{run_id}/answers": {
+        "json": {"answers": {str(UUID(int=1)): {"action": "accept"}}}
     },
     "POST /v1/ingest/upload": {"files": {"files": ("b.txt", b"The words of somebody else.")}},
     "POST /v1/ingest/path": {"json": {"path_or_url": "/nowhere"}},
@@ -49,12 +53,16 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "PATCH /v1/groups/{group_id}/members/{user_id}": {"json": {"role": "member"}},
     "POST /v1/tool-policies": {"json": {"tool": "*", "verdict": "deny"}},
     "PATCH /v1/tool-policies/{policy_id}": {"json": {"verdict": "ask"}},
+    "POST /v1/tool-limits": {"json": {"tool": "*", "max_calls_per_run": 1}},
+    "PATCH /v1/tool-limits/{limit_id}": {"json": {"max_calls_per_run": 1}},
     "PATCH /v1/tools/{tool_id}": {"json": {"enabled": False}},
+    "POST /v1/prompts/{server}/{name}": {"json": {"arguments": {}}},
     "POST /v1/mcp/servers": {
         "json": {"name": "stolen", "config": {"url": "http://127.0.0.1:1/mcp"}}
     },
     "PATCH /v1/mcp/servers/{server_id}": {"json": {"enabled": False}},
     "POST /v1/mcp/servers/{server_id}/refresh": {},
+    "POST /v1/mcp/servers/{server_id}/authorization": {},
     "POST /v1/mcp/servers/{server_id}/approve": {"json": {"fingerprint": "1"}},
     "DELETE /v1/account": {"json": {"confirm": "nobody"}},
 }
@@ -67,6 +75,8 @@ GROUP_ADMIN_ROUTES = {
     "PATCH /v1/groups/{group_id}/members/{user_id}",
     "PATCH /v1/tool-policies/{policy_id}",
     "DELETE /v1/tool-policies/{policy_id}",
+    "PATCH /v1/tool-limits/{limit_id}",
+    "DELETE /v1/tool-limits/{limit_id}",
 }
 
 
@@ -90,8 +100,12 @@ class Owner:
             f"/v1/sources/{self.ids['source_id']}",
             "/v1/api-keys",
             "/v1/approvals",
+            "/v1/questions",
             "/v1/tool-policies",
+            "/v1/tool-limits",
             "/v1/tools",
+            "/v1/mcp/authorizations",
+            "/v1/prompts",
             f"/v1/groups/{self.ids['group_id']}",
         )
         answers = [await self.client.get(path) for path in paths]
@@ -120,6 +134,10 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
             "verdict": "deny",
             "reason": MARK,
         },
+    )
+    limit = await client.post(
+        "/v1/tool-limits",
+        json={"group_id": group.json()["id"], "tool": MARK, "max_calls_per_run": 9},
     )
     await product.client.post(
         "/v1/tool-policies",
@@ -154,12 +172,32 @@ async def owner(product: Product) -> AsyncIterator[Owner]:
             "key_id": str(key.json()["id"]),
             "group_id": str(group.json()["id"]),
             "policy_id": str(policy.json()["id"]),
+            "limit_id": str(limit.json()["id"]),
             "user_id": str(me.json()["id"]),
             "tool_id": str(tools.json()["tools"][0]["id"]),
+            "content_id": await add_content(product, chat.json()["run_id"]),
             "server_id": str(server.json()["id"]),
+            "server": MARK,
+            "name": "greet",
         },
     )
     await client.aclose()
+
+
+async def add_content(product: Product, run_id: str) -> str:
+    """Something that a tool of the run might have brought."""
+    url = product.settings.database.url
+    assert url is not None
+    connection = await asyncpg.connect(url.get_secret_value())
+    try:
+        content_id = await connection.fetchval(
+            "INSERT INTO tool_contents (id, run_id, call_id, kind, size_bytes, facts, body) "
+            "VALUES (gen_random_uuid(), $1, 'c', 'image', 1, '', '') RETURNING id",
+            UUID(run_id),
+        )
+    finally:
+        await connection.close()
+    return str(content_id)
 
 
 NOWHERE = {
@@ -173,9 +211,13 @@ NOWHERE = {
     "key_id": "999999999",
     "group_id": "999999999",
     "policy_id": "999999999",
+    "limit_id": "999999999",
     "user_id": "999999999",
     "tool_id": "999999999",
+    "content_id": str(uuid4()),
     "server_id": "999999999",
+    "server": "a-server-that-is-not",
+    "name": "nothing",
 }
 
 

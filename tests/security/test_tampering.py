@@ -13,7 +13,7 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 
 from persistence.access import AccessScope
-from persistence.approval_records import ApprovalAnswer, NewApproval, NewToolPolicy
+from persistence.approval_records import ApprovalAnswer, NewApproval
 from persistence.audit_chain import AuditChain
 from persistence.audit_verification import verify_chain
 from persistence.checkpoints import open_checkpointer
@@ -23,9 +23,12 @@ from persistence.event_batches import EventBatch
 from persistence.ingest_records import IngestFailure, IngestOrder, NewIngestFile
 from persistence.lasting_keys import take_lasting_keys
 from persistence.mcp_records import SeenTool
-from persistence.records import AuditEntry, AuditFilters, ChatSession, NewToolRun
+from persistence.question_records import NewQuestion, QuestionAnswer
+from persistence.records import AuditEntry, AuditFilters, ChatSession, NewToolRun, RunClaim
+from persistence.rule_records import NewToolLimit, NewToolPolicy
 from persistence.run_inputs import open_input
 from persistence.token_columns import TOKEN_COLUMNS, TokenColumn
+from persistence.tool_content_records import NewToolContent
 from tests.fixtures.rows import SYSTEM, create_session, create_user, start_run
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -94,6 +97,17 @@ async def fill(database: Database, dsn: str) -> Owner:
             started_at=NOW,
         )
         await uow.tool_runs.add_many([call])
+        brought = NewToolContent(
+            id=run.id,  # by which it is read below
+            run_id=run.id,
+            call_id="1",
+            kind="resource",
+            mime="text/plain",
+            name=PHRASE,
+            data=PHRASE.encode(),
+        )
+        claim = RunClaim(run_id=run.id, attempt=run.attempt, owner="this process")
+        assert await uow.tool_contents.add(claim, brought, most=1, most_bytes=1_000)
         batch = EventBatch.of(run.id, 1, after=1, events=[("token", {"text": PHRASE})])
         await uow.run_events.append(batch)
         group = await uow.groups.create(f"{PHRASE} {uuid4()}", PHRASE)
@@ -113,10 +127,18 @@ async def fill(database: Database, dsn: str) -> Owner:
         await uow.tool_policies.create(
             NewToolPolicy(group_id=group.id, tool="a.*", verdict="deny", reason=PHRASE)
         )
+        await uow.tool_limits.create(NewToolLimit(group_id=group.id, tool=PHRASE, max_seconds=1))
         asked = NewApproval(request_id="1", call_id="1", tool="a.tool", args={"said": PHRASE})
         [approval] = await uow.approvals.ask(run.id, [asked], expires_at=NOW + timedelta(1))
         refused = ApprovalAnswer(decision="refuse", reason=PHRASE)
         await uow.approvals.decide(run.id, {approval.id: refused}, now=NOW)
+        wanted = NewQuestion(
+            call_id="1", tool="a.tool", server="a", kind="form", message=PHRASE, schema={}
+        )
+        question = await uow.questions.ask(claim, wanted, expires_at=NOW + timedelta(1), most=1)
+        assert question is not None
+        given = QuestionAnswer(action="accept", content={"said": PHRASE})
+        await uow.questions.answer(run.id, {question.id: given}, now=NOW)
         entry = AuditEntry(action="a", resource_type="thing", actor_id=scope.user_id)
         await uow.audit.record(entry)
         await uow.commit()
@@ -223,12 +245,19 @@ READERS: dict[str, Callable[[Owner], Any]] = {
     "runs.input": read_input,
     "run_events.body": under_scope(lambda uow, owner: uow.run_events.history(owner.run_id)),
     "tool_runs.body": under_scope(lambda uow, owner: uow.tool_runs.of_runs([owner.run_id])),
+    "tool_contents.facts": under_scope(
+        lambda uow, owner: uow.tool_contents.of_runs([owner.run_id])
+    ),
+    "tool_contents.body": under_scope(lambda uow, owner: uow.tool_contents.get(owner.run_id)),
     "tool_policies.body": under_scope(lambda uow, _: uow.tool_policies.list()),
+    "tool_limits.body": under_scope(lambda uow, _: uow.tool_limits.list()),
     "mcp_servers.body": under_system(lambda uow, _: uow.mcp_servers.all()),
     "mcp_tools.body": under_system(read_tools),
     "mcp_tools.held_body": under_system(read_tools),
     "approvals.body": under_scope(lambda uow, owner: uow.approvals.of_run(owner.run_id)),
     "approvals.decision": under_scope(lambda uow, owner: uow.approvals.of_run(owner.run_id)),
+    "questions.body": under_scope(lambda uow, owner: uow.questions.of_runs([owner.run_id])),
+    "questions.answer": under_scope(lambda uow, owner: uow.questions.of_runs([owner.run_id])),
     "audit_log.body": read_trail,
     "checkpoints.metadata": read_thread,
     "checkpoint_blobs.blob": read_thread,
@@ -273,6 +302,7 @@ class Tampering:
             "documents": f"owner_id = {user}",
             "groups": f"id = {owner.group_id}",
             "tool_policies": f"group_id = {owner.group_id}",
+            "tool_limits": f"group_id = {owner.group_id}",
             "mcp_servers": f"created_by = {user}",
             "mcp_tools": f"server_name = 'server-{user}'",
             "messages": f"chat_session_id IN {sessions}",
@@ -280,6 +310,7 @@ class Tampering:
             "runs": f"id = '{owner.run_id}'",
             "run_events": f"run_id = '{owner.run_id}'",
             "tool_runs": f"run_id = '{owner.run_id}'",
+            "tool_contents": f"run_id = '{owner.run_id}'",
             "audit_log": f"actor_id = {user}",
             "wrapped_keys": "true",
         }

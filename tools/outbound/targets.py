@@ -5,7 +5,7 @@ Whatever two parsers could read differently is refused, so that what is judged i
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
@@ -48,11 +48,11 @@ class TargetRules:
     def __init__(
         self,
         *,
-        ports: Collection[int],
+        ports: Container[int],
         allowed_hosts: Collection[str] = (),
         denied_hosts: Collection[str] = (),
     ) -> None:
-        self._ports = frozenset(ports)
+        self._ports = ports
         self._allowed = tuple(map(str.lower, allowed_hosts))
         self._denied = tuple(map(str.lower, denied_hosts))
 

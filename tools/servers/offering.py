@@ -129,7 +129,7 @@ def build_server(
     async def call_tool(request: types.CallToolRequest) -> types.ServerResult:
         offer = by_name.get(request.params.name)
         if offer is None:
-            return _refusal(f"There is no tool {request.params.name!r} here.")
+            return _refusal(f"There is no tool {request.params.name[:64]!r} here.")
         meta = request.params.meta
         try:
             arguments = _check(offer, request.params.arguments or {})

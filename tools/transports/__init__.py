@@ -37,11 +37,6 @@ class Transport(Protocol):
         """What status reports call it."""
         ...
 
-    @property
-    def loses_messages(self) -> bool:
-        """Whether an unreadable message is the answer to a call, and so will not come again."""
-        ...
-
     def has_ended(self) -> bool:
         """Whether the server is gone for certain, though the session may not have noticed yet."""
         ...

@@ -18,7 +18,6 @@ class MemoryTransport:
 
     build: Callable[[], Server[Any, Any]]
     kind: Literal["memory"] = "memory"
-    loses_messages: bool = False
 
     def has_ended(self) -> bool:
         """Never known beforehand."""

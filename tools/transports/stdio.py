@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,22 +22,25 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp import types
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from pydantic import ValidationError
 
-from tools.budget import MessageBudget
+from tools.budget import ByteBudget, MessageBudget
 from tools.config import StdioServer
-from tools.errors import AnswerTooLarge, ServerLost, ServerUnavailable
+from tools.errors import AnswerTooLarge, CallRejected, ServerLost, ServerUnavailable
 from tools.transports import MESSAGE_MAX_BYTES, Observer, Streams
+from tools.transports.error_output import ErrorOutput
 from tools.transports.guardian import Guardian
 from tools.transports.lines import LineSplitter, SkippedLine
+from tools.transports.messages import find_answered, read_message, write_message
 
 PIPE_BYTES = 256 * 1024
 """How much is read at once, and read ahead before the server has to wait."""
 EXIT_GRACE_SECONDS = 1.0
 TERMINATE_GRACE_SECONDS = 1.0
 DRAIN_SECONDS = 1.0
-STDERR_KEPT_LINES = 5
-STDERR_LINE_CHARS = 200
+STDERR_BYTES = 4096
+
+_BY_PEOPLE = frozenset({"tools/call", "prompts/get", "resources/read", "completion/complete"})
+"""What carries something that somebody said."""
 
 _ToSession: TypeAlias = MemoryObjectSendStream[SessionMessage | Exception]
 _FromSession: TypeAlias = MemoryObjectReceiveStream[SessionMessage]
@@ -60,13 +62,12 @@ class StdioTransport:
     """Starts the server's command for each session, in a process group of its own."""
 
     kind: Literal["stdio"] = "stdio"
-    loses_messages = False
 
     def __init__(self, name: str, config: StdioServer) -> None:
         self._name = name
         self._config = config
         self._process: Process | None = None
-        self._stderr: deque[str] = deque(maxlen=STDERR_KEPT_LINES)
+        self._stderr = ErrorOutput(_secrets_of(config))
         self._is_polluted = False
 
     def has_ended(self) -> bool:
@@ -86,7 +87,7 @@ class StdioTransport:
         Raises:
             ServerUnavailable: The command cannot be started.
         """
-        self._stderr.clear()
+        self._stderr = ErrorOutput(_secrets_of(self._config))
         async with Guardian() as guardian:
             child = await self._start(guardian.environment)
             self._process = child.process
@@ -110,7 +111,7 @@ class StdioTransport:
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(self._read, child.stdout, to_session, observer)
-            tasks.start_soon(_write, child.stdin, from_session)
+            tasks.start_soon(self._write, child.stdin, from_session, observer)
             tasks.start_soon(self._keep_stderr, child.stderr)
             try:
                 yield from_server, to_server
@@ -122,7 +123,7 @@ class StdioTransport:
         """Quote the last line that the server wrote to its standard error, without its secrets."""
         if isinstance(error, ServerUnavailable) and not isinstance(error, ServerLost):
             return str(error)
-        said = self._redact(self._stderr[-1]) if self._stderr else ""
+        said = self._stderr.last_line()
         return f"its process ended: {said}" if said else "its process ended"
 
     async def _start(self, mark: dict[str, str]) -> _Child:
@@ -152,9 +153,10 @@ class StdioTransport:
     async def _read(
         self, stdout: asyncio.StreamReader, to_session: _ToSession, observer: Observer
     ) -> None:
-        splitter, budget = LineSplitter(MESSAGE_MAX_BYTES), MessageBudget()
+        splitter, budget, in_bytes = LineSplitter(MESSAGE_MAX_BYTES), MessageBudget(), ByteBudget()
         async with to_session:
             while piece := await stdout.read(PIPE_BYTES):
+                await in_bytes.spend(len(piece))
                 for line in splitter.split(piece):
                     if (message := self._understand(line, observer)) is None:
                         await budget.spend()
@@ -172,28 +174,46 @@ class StdioTransport:
             if line.is_answer:
                 observer.drop(line.number, AnswerTooLarge(MESSAGE_MAX_BYTES))
             return None
-        try:
-            return types.JSONRPCMessage.model_validate_json(line)
-        except ValidationError:
+        if (message := read_message(line)) is not None:
+            return message
+        if (number := find_answered(line)) is not None:
+            observer.drop(number, CallRejected("its answer cannot be read"))
+        if line.strip() and not self._is_polluted:
             # Real servers print banners and warnings where only messages belong.
-            if line.strip() and not self._is_polluted:
-                self._is_polluted = True
-                _log.warning("mcp_stdout_polluted", server=self._name)
-            return None
+            self._is_polluted = True
+            _log.warning("mcp_stdout_polluted", server=self._name)
+        return None
+
+    async def _write(
+        self, stdin: asyncio.StreamWriter, from_session: _FromSession, observer: Observer
+    ) -> None:
+        async with from_session:
+            async for sent in from_session:
+                request = sent.message.root
+                try:
+                    line = write_message(sent)
+                except CallRejected as error:
+                    if isinstance(request, types.JSONRPCRequest):
+                        observer.drop(request.id, error)
+                    continue
+                if isinstance(request, types.JSONRPCRequest) and request.method in _BY_PEOPLE:
+                    # From here on it may repeat what somebody has said.
+                    self._stderr.close()
+                stdin.write(line + b"\n")
+                try:
+                    await stdin.drain()
+                except ConnectionError:
+                    return
 
     async def _keep_stderr(self, stderr: asyncio.StreamReader) -> None:
         budget = MessageBudget()
-        while chunk := await stderr.read(4096):
+        while piece := await stderr.read(STDERR_BYTES):
             await budget.spend()
-            lines = chunk.decode("utf-8", "replace").splitlines()
-            self._stderr.extend(line[:STDERR_LINE_CHARS] for line in lines if line.strip())
+            self._stderr.take(piece)
 
-    def _redact(self, text: str) -> str:
-        secrets = [value.get_secret_value() for value in self._config.env.values()]
-        for secret in [*secrets, *self._config.args]:
-            if len(secret) >= 4:
-                text = text.replace(secret, "***")
-        return text
+
+def _secrets_of(config: StdioServer) -> list[str]:
+    return [*(value.get_secret_value() for value in config.env.values()), *config.args]
 
 
 def _find_launcher(command: str, environment: dict[str, str]) -> list[str]:
@@ -206,17 +226,6 @@ def _find_launcher(command: str, environment: dict[str, str]) -> list[str]:
         raise ServerUnavailable("its command is not installed")
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--", found] if setpriv else [found]
-
-
-async def _write(stdin: asyncio.StreamWriter, from_session: _FromSession) -> None:
-    async with from_session:
-        async for sent in from_session:
-            line = sent.message.model_dump_json(by_alias=True, exclude_none=True)
-            stdin.write(line.encode() + b"\n")
-            try:
-                await stdin.drain()
-            except ConnectionError:
-                return
 
 
 async def _end(child: _Child) -> None:

@@ -71,7 +71,7 @@ def _decode(page: bytes, charset: str | None) -> str | None:
             return page.decode(name, "replace")
     try:
         return page.decode(charset or "utf-8", "replace" if charset else "strict")
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, UnicodeError):
         decoded = trafilatura.utils.decode_file(page)
         return decoded if isinstance(decoded, str) else None
 

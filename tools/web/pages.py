@@ -18,6 +18,9 @@ TEXT_TYPES = (
     "application/rss+xml",
 )
 ACCEPTED = (*sorted(HTML_TYPES), *TEXT_TYPES)
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape"})
+"""Python decodes these, too, but no page is written in them, and the first two take a time that
+grows with the square of the text."""
 _REFUSED = "The site's robots.txt asks programs not to fetch this."
 
 
@@ -73,7 +76,8 @@ class PageReader:
 def _decode(found: Fetched) -> str:
     named = found.charset or "utf-8"
     try:
-        codecs.lookup(named)
+        if codecs.lookup(named).name.replace("-", "_") in _NO_CHARSETS:
+            named = "utf-8"
         return found.data.decode(named)
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, UnicodeError):  # there is one that fails at everything
         return found.data.decode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """What sites ask of programs in their `robots.txt` (RFC 9309)."""
 
 import re
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,13 +19,18 @@ FILE_MAX_BYTES = 512_000
 RULES_MAX = 2_000
 PATTERN_MAX_CHARS = 1_024
 KEPT_SITES = 256
+KEPT_BYTES = 8 * 1024 * 1024
+"""Of all sites together: a site that writes as much as it may takes the room of many."""
 KEPT_SECONDS = 3_600.0
 KEPT_UNKNOWN_SECONDS = 60.0
 """After so long a site is asked anew that did not answer."""
+_EVERYBODY = "*"
+_RULE_BYTES = 64
+"""What a rule takes beside its pattern."""
 _LINE = re.compile(r"\s*([A-Za-z-]+)\s*:\s*(.*)")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
     """Whether what begins like a pattern may be fetched."""
 
@@ -58,6 +64,7 @@ class SiteRules:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
+        self.weight_bytes = sum(_RULE_BYTES + sys.getsizeof(rule.pattern) for rule in rules)
 
     def permit(self, path: str) -> bool:
         """Whether a path may be fetched: the longest pattern counts, of equals the kinder."""
@@ -75,26 +82,27 @@ NOTHING = SiteRules((Rule(pattern="/", allows=False),))
 def read_rules(text: str) -> SiteRules:
     """Read a file: of all groups those that name us, else those for everybody."""
     groups: dict[str, list[Rule]] = {}
-    named: list[str] = []
+    named: set[str] = set()  # of the names above the rules those that mean us; others are no matter
     has_rules = True
-    count = 0
     for line in text.splitlines():
         read = _LINE.match(line.partition("#")[0])
         if read is None:
             continue
         key, value = read[1].lower(), read[2].strip()
         if key == "user-agent":
-            named = [value.lower()] if has_rules else [*named, value.lower()]
-            has_rules = False
-            groups.setdefault(named[-1], [])
+            if has_rules:
+                named, has_rules = set(), False
+            if (name := value.lower()) in {AGENT, _EVERYBODY}:
+                named.add(name)
+                groups.setdefault(name, [])
         elif key in {"allow", "disallow"}:
             has_rules = True
-            if not value or len(value) > PATTERN_MAX_CHARS or count >= RULES_MAX:
-                continue
-            count += 1
-            for name in named:
-                groups[name].append(Rule(pattern=_decode(value), allows=key == "allow"))
-    return SiteRules(groups.get(AGENT, groups.get("*", ())))
+            if value and len(value) <= PATTERN_MAX_CHARS:
+                rule = Rule(pattern=_decode(value), allows=key == "allow")
+                for name in named:
+                    if len(groups[name]) < RULES_MAX:
+                        groups[name].append(rule)
+    return SiteRules(groups.get(AGENT, groups.get(_EVERYBODY, ())))
 
 
 class Robots:
@@ -104,6 +112,7 @@ class Robots:
         self._fetcher = fetcher
         self._clock = clock
         self._sites: OrderedDict[str, tuple[SiteRules, float]] = OrderedDict()
+        self._kept_bytes = 0
 
     async def permit(self, url: str) -> bool:
         """Whether the site lets programs fetch a URL.
@@ -119,10 +128,17 @@ class Robots:
         rules, until = self._sites.get(site, (EVERYTHING, 0.0))
         if until <= self._clock():
             rules, seconds = await self._ask(site)
-            self._sites[site] = rules, self._clock() + seconds
-            while len(self._sites) > KEPT_SITES:
-                self._sites.popitem(last=False)
+            self._keep(site, rules, self._clock() + seconds)
         return rules.permit(asked.raw_path_qs)
+
+    def _keep(self, site: str, rules: SiteRules, until: float) -> None:
+        """Remember a site, and forget those that were asked the longest ago if it is too much."""
+        before, _ = self._sites.pop(site, (EVERYTHING, 0.0))
+        self._sites[site] = rules, until
+        self._kept_bytes += rules.weight_bytes - before.weight_bytes
+        while len(self._sites) > KEPT_SITES or self._kept_bytes > KEPT_BYTES:
+            _, (forgotten, _) = self._sites.popitem(last=False)
+            self._kept_bytes -= forgotten.weight_bytes
 
     async def _ask(self, site: str) -> tuple[SiteRules, float]:
         """Without a file all is permitted, with a broken one nothing (RFC 9309, 2.3.1)."""

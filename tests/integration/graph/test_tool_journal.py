@@ -30,7 +30,8 @@ class Workshop:
         async def pay(to: str) -> tuple[str, dict]:
             """Pay somebody; twice would be wrong."""
             await self._work(to)
-            return f"paid {to}", {"sources": [{"id": to, "title": "receipt"}]}
+            sources = [{"id": to, "title": "receipt"}]
+            return f"paid {to}", {"sources": sources, "contents": [{"id": f"stamp of {to}"}]}
 
         async def look(at: str) -> str:
             """Look at something, as often as one likes."""
@@ -116,6 +117,7 @@ async def test_a_result_that_was_heard_is_used_and_the_call_not_made_again(
     assert workshop.ran.count("slow") == 2
     recalled = [event for event in told.of(ToolCall) if event.recalled]
     assert [(event.status, event.result) for event in recalled] == [("end", "paid Ada")]
+    assert [event.contents for event in recalled] == [({"id": "stamp of Ada"},)]
     results = [m["content"] for m in fake.requests[-1].messages if m["role"] == "tool"]
     assert results == ["paid Ada", "saw slow"]
     assert [source["id"] for source in told.finished.sources] == ["Ada"]

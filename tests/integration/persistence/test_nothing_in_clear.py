@@ -7,10 +7,12 @@ import asyncpg
 import pytest
 
 from persistence.access import AccessScope
-from persistence.approval_records import ApprovalAnswer, NewApproval, NewToolPolicy
+from persistence.approval_records import ApprovalAnswer, NewApproval
 from persistence.database import Database
 from persistence.mcp_records import SeenTool
-from persistence.records import AuditEntry, NewToolRun
+from persistence.question_records import NewQuestion, QuestionAnswer
+from persistence.records import AuditEntry, NewToolRun, RunClaim
+from persistence.rule_records import NewToolLimit, NewToolPolicy
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 
@@ -62,6 +64,21 @@ async def written_database(database: Database, scope: AccessScope) -> Database:
         )
         answer = ApprovalAnswer(decision="edit", args={PHRASE: PHRASE}, reason=PHRASE)
         await uow.approvals.decide(run.id, {approval.id: answer}, now=datetime.now(UTC))
+        claim = RunClaim(run_id=run.id, attempt=run.attempt, owner="this process")
+        until = datetime.now(UTC) + timedelta(hours=1)
+        wanted = NewQuestion(
+            call_id="1",
+            tool="web.search",
+            server="web",
+            kind="form",
+            message=PHRASE,
+            schema={"properties": {PHRASE: {"type": "string"}}},
+            url=PHRASE,
+        )
+        question = await uow.questions.ask(claim, wanted, expires_at=until, most=1)
+        assert question is not None
+        given = QuestionAnswer(action="accept", content={PHRASE: PHRASE})
+        await uow.questions.answer(run.id, {question.id: given}, now=datetime.now(UTC))
         group = await uow.groups.create(PHRASE, PHRASE)
         await uow.tool_policies.create(
             NewToolPolicy(
@@ -71,6 +88,9 @@ async def written_database(database: Database, scope: AccessScope) -> Database:
                 verdict="deny",
                 reason=PHRASE,
             )
+        )
+        await uow.tool_limits.create(
+            NewToolLimit(group_id=group.id, tool=PHRASE, max_calls_per_run=1)
         )
         await uow.documents.create(
             title=PHRASE,

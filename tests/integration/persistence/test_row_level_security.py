@@ -7,15 +7,18 @@ import asyncpg
 import pytest
 
 from persistence.access import AccessScope, ScopedStatement
-from persistence.approval_records import NewApproval, NewToolPolicy
+from persistence.approval_records import NewApproval
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
 from persistence.ingest_records import IngestOrder, NewIngestFile
 from persistence.mcp_records import SeenTool
 from persistence.models import metadata
 from persistence.pool import APP_ROLE
-from persistence.records import AuditEntry, NewToolRun
+from persistence.question_records import NewQuestion
+from persistence.records import AuditEntry, NewToolRun, RunClaim
+from persistence.rule_records import NewToolLimit, NewToolPolicy
 from persistence.statements import Statement
+from persistence.tool_content_records import NewToolContent
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 
 TABLES = sorted(table.name for table in metadata.sorted_tables)
@@ -30,7 +33,10 @@ OWNED_TABLES = (
     "ingest_runs",
     "message_images",
     "messages",
+    "questions",
     "runs",
+    "tool_limits",
+    "tool_contents",
     "tool_policies",
     "tool_runs",
 )
@@ -67,6 +73,14 @@ async def furnished(database: Database, scope: AccessScope) -> Database:
                 )
             ]
         )
+        await uow.tool_contents.add(
+            RunClaim(run_id=run.id, attempt=run.attempt, owner="this process"),
+            NewToolContent(
+                id=run.id, run_id=run.id, call_id="1", kind="image", mime="", name="", data=b""
+            ),
+            most=1,
+            most_bytes=1,
+        )
         await uow.documents.create(
             title="mine",
             filename="mine",
@@ -79,10 +93,19 @@ async def furnished(database: Database, scope: AccessScope) -> Database:
         await uow.api_keys.create(scope.user_id, name="mine", key_hash="1", prefix="yw_1")
         group = await uow.groups.create("mine", "")
         await uow.tool_policies.create(NewToolPolicy(group_id=group.id, tool="*", verdict="deny"))
+        await uow.tool_limits.create(NewToolLimit(group_id=group.id, tool="*", max_seconds=1))
         await uow.approvals.ask(
             run.id,
             [NewApproval(request_id="1", call_id="1", tool="datetime.now", args={})],
             expires_at=run.started_at,
+        )
+        await uow.questions.ask(
+            RunClaim(run_id=run.id, attempt=run.attempt, owner="this process"),
+            NewQuestion(
+                call_id="1", tool="odd.tool", server="odd", kind="form", message="mine", schema={}
+            ),
+            expires_at=run.started_at,
+            most=1,
         )
         await uow.audit.record(
             AuditEntry(action="a.b", resource_type="a", actor_id=scope.user_id, resource_id="1")
@@ -151,9 +174,11 @@ async def test_without_a_principal_no_row_of_any_table_is_seen(
         "messages",
         "message_images",
         "runs",
+        "tool_contents",
         "tool_runs",
         "documents",
         "approvals",
+        "questions",
         "ingest_runs",
         "ingest_files",
     ],
@@ -202,6 +227,7 @@ async def test_the_role_owns_nothing_and_cannot_step_round(app: asyncpg.Connecti
         ("runs", "model"),
         ("tool_runs", "tool"),
         ("tool_policies", "verdict"),
+        ("tool_limits", "body"),
         ("group_members", "role"),
         ("groups", "body"),
     ],
@@ -234,6 +260,10 @@ async def test_nobody_changes_the_row_of_another(
         "INSERT INTO message_images (message_id, number, body) VALUES ({message}, 2, '')",
         "UPDATE message_images SET body = ''",
         "DELETE FROM message_images",
+        """INSERT INTO tool_contents (id, run_id, call_id, kind, size_bytes, facts, body)
+            VALUES (gen_random_uuid(), '{run}', 'c', 'image', 0, '', '')""",
+        "UPDATE tool_contents SET body = ''",
+        "DELETE FROM tool_contents",
         """INSERT INTO audit_log (action, resource_type, success, actor_id, body)
             VALUES ('a', 'b', true, {victim}, '')""",
         """INSERT INTO runs (id, chat_session_id, user_id, model, lease_owner, lease_until)
@@ -244,6 +274,10 @@ async def test_nobody_changes_the_row_of_another(
         "INSERT INTO groups (name_hash, body) VALUES ('x', '')",
         "INSERT INTO users (username, username_key, is_root) VALUES ('x', 'x', true)",
         "UPDATE users SET is_root = true",
+        """INSERT INTO questions
+            (id, run_id, user_id, call_id, tool, server, kind, body, expires_at)
+            VALUES (gen_random_uuid(), '{run}', {victim}, 'c', 't', 's', 'form', '', now())""",
+        "UPDATE questions SET status = 'accepted', answer = ''",
         "UPDATE documents SET owner_id = {attacker}",
         "UPDATE documents SET owner_id = {victim} WHERE owner_id = {attacker}",
     ],
@@ -264,6 +298,7 @@ async def test_nobody_writes_in_the_name_of_another(
         message=await owner.fetchval("SELECT id FROM messages"),
         group=await owner.fetchval("SELECT id FROM groups"),
         key=await owner.fetchval("SELECT id FROM api_keys"),
+        run=await owner.fetchval("SELECT id FROM runs"),
     )
     await owner.close()
     tag = "0"

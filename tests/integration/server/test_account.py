@@ -142,6 +142,7 @@ async def test_an_empty_account_is_exported_whole(product: Product):
             "account.json",
             "api_keys.json",
             "groups.json",
+            "authorizations.json",
             "model_calls.json",
             "ingest_runs.json",
             "documents.json",

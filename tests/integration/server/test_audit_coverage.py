@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.ollama_server import ScriptedOllama
+from tests.fakes.prompting_mcp_server import open_prompting_server
 from tests.fixtures.browser import browser_for
 from tests.fixtures.browser import log_in as log_in_browser
 from tests.fixtures.product import Product, client_for, new_secrets, open_product, settings_for
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 AGENT = "coverage/1.0"
 REFRESH = "/v1/auth/refresh"
 RULE = {"tool": "units.*", "arguments": {}, "verdict": "ask", "reason": ""}
+LIMIT = {"tool": "mail.*", "max_seconds": None, "max_result_chars": None, "max_calls_per_run": 1}
 CANTEEN = b"The canteen is open from 12:30 to 14:15."
 
 
@@ -312,6 +314,34 @@ async def post_policy(client: httpx.AsyncClient, group_id: int, **values: Any) -
     return await client.post("/v1/tool-policies", json={**RULE, "group_id": group_id, **values})
 
 
+async def make_limit(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    answer = await post_limit(stage.ada.client, group_id)
+    details = {"before": None, "after": LIMIT}
+    limit_id = str(answer.json()["id"])
+    return Done(answer=answer, resource_id=limit_id, group_id=group_id, details=details)
+
+
+async def change_limit(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    limit_id = str((await post_limit(stage.ada.client, group_id)).json()["id"])
+    answer = await stage.ada.client.patch(f"/v1/tool-limits/{limit_id}", json={"max_seconds": 3})
+    details = {"before": LIMIT, "after": {**LIMIT, "max_seconds": 3}}
+    return Done(answer=answer, resource_id=limit_id, group_id=group_id, details=details)
+
+
+async def end_limit(stage: Stage) -> Done:
+    group_id = await make_group(stage.ada)
+    limit_id = str((await post_limit(stage.ada.client, group_id)).json()["id"])
+    answer = await stage.ada.client.delete(f"/v1/tool-limits/{limit_id}")
+    details = {"before": LIMIT, "after": None}
+    return Done(answer=answer, resource_id=limit_id, group_id=group_id, details=details)
+
+
+async def post_limit(client: httpx.AsyncClient, group_id: int) -> httpx.Response:
+    return await client.post("/v1/tool-limits", json={**LIMIT, "group_id": group_id})
+
+
 async def add_server(stage: Stage) -> Done:
     body = {"name": f"s{uuid4().hex[:8]}", "config": {"url": "http://127.0.0.1:1/mcp"}}
     answer = await stage.root.post("/v1/mcp/servers", json={**body, "enabled": False})
@@ -344,6 +374,15 @@ async def switch_a_tool_on(stage: Stage) -> Done:
     answer = await stage.root.patch(f"/v1/tools/{tool['id']}", json={"enabled": True})
     details = {"tool": tool["name"], "before": {"enabled": True}, "after": {"enabled": True}}
     return Done(answer=answer, resource_id=str(tool["id"]), details=details)
+
+
+async def have_a_prompt_filled_in(stage: Stage) -> Done:
+    async with open_prompting_server() as fake:
+        body = {"name": f"s{uuid4().hex[:8]}", "config": {"url": fake.url}}
+        made = (await stage.root.post("/v1/mcp/servers", json=body)).json()
+        answer = await stage.ada.client.post(f"/v1/prompts/{made['name']}/close", json={})
+        await stage.root.delete(f"/v1/mcp/servers/{made['id']}")
+    return Done(answer=answer, resource_id=f"{made['name']}.close")
 
 
 async def ask_people(stage: Stage) -> Done:
@@ -447,11 +486,15 @@ ACTS: list[tuple[Act, str, str, bool]] = [
     (make_policy, "tool_policy.create", "tool_policy", True),
     (change_policy, "tool_policy.change", "tool_policy", True),
     (end_policy, "tool_policy.delete", "tool_policy", True),
+    (make_limit, "tool_limit.create", "tool_limit", True),
+    (change_limit, "tool_limit.change", "tool_limit", True),
+    (end_limit, "tool_limit.delete", "tool_limit", True),
     (add_server, "mcp_server.create", "mcp_server", True),
     (change_server, "mcp_server.change", "mcp_server", True),
     (refresh_server, "mcp_server.refresh", "mcp_server", True),
     (remove_server, "mcp_server.delete", "mcp_server", True),
     (switch_a_tool_on, "tool.change", "tool", True),
+    (have_a_prompt_filled_in, "prompt.get", "prompt", True),
     (ask_people, "approval.ask", "approval", True),
     (answer_approval, "approval.decide", "approval", True),
     (cancel_run, "run.cancel", "run", True),

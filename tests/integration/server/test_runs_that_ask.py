@@ -233,14 +233,17 @@ async def test_a_rule_that_was_changed_meanwhile_counts_when_the_run_goes_on(cre
     assert "Not any more." in told_the_model(crew.product)
 
 
-async def test_a_tool_that_was_denied_whole_meanwhile_is_not_there_when_the_run_goes_on(crew: Crew):
+async def test_of_a_tool_that_was_denied_whole_meanwhile_the_model_hears_why(crew: Crew):
     path = await crew.rule()
     asked = await ask(crew, KM)
-    await crew.product.client.patch(path, json={"verdict": "deny"})
+    denied = {"verdict": "deny", "reason": "No units on Fridays."}
+    await crew.product.client.patch(path, json=denied)
     await asked.answer(ALLOW)
     heard = await asked.rest()
-    assert (heard.status, heard.tools()[-1][0]) == ("success", "error")
-    assert "There is no tool named units__convert" in told_the_model(crew.product)
+    assert (heard.status, heard.tools()) == ("success", [])
+    assert "units__convert" not in crew.product.model.requests[-1].tool_names
+    assert "policy forbids" in told_the_model(crew.product)
+    assert "No units on Fridays." in told_the_model(crew.product)
 
 
 async def test_nobodys_answer_in_time_is_a_refusal(crew: Crew, database: Database):

@@ -37,8 +37,22 @@ async def approved(guard: StoredDefinitions, *tools: Any, **options: Any) -> lis
     return [name for name, verdict in verdicts.items() if verdict.is_approved]
 
 
+async def joined(database: Database) -> list[dict[str, Any]]:
+    """What the audit trail tells of tools that were seen for the first time, the newest first."""
+    async with database.unit_of_work(SYSTEM) as uow:
+        entries = (await uow.audit.list(AuditFilters(action="tool.join"))).items
+    return [each.details or {} for each in entries]
+
+
 @pytest.fixture
-def guard(database: Database) -> StoredDefinitions:
+async def server(database: Database) -> str:
+    """The server whose tools they are."""
+    await add(database, "mail", NOWHERE)
+    return "mail"
+
+
+@pytest.fixture
+def guard(database: Database, server: str) -> StoredDefinitions:
     return StoredDefinitions(database, hold_new_tools=False)
 
 
@@ -56,6 +70,9 @@ async def test_a_change_that_is_taken_back_waits_for_nobody(
     assert await approved(guard, tool("a")) == ["a"]
     async with database.unit_of_work(SYSTEM) as uow:
         assert await uow.mcp_tools.held() == []
+        [entry] = (await uow.audit.list(AuditFilters(action="tool.release"))).items
+    assert entry.details is not None
+    assert (entry.details["tool"], entry.details["changed"]) == ("mail.a", ["description"])
 
 
 async def test_a_server_that_makes_names_up_fills_no_table(
@@ -80,13 +97,17 @@ async def test_what_changes_over_and_over_is_told_of_once(
     assert held.held.definition["description"] == "Three."
 
 
+@pytest.mark.usefixtures("server")
 async def test_processes_that_see_a_tool_at_once_agree(database: Database):
     guards = [StoredDefinitions(database, hold_new_tools=False) for _ in range(5)]
     found = await asyncio.gather(*(judge(each, tool("a"), tool("b")) for each in guards))
     assert all(each == found[0] for each in found)
     assert set(found[0]) == {"a", "b"}
+    [entry] = await joined(database)
+    assert (entry["name"], set(entry["tools"]), entry["held"]) == ("mail", {"a", "b"}, False)
 
 
+@pytest.mark.usefixtures("server")
 async def test_tools_that_join_later_can_be_held_as_well(database: Database):
     careful = StoredDefinitions(database, hold_new_tools=True)
     assert await approved(careful, tool("a")) == ["a"]
@@ -94,15 +115,53 @@ async def test_tools_that_join_later_can_be_held_as_well(database: Database):
     async with database.unit_of_work(SYSTEM) as uow:
         [held] = await uow.mcp_tools.held()
     assert (held.name, held.approved) == ("b", None)
+    told = [(set(entry["tools"]), entry["held"]) for entry in await joined(database)]
+    assert told == [({"b"}, True), ({"a"}, False)]
 
 
-async def test_the_products_own_tools_change_with_the_product(
-    guard: StoredDefinitions, database: Database
-):
-    await approved(guard, tool("a"), trusted=True)
-    assert await approved(guard, tool("a", "Other."), trusted=True) == ["a"]
+async def test_the_products_own_tools_change_with_the_product(database: Database):
+    """While it is upgraded, two versions of it have what they have, and neither holds the other."""
+    guard = StoredDefinitions(database, hold_new_tools=True)
+    old, new = tool("a"), tool("a", "Other.")
+    assert await approved(guard, old, trusted=True) == ["a"]
     async with database.unit_of_work(SYSTEM) as uow:
+        before = await uow.mcp_tools.of_server("mail")
+    for each in (new, old, new):
+        assert await approved(guard, each, trusted=True) == ["a"]
+    assert await approved(guard, new, tool("b"), trusted=True) == ["a", "b"]
+    async with database.unit_of_work(SYSTEM) as uow:
+        after = await uow.mcp_tools.of_server("mail")
         assert await uow.mcp_tools.held() == []
+    assert after["a"] == before["a"]
+
+
+async def test_what_a_server_tells_while_it_is_removed_is_not_remembered(
+    guard: StoredDefinitions, server: str, database: Database
+):
+    """Else one that is added later under its name would be believed."""
+    await judge(guard, tool("a"))
+    async with database.unit_of_work(SYSTEM) as uow:
+        [row] = await uow.mcp_servers.all()
+        await uow.mcp_servers.delete(row.id)
+        await uow.mcp_tools.forget(server)
+        await uow.commit()
+    assert await judge(guard, tool("a")) == {}
+    async with database.unit_of_work(SYSTEM) as uow:
+        assert await uow.mcp_tools.of_server(server) == {}
+
+
+async def test_a_server_is_removed_when_what_it_told_is_written_down(
+    guard: StoredDefinitions, server: str, database: Database
+):
+    async with database.unit_of_work(SYSTEM) as uow:
+        [row] = await uow.mcp_servers.all()
+        await uow.mcp_servers.delete(row.id)
+        judging = asyncio.create_task(judge(guard, tool("a")))
+        await asyncio.wait({judging}, timeout=0.2)
+        assert not judging.done()  # it waits for what becomes of the server
+        await uow.mcp_tools.forget(server)
+        await uow.commit()
+    assert await judging == {}
 
 
 async def test_what_cannot_be_read_is_not_judged(

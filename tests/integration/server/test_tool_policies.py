@@ -9,11 +9,12 @@ import pytest
 
 from graph.approvals import ProposedCall, Verdict
 from persistence.access import AccessScope
-from persistence.approval_records import NewToolPolicy
 from persistence.database import Database
 from persistence.errors import DecryptionError
 from persistence.notifications import Channel, open_notifications
-from server.security.tool_policies import UNMARKED, ToolPolicies
+from persistence.rule_records import NewToolPolicy
+from server.security.tool_defaults import OPEN_WORLD, UNMARKED, UnruledCalls
+from server.security.tool_policies import ToolPolicies
 from server.security.tool_rules import FORBIDDEN
 from tests.fixtures.rows import create_user
 
@@ -46,7 +47,11 @@ async def make_group(database: Database, admin: AccessScope, *members: AccessSco
 async def judge(
     database: Database, scope: AccessScope, *calls: ProposedCall, unmarked: Any = "allow"
 ) -> list[Verdict]:
-    return list(await ToolPolicies(database, unmarked=unmarked).for_caller(scope)(calls))
+    return list(
+        await ToolPolicies(database, unruled=UnruledCalls(unmarked=unmarked)).for_caller(scope)(
+            calls
+        )
+    )
 
 
 @pytest.mark.parametrize("unmarked", ["allow", "ask", "deny"])
@@ -57,6 +62,59 @@ async def test_without_a_rule_a_tool_that_only_reads_is_allowed_and_the_setting_
     assert reading == Verdict(decision="allow")
     assert other.decision == unmarked
     assert other.reason == ("" if unmarked == "allow" else UNMARKED)
+
+
+@pytest.mark.parametrize(
+    ("unmarked", "open_world", "verdicts"),
+    [
+        ("ask", "allow", ["allow", "allow", "ask", "ask"]),
+        ("ask", "ask", ["allow", "ask", "ask", "ask"]),
+        ("ask", "deny", ["allow", "deny", "ask", "deny"]),
+        ("allow", "ask", ["allow", "ask", "allow", "ask"]),
+        ("deny", "ask", ["allow", "ask", "deny", "deny"]),
+    ],
+)
+async def test_of_the_two_settings_the_stricter_counts(
+    database: Database, scope: AccessScope, unmarked: Any, open_world: Any, verdicts: list[str]
+):
+    calls = [
+        replace(call(read_only=read_only), open_world=reaches_out)
+        for read_only in (True, False)
+        for reaches_out in (False, True)
+    ]
+    unruled = UnruledCalls(unmarked=unmarked, open_world=open_world)
+    found = await ToolPolicies(database, unruled=unruled).for_caller(scope)(calls)
+    assert [each.decision for each in found] == verdicts
+
+
+async def test_who_is_asked_about_a_tool_that_only_reads_hears_that_it_reaches_out(
+    database: Database, scope: AccessScope
+):
+    unruled = UnruledCalls(unmarked="allow", open_world="ask")
+    policies = ToolPolicies(database, unruled=unruled)
+    [asked] = await policies.for_caller(scope)([call(read_only=True)])
+    assert asked == Verdict(decision="ask", reason=OPEN_WORLD)
+    await make(database, tool="mail.*", verdict="allow")
+    policies.forget()
+    assert (await policies.for_caller(scope)([call()]))[0].decision == "allow"
+
+
+async def test_a_tool_that_a_setting_denies_is_not_offered_unless_some_of_its_calls_are_allowed(
+    database: Database,
+):
+    unruled = UnruledCalls(unmarked="allow", open_world="deny")
+    policies = ToolPolicies(database, unruled=unruled)
+    fetch = call("web.fetch", read_only=True)
+
+    async def standing() -> Verdict:
+        return policies.standing(await policies.rules(), fetch.tool, (), fetch)
+
+    assert policies.denies_unruled
+    assert await standing() == Verdict(decision="deny", reason=OPEN_WORLD)
+    inside = {"url": "https://intranet.example.org/*"}
+    await make(database, tool="web.fetch", verdict="allow", arguments=inside)
+    policies.forget()
+    assert (await standing()).decision == "ask"
 
 
 async def test_a_rule_takes_the_place_of_the_setting(database: Database, scope: AccessScope):
@@ -175,7 +233,7 @@ async def test_a_groups_rule_binds_its_members_as_long_as_they_are_in_it(
     group_id = await make_group(database, other_scope, scope)
     stranger = AccessScope(user_id=(await create_user(database)).id)
     await make(database, group_id=group_id, verdict="deny")
-    policies = ToolPolicies(database, unmarked="allow")
+    policies = ToolPolicies(database, unruled=UnruledCalls(unmarked="allow"))
 
     async def decision(of: AccessScope) -> str:
         [verdict] = await policies.for_caller(of)([call()])
@@ -216,7 +274,7 @@ async def test_a_rule_that_the_user_answers_names_no_group(
 
 
 async def test_a_change_on_any_replica_is_heard_by_all(database: Database, scope: AccessScope):
-    policies = ToolPolicies(database, unmarked="allow")
+    policies = ToolPolicies(database, unruled=UnruledCalls(unmarked="allow"))
     judge_here = policies.for_caller(scope)
     async with open_notifications(database.dsn) as notifications:
         policies.follow(notifications)
@@ -229,7 +287,7 @@ async def test_a_change_on_any_replica_is_heard_by_all(database: Database, scope
 
 
 async def test_what_was_missed_is_read_again(database: Database, scope: AccessScope):
-    policies = ToolPolicies(database, unmarked="allow")
+    policies = ToolPolicies(database, unruled=UnruledCalls(unmarked="allow"))
     judge_here = policies.for_caller(scope)
     async with open_notifications(database.dsn) as notifications:
         assert (await judge_here([call()]))[0].decision == "allow"

@@ -55,12 +55,16 @@ async def test_users_see_what_they_may_use(product: Product, added: AddedServer,
             "input_schema": {"type": "object"},
             "annotations": {"readOnlyHint": True},
             "policy": "allow",
+            "read_only": True,
+            "open_world": True,
             "enabled": True,
             "status": "available",
             "reason": None,
             "held": None,
         }.items()
     )
+    inside = {each["name"] for each in answer["tools"] if not each["open_world"]}
+    assert {"datetime.now", "units.convert", "semantic.search"} <= inside
     page = (await ada.client.get(TOOLS, params={"limit": 1, "offset": 1})).json()
     assert [each["name"] for each in page["tools"]] == names[1:2]
 
@@ -94,6 +98,26 @@ async def test_a_changed_definition_waits_until_what_was_shown_is_approved(
     assert added.called("send") in await ask(product, ada.client)
     again = await product.client.patch(path, json={"fingerprint": fingerprint})
     assert told(again) == (409, "STALE_STATE")
+
+
+async def test_of_a_change_that_cannot_be_made_whole_nothing_is_made(
+    product: Product, added: AddedServer
+):
+    held = await poison(added)
+    path = f"{TOOLS}/{held['id']}"
+    right, wrong = held["held"]["fingerprint"], "0" * 64
+    policy = {"policy": "deny", "enabled": False}
+    for body, refusal in (
+        (policy | {"fingerprint": wrong}, (409, "STALE_STATE")),
+        (policy | {"fingerprint": right, "group_id": 999_999_999}, (404, "GROUP_NOT_FOUND")),
+    ):
+        assert told(await product.client.patch(path, json=body)) == refusal
+        assert (await added.seen_by_root())["send"] == held
+    rules = (await product.client.get("/v1/tool-policies", params={"limit": 100})).json()
+    assert held["name"] not in {each["tool"] for each in rules["tool_policies"]}
+    whole = policy | {"fingerprint": right}
+    changed = (await product.client.patch(path, json=whole)).json()
+    assert changed.items() >= {"status": "off", "policy": "deny", "held": None}.items()
 
 
 async def test_what_changes_back_can_be_used_again(

@@ -3,12 +3,19 @@
 import asyncio
 import json
 import os
+import re
 
 import pytest
 from langchain_core.messages import ToolMessage
 
+from tests.fakes.content_keeper import HeldContents
 from tests.fixtures.foreign_servers import COMMITTED, TEXT, ForeignServers, node_server
 from tests.integration.tools.conftest import OpenCatalog, call
+from tools.calls import CallContext
+from tools.errors import CallRejected
+from tools.prompt_values import PromptPart, ResourcePart, TextPart
+from tools.prompts import open_prompts
+from tools.session_pool import NOBODY
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -49,27 +56,48 @@ async def test_text_and_structured_content_reach_the_model(
     assert read.content == TEXT
 
 
-async def test_an_image_and_a_sound_are_named_by_kind_and_size(
+async def test_images_sounds_and_files_are_kept_for_the_person_and_named_to_the_model(
     foreign_servers: ForeignServers,
 ) -> None:
-    image = await ask(foreign_servers, "everything.get-tiny-image")
-    assert "image/png" in str(image.content)
-    sound = await ask(
-        foreign_servers, "files.read_media_file", path=str(foreign_servers.files / "note.wav")
-    )
-    assert "audio/wav" in str(sound.content)
-    assert "UklGR" not in str(sound.content)  # the bytes themselves, in base64
+    keeper = HeldContents()
+    context = CallContext(keeper=keeper)
+
+    async def get(tool: str, **arguments: object) -> ToolMessage:
+        return await call(foreign_servers.catalog, tool, context=context, **arguments)
+
+    image = await get("everything.get-tiny-image")
+    sound = await get("files.read_media_file", path=str(foreign_servers.files / "note.wav"))
+    file = await get("everything.get-resource-reference", resourceType="Blob", resourceId=2)
+
+    kinds = [(content.kind, content.mime) for content in keeper.kept]
+    assert kinds[:2] == [("image", "image/png"), ("audio", "audio/wav")]
+    assert kinds[2][0] == "resource"
+    assert [message.artifact["contents"][0]["id"] for message in (image, sound, file)] == [
+        "1",
+        "2",
+        "3",
+    ]
+    assert "image/png" in image.text
+    assert "seconds" in sound.text
+    for message in (image, sound, file):
+        assert "UklGR" not in message.text  # the bytes themselves, in base64
+        assert "iVBOR" not in message.text
 
 
-async def test_links_to_resources_and_resources_within_are_told_apart(
+async def test_links_to_texts_are_read_over_the_session_and_resources_within_are_quoted(
     foreign_servers: ForeignServers,
 ) -> None:
-    links = await ask(foreign_servers, "everything.get-resource-links", count=2)
-    assert str(links.content).count("demo://resource/dynamic/") == 2
-    within = await ask(
-        foreign_servers, "everything.get-resource-reference", resourceType="Text", resourceId=1
-    )
-    assert "This is a plaintext resource" in str(within.content)
+    links = (await ask(foreign_servers, "everything.get-resource-links", count=4)).text
+    assert links.count("[A link to the resource demo://resource/dynamic/") == 4
+    assert "This is a plaintext resource" in links
+    assert links.count("<resource-") >= 1
+    within = (
+        await ask(
+            foreign_servers, "everything.get-resource-reference", resourceType="Text", resourceId=1
+        )
+    ).text
+    assert re.search(r'<resource-\w+ uri="demo://resource/dynamic/text/1"', within)
+    assert "This is a plaintext resource" in within
 
 
 async def test_what_a_server_refuses_is_an_error_that_the_model_reads(
@@ -121,3 +149,33 @@ async def test_calls_at_once_wait_for_each_other_no_more_than_the_server_makes_t
         await long
     after = await ask(foreign_servers, "everything.echo", message="still there")
     assert after.content == "Echo: still there"
+
+
+async def test_prompts_with_and_without_blanks(foreign_servers: ForeignServers) -> None:
+    async with open_prompts(foreign_servers.catalog, call_seconds=60) as prompts:
+        found = await prompts.list_prompts(["everything", "time"], NOBODY)
+        blanks = {
+            each.name: [(blank.name, blank.required) for blank in each.arguments]
+            for each in found.prompts
+        }
+        assert found.unavailable == ()
+        assert blanks["simple-prompt"] == []
+        assert blanks["args-prompt"] == [("city", True), ("state", False)]
+
+        async def fill(name: str, **values: str) -> list[PromptPart]:
+            prompt = await prompts.find("everything", name, NOBODY)
+            filled = await prompts.get(prompt, values, NOBODY)
+            return [part for message in filled.messages for part in message.content]
+
+        assert await fill("simple-prompt") == [
+            TextPart(text="This is a simple prompt without arguments.")
+        ]
+        assert await fill("args-prompt", city="Tokyo") == [
+            TextPart(text="What's weather in Tokyo?")
+        ]
+        words, held = await fill("resource-prompt", resourceType="Text", resourceId="1")
+        assert isinstance(words, TextPart)
+        assert isinstance(held, ResourcePart)
+        assert held.text
+        with pytest.raises(CallRejected, match="Invalid resourceType"):
+            await fill("resource-prompt", resourceType="Sound", resourceId="1")

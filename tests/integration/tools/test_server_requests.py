@@ -12,6 +12,7 @@ from mcp import types
 from tests.fakes import odd_mcp_server
 from tests.fakes.call_listener import RecordingListener
 from tests.integration.tools.conftest import ODD, OpenCatalog, call
+from tools.budget import LINES_AT_ONCE
 from tools.calls import CallContext, CallLimits, ElicitationAnswer
 from tools.connection import Limits, ServerConnection
 from tools.errors import CallRejected, CallTimeout
@@ -203,6 +204,54 @@ async def test_a_person_who_is_no_longer_asked_holds_up_nothing(connect: Connect
     assert await ask(connection, "echo") == "{}"
 
 
+async def test_a_person_is_not_asked_any_more_when_the_call_has_ended(connect: Connect) -> None:
+    connection = await connect(EVERYTHING)
+    listener = RecordingListener(may_answer=asyncio.Event())
+
+    for _ in range(MAX_REQUESTS + 1):
+        given_up = asyncio.create_task(ask(connection, "ask_person", listener))
+        async with asyncio.timeout(WAIT_SECONDS):
+            await listener.asked.wait()
+        listener.asked.clear()
+        given_up.cancel()
+        await asyncio.wait({given_up})
+
+    assert len(listener.questions) == MAX_REQUESTS + 1
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc/passwd", "https://a\u202eb/"])
+async def test_a_question_leads_nowhere_but_to_a_page(connect: Connect, url: str) -> None:
+    connection = await connect(EVERYTHING)
+    listener = RecordingListener(answer=ElicitationAnswer(action="accept"))
+
+    with pytest.raises(CallRejected, match="web pages"):
+        await ask(connection, "ask_person", listener, url=url)
+
+    assert listener.questions == []
+
+
+async def test_a_question_shows_all_that_it_says(connect: Connect) -> None:
+    connection = await connect(EVERYTHING)
+    listener = RecordingListener(answer=ElicitationAnswer(action="accept"))
+
+    await ask(connection, "ask_person", listener, message="Pay \u202e001\u200b?")
+
+    assert listener.questions[0].message == "Pay 001?"
+
+
+async def test_an_answer_that_json_cannot_carry_is_an_error_for_the_server(
+    connect: Connect,
+) -> None:
+    connection = await connect(EVERYTHING)
+    listener = RecordingListener(
+        answer=ElicitationAnswer(action="accept", content={"name": "\ud800"}), text="\ud800"
+    )
+
+    for tool in ("ask_person", "ask_model"):
+        with pytest.raises(CallRejected, match="Internal error"):
+            await ask(connection, tool, listener)
+
+
 async def test_questions_beyond_what_is_answered_at_once_wait_and_harm_nobody(
     connect: Connect,
 ) -> None:
@@ -244,6 +293,16 @@ async def test_what_a_server_logs_reaches_the_listener(
 
     assert answer == "info"
     assert listener.logged == told
+
+
+async def test_of_a_log_without_end_some_is_told(connect: Connect) -> None:
+    connection = await connect(EVERYTHING)
+    listener = RecordingListener()
+
+    await ask(connection, "write_log", listener, level="info", data={"a": ["\u202e"]}, times=500)
+
+    assert listener.logged[0] == ("info", '{"a": [""]}')
+    assert LINES_AT_ONCE <= len(listener.logged) < 5 * LINES_AT_ONCE
 
 
 async def test_a_call_may_have_less_time_than_others(connect: Connect) -> None:

@@ -14,8 +14,8 @@ from mcp.server.lowlevel import Server
 from tests.fakes import odd_mcp_server
 from tests.fakes.call_listener import RecordingListener
 from tests.integration.tools.conftest import ODD, OpenCatalog, call
-from tools.calls import CallContext, ElicitationAnswer
-from tools.connection import Limits
+from tools.calls import CallContext, CallLimits, ElicitationAnswer
+from tools.connection import Limits, ServerConnection
 from tools.errors import CallTimeout, ServerUnavailable
 from tools.session_pool import SessionPool, SessionProfile
 from tools.transports import Observer, Streams
@@ -34,6 +34,8 @@ class Transports:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     refuses_nobody: bool = False
     """Whether the server tells its tools to known people only."""
+    refused: set[int] = field(default_factory=set)
+    """Whom the server does not let in."""
 
     def make(self, user_id: int | None) -> "_WatchedTransport":
         return _WatchedTransport(user_id, self)
@@ -47,7 +49,6 @@ class Transports:
 
 class _WatchedTransport:
     kind: Literal["memory"] = "memory"
-    loses_messages = False
 
     def __init__(self, user_id: int | None, transports: Transports) -> None:
         self._user_id = user_id
@@ -60,6 +61,8 @@ class _WatchedTransport:
     async def open(self, observer: Observer) -> AsyncIterator[Streams]:
         if self._user_id is None and self._transports.refuses_nobody:
             raise ServerUnavailable("it wants to know who is asking")
+        if self._user_id in self._transports.refused:
+            raise ServerUnavailable("it knows who is asking")
         memory = MemoryTransport(build=_odd)
         async with memory.open(observer) as streams:
             self._note(self._transports.open_for.append)
@@ -251,6 +254,50 @@ async def test_tools_that_are_told_to_known_people_only_are_learned_from_them(
 
     assert "echo" in {tool.name for tool in pool.tools}
     assert told == [pool.tools]
+
+
+async def test_one_who_is_not_let_in_or_waits_in_vain_ends_nobody_elses_calls(
+    open_pool: OpenPool, transports: Transports
+) -> None:
+    limits = Limits(connect_seconds=30, call_seconds=30, breaker_failures=2, breaker_seconds=600)
+    transports.refused = {1}
+    pool = await open_pool(limits=limits)
+    hurried = CallLimits(seconds=0.05)
+
+    for _ in range(4):
+        with pytest.raises(ServerUnavailable):
+            await ask(pool, "echo", as_user(1))
+        with pytest.raises((CallTimeout, ServerUnavailable)):
+            await ask(pool, "hang", as_user(2, limits=hurried))
+
+    assert await ask(pool, "echo", as_user(3)) == "{}"
+    assert pool.status.healthy
+
+
+async def test_whoever_waits_in_vain_in_a_shared_session_ends_nobody_elses_calls(
+    open_pool: OpenPool,
+) -> None:
+    limits = Limits(connect_seconds=30, call_seconds=30, breaker_failures=2, breaker_seconds=600)
+    pool = await open_pool(per_user=False, limits=limits)
+
+    for _ in range(4):
+        with pytest.raises((CallTimeout, ServerUnavailable)):
+            await ask(pool, "hang", as_user(1, limits=CallLimits(seconds=0.05)))
+
+    with pytest.raises(ServerUnavailable, match="left alone"):
+        await ask(pool, "echo", as_user(1))
+    assert await ask(pool, "echo", as_user(2)) == "{}"
+
+
+async def test_a_connection_that_was_closed_does_not_begin(transports: Transports) -> None:
+    connection = ServerConnection("odd", transports.make(None), limits=LIMITS)
+    await connection.close()
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await connection.start()
+
+    with pytest.raises(ServerUnavailable, match="shut down"):
+        await connection.call("echo", {}, as_user(1))
 
 
 async def test_after_closing_there_are_no_sessions_and_none_are_opened(

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.fakes import indiscreet_mcp_server
 from tests.integration.tools.conftest import ODD, ROOT, Doorbell, OpenCatalog, call
 from tools.calls import CallContext
 from tools.transports import MESSAGE_MAX_BYTES
@@ -133,6 +135,46 @@ async def test_an_answer_that_makes_no_sense_is_an_error(open_with: OpenCatalog)
         answer = await call(catalog, "odd.garble")
 
     assert answer.status == "error"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"jsonrpc": "2.0", "id": %d, "result": "text"}',
+        '{"jsonrpc": "2.0", "id": %d, "result": {"content": ["',
+        '{"jsonrpc": "2.0", "result": [], "id": "%d"}',
+    ],
+)
+async def test_an_answer_that_cannot_be_read_fails_its_one_call_at_once(
+    open_with: OpenCatalog, doorbell: Doorbell, answer: str
+) -> None:
+    async with open_with({"odd": ODD}) as catalog:
+        under_way = asyncio.create_task(call(catalog, "odd.hang", port=doorbell.port))
+        await doorbell.rung.wait()
+        async with asyncio.timeout(WAIT_SECONDS):
+            broken = await call(catalog, "odd.mumble", answer=answer)
+        after = await call(catalog, "odd.echo")
+        assert not under_way.done()
+        under_way.cancel()
+
+    assert broken.status == "error"
+    assert "cannot be read" in str(broken.content)
+    assert after.status == "success"
+
+
+async def test_what_a_server_writes_about_a_call_is_shown_to_nobody(
+    open_with: OpenCatalog, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    entry = {"command": sys.executable, "args": [indiscreet_mcp_server.__file__]}
+    async with open_with({"odd": entry}) as catalog:
+        died = await call(catalog, "odd.die", text="my diagnosis")
+        shown = repr(catalog.servers())
+        await catalog.refresh()
+        shown += repr(catalog.servers()) + caplog.text + "".join(capsys.readouterr())
+
+    assert died.status == "error"
+    assert "diagnosis" not in shown + str(died.content)
 
 
 async def test_an_answer_larger_than_any_message_may_be_fails_its_one_call(

@@ -145,6 +145,8 @@ async def test_a_long_page_is_read_in_pieces(site: Site):
         ("così".encode("latin-1"), "text/plain; charset=iso-8859-1", "così"),
         ("così".encode(), "text/plain", "così"),
         (b"\xff\xfe", "text/plain; charset=nonsense", "��"),
+        (b"bcher-kva", "text/plain; charset=punycode", "bcher-kva"),  # it takes quadratic time
+        (b"plain", "text/plain; charset=undefined", "plain"),
         ("<p>perché</p>".encode("cp1252"), "text/html; charset=windows-1252", "perché"),
         (b"", "text/html", "(The page has no text.)"),
     ],

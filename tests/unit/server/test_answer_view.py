@@ -43,3 +43,27 @@ def test_what_does_not_show_is_written_out(hidden: str):
 
 def test_what_shows_stays_as_it_is():
     assert plain({"città": "日本 😀"}) == '{"città": "日本 😀"}'
+
+
+def test_progress_and_what_a_server_logs_name_their_tool():
+    out = io.StringIO()
+    view = AnswerView(Console(file=out, width=100))
+    call = {"tool": "odd.tool", "call_id": "1", "status": "progress"}
+    view.show(ServerSentEvent(event="tool", data={**call, "progress": 1.0, "total": 4.0}))
+    view.show(ServerSentEvent(event="tool", data={**call, "progress": 2.5, "message": "[half]"}))
+    log = {"level": "info", "message": "[hm]", "tool": "odd.tool", "call_id": "1"}
+    view.show(ServerSentEvent(event="log", data=log))
+    assert out.getvalue().splitlines() == [
+        "… odd.tool 1 of 4",
+        "… odd.tool 2.5 [half]",
+        "odd.tool: [hm]",
+    ]
+
+
+def test_what_a_tool_has_brought_beside_text_is_named_with_its_address():
+    out = io.StringIO()
+    view = AnswerView(Console(file=out, width=100))
+    end = {"tool": "s.draw", "status": "end", "latency_ms": 5, "result_preview": "Here:"}
+    brought = {"contents": [{"kind": "image", "url": "/v1/tool-contents/1"}]}
+    view.show(ServerSentEvent(event="tool", data=end | brought))
+    assert out.getvalue() == "← s.draw 5 ms Here: image: /v1/tool-contents/1\n"

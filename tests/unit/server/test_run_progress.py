@@ -8,7 +8,16 @@ import orjson
 import pytest
 
 from graph.context import AgentContext
-from graph.events import Reasoning, Resumed, Token
+from graph.events import (
+    Log,
+    QuestionClosed,
+    QuestionOpened,
+    Reasoning,
+    Resumed,
+    Token,
+    ToolCall,
+    ToolProgress,
+)
 from persistence.access import AccessScope
 from persistence.records import Run, RunClaim, RunInput, User
 from persistence.repositories.run_events import RunHistory
@@ -104,3 +113,82 @@ def test_what_an_earlier_attempt_took_back_stays_void(stands: dict[str, Any], ke
     )
 
     assert attempt.kept() == ("One.", kept)
+
+
+OPENED = QuestionOpened(
+    question_id="q",
+    call_id="1",
+    tool="odd.tool",
+    kind="url",
+    message="Sign.",
+    url="https://example.org",
+    expires_at=NOW,
+)
+SHOWN = {
+    "question_id": "q",
+    "call_id": "1",
+    "tool": "odd.tool",
+    "kind": "url",
+    "message": "Sign.",
+    "url": "https://example.org",
+    "status": "open",
+    "expires_at": NOW.isoformat(),
+}
+
+
+def test_progress_and_logs_of_a_call_are_shown_and_are_no_calls():
+    attempt = Attempt()
+    call: dict[str, Any] = {"tool": "odd.tool", "call_id": "1"}
+    attempt.progress.take(ToolCall(**call, status="start", args={}))
+    attempt.progress.take(ToolProgress(**call, progress=1, total=2, message="half"))
+    attempt.progress.take(ToolProgress(**call, progress=2))
+    attempt.progress.take(Log(**call, level="info", message="well"))
+    attempt.progress.take(Log(level="info", message="ours"))
+    attempt.progress.take(ToolCall(**call, status="end", args={}, latency_ms=1, result="r"))
+
+    shown = attempt.shown()
+    assert shown[1:5] == [
+        ("tool", {**call, "status": "progress", "progress": 1, "total": 2, "message": "half"}),
+        ("tool", {**call, "status": "progress", "progress": 2}),
+        ("log", {"level": "info", "message": "well", **call}),
+        ("log", {"level": "info", "message": "ours"}),
+    ]
+    outcome = attempt.progress.outcome("success")
+    assert (outcome.tool_calls, len(outcome.tools)) == (1, 1)
+
+
+def test_an_attempt_that_goes_on_takes_progress_for_no_call():
+    call = {"tool": "odd.tool", "call_id": "1"}
+    attempt = Attempt(
+        ("tool", {**call, "status": "start", "args": {}}),
+        ("tool", {**call, "status": "progress", "progress": 1}),
+        ("tool", {**call, "status": "end", "latency_ms": 1, "result_preview": "r"}),
+    )
+
+    outcome = attempt.progress.outcome("success")
+    assert (outcome.tool_calls, [each.status for each in outcome.tools]) == (1, ["end"])
+
+
+def test_a_question_is_shown_and_so_is_its_end_and_what_is_open_is_known():
+    attempt = Attempt()
+    attempt.progress.take(OPENED)
+    assert attempt.progress.outcome("cancelled").open_questions == ("q",)
+    attempt.progress.take(QuestionClosed(question_id="q", status="declined"))
+    attempt.progress.take(QuestionClosed(question_id="q", status="cancelled"))
+
+    assert attempt.progress.outcome("success").open_questions == ()
+    assert attempt.shown() == [
+        ("question", SHOWN),
+        ("question", {"question_id": "q", "status": "declined"}),
+    ]
+
+
+def test_what_an_attempt_that_died_had_asked_is_closed_by_the_next_one():
+    attempt = Attempt(
+        ("question", SHOWN | {"question_id": "answered"}),
+        ("question", {"question_id": "answered", "status": "accepted"}),
+        ("question", SHOWN),
+    )
+
+    assert attempt.shown() == [("question", {"question_id": "q", "status": "cancelled"})]
+    assert attempt.progress.outcome("success").open_questions == ()

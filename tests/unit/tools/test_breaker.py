@@ -2,8 +2,15 @@ import asyncio
 
 import pytest
 
-from tools.breaker import CircuitBreaker
-from tools.errors import CallRejected, CallTimeout, ServerLost, ServerUnavailable
+from tools.breaker import CircuitBreaker, SharedBreaker
+from tools.errors import (
+    CallRejected,
+    CallTimeout,
+    LeftAlone,
+    ServerAway,
+    ServerLost,
+    ServerUnavailable,
+)
 
 
 class Clock:
@@ -126,3 +133,71 @@ def test_a_server_that_came_back_before_it_failed_often_is_none_to_be_tried(
     breaker.allow_probe()
 
     assert breaker.state == "closed"
+
+
+@pytest.fixture
+def shared(clock: Clock) -> SharedBreaker:
+    return SharedBreaker(failures=3, seconds=30, now=clock)
+
+
+def fail_for(shared: SharedBreaker, *people: int, error: type[Exception] = CallTimeout) -> None:
+    for person in people:
+        with pytest.raises(error), shared.guard(person):
+            raise error("late")
+
+
+def test_what_fails_for_one_person_alone_ends_the_calls_of_that_one_alone(
+    shared: SharedBreaker,
+) -> None:
+    fail_for(shared, 1, 1, 1)
+
+    assert shared.state == "closed"
+    assert shared.leaves_alone(1)
+    with pytest.raises(LeftAlone), shared.guard(1):
+        pytest.fail("was called")
+    with shared.guard(2):
+        pass
+
+
+@pytest.mark.parametrize("error", [CallTimeout, ServerLost])
+def test_a_person_who_is_left_alone_never_counts_against_others(
+    shared: SharedBreaker, error: type[Exception]
+) -> None:
+    fail_for(shared, *[1] * 3, error=error)
+    for _ in range(20):
+        with pytest.raises(LeftAlone), shared.guard(1):
+            pytest.fail("was called")
+
+    assert shared.state == "closed"
+
+
+def test_what_fails_for_several_people_counts_for_all(shared: SharedBreaker) -> None:
+    fail_for(shared, 1, 2, 1)
+
+    assert shared.state == "open"
+    with pytest.raises(LeftAlone), shared.guard(3):
+        pytest.fail("was called")
+
+
+def test_that_there_is_no_session_counts_for_all_and_not_against_a_person(
+    shared: SharedBreaker,
+) -> None:
+    fail_for(shared, 1, 1, 1, error=ServerAway)
+    assert shared.state == "open"
+
+    shared.allow_probe()
+    with shared.guard(1):
+        pass
+
+    assert shared.state == "closed"
+    assert not shared.leaves_alone(1)
+
+
+def test_a_person_may_try_again_after_a_while(shared: SharedBreaker, clock: Clock) -> None:
+    fail_for(shared, 1, 1, 1)
+    clock.now = 30
+
+    with shared.guard(1):
+        pass
+
+    assert not shared.leaves_alone(1)

@@ -79,6 +79,32 @@ async def test_a_tool_may_be_called_again_only_if_its_server_says_so(
     assert (tool.read_only, tool.repeatable) == (read_only, repeatable)
 
 
+@pytest.mark.parametrize(
+    ("hints", "believed", "open_world"),
+    [
+        (None, True, True),
+        (types.ToolAnnotations(readOnlyHint=True), True, True),
+        (types.ToolAnnotations(openWorldHint=True), True, True),
+        (types.ToolAnnotations(openWorldHint=False), True, False),
+        (types.ToolAnnotations(openWorldHint=False), False, True),
+    ],
+)
+async def test_a_tool_stays_inside_only_if_its_server_says_so_and_is_believed(
+    connection, hints, believed, open_world
+):
+    definition = connection.tools[0].model_copy(update={"annotations": hints})
+
+    tool = McpTool(
+        definition,
+        connection,
+        name="s__repeat",
+        result_max_chars=1_000,
+        believes_hints=believed,
+    )
+
+    assert tool.open_world is open_world
+
+
 class Witness(AsyncCallbackHandler):
     """Writes down what LangChain tells its tracers."""
 

@@ -60,10 +60,10 @@ def test_both_kinds_of_server_are_read_and_foreign_keys_ignored(tmp_path: Path) 
         ('{"mcpServers": {"a": {"command": "x", "roots": ["http://x"]}}}', "mcpServers.a.roots.0"),
         ('{"mcpServers": {"a": {"command": "x", "args": "y"}}}', "mcpServers.a.args"),
         ('{"mcpServers": {"a": {"command": "x", "args": [5]}}}', "mcpServers.a.args.0"),
-        ('{"mcpServers": {"a": {"command": "x", "env": {"A=B": "c"}}}}', "mcpServers.a.env.A=B"),
+        ('{"mcpServers": {"a": {"command": "x", "env": {"A=B": "c"}}}}', "mcpServers.a.env.***: "),
         ('{"mcpServers": {"a": {"command": "x", "env": {"A": "\\u0000"}}}}', "mcpServers.a.env.A"),
         ('{"mcpServers": {"a": {"url": "ftp://x"}}}', "mcpServers.a.url"),
-        ('{"mcpServers": {"a": {"url": "http://x", "headers": {"A B": ""}}}}', "headers.A B"),
+        ('{"mcpServers": {"a": {"url": "http://x", "headers": {"A B": ""}}}}', "headers.***: "),
         ('{"mcpServers": {"a": {"url": "http://x", "headers": {"A": "\\n"}}}}', "headers.A"),
         ('{"mcpServers": {"a": {"url": "http://x", "type": "sse"}}}', "SSE is not supported"),
     ],
@@ -105,7 +105,12 @@ def test_secrets_are_never_shown() -> None:
         repr(parse_server("a", {"command": "x", "args": [secret], "env": {"K": secret}})),
         repr(parse_server("b", {"url": f"http://x/?k={secret}", "headers": {"K": secret}})),
     ]
-    for wrong in ({"url": secret}, {"url": "http://x", "headers": {"K": secret + "\n"}}):
+    for wrong in (
+        {"url": secret},
+        {"url": "http://x", "headers": {"K": secret + "\n"}},
+        {"url": "http://x", "headers": {f"K: {secret}": ""}},
+        {"command": "x", "env": {f"K={secret}": ""}},
+    ):
         with pytest.raises(McpConfigError) as caught:
             parse_server("c", wrong)
         shown.append(f"{caught.value} {caught.value.__cause__} {caught.value.__context__}")

@@ -1,10 +1,14 @@
 """What a site's robots.txt permits."""
 
 import time
+import tracemalloc
 
 import pytest
 
-from tools.web.robots import PATTERN_MAX_CHARS, RULES_MAX, read_rules
+from tools.outbound.fetcher import Fetched, Fetcher
+from tools.settings import OutboundSettings
+from tools.web import robots
+from tools.web.robots import FILE_MAX_BYTES, PATTERN_MAX_CHARS, RULES_MAX, Robots, read_rules
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,55 @@ def test_a_hostile_file_is_read_in_bounded_time() -> None:
     began = time.process_time()
     assert hostile.permit("/" + "a" * 2_000)
     assert time.process_time() - began < 20
+
+
+def test_a_file_that_names_thousands_takes_no_more_memory_than_it_is_long() -> None:
+    """Each rule counts for every name above it: kept for each, they fill gigabytes."""
+    hostile = "User-agent: *\n" + "User-agent: x\n" * 20_000 + "Disallow: /a\n" * 50
+    assert len(hostile) < FILE_MAX_BYTES
+    tracemalloc.start()
+    try:
+        rules = read_rules(hostile)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * FILE_MAX_BYTES
+    assert not rules.permit("/a")
+
+
+def test_rules_for_others_take_no_room_from_ours() -> None:
+    others = "User-agent: Other\n" + "Disallow: /a\n" * (RULES_MAX + 10)
+    assert not read_rules(f"{others}User-agent: youworker\nDisallow: /b").permit("/b")
+
+
+class OneFile(Fetcher):
+    """Says the same of every site, and remembers which were asked."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(OutboundSettings(enabled=True))
+        self._text = text
+        self.asked: list[str] = []
+
+    async def fetch(self, url: str, **_: object) -> Fetched:
+        self.asked.append(url)
+        return Fetched(
+            data=self._text.encode(),
+            content_type="text/plain",
+            charset=None,
+            filename="robots.txt",
+            url=url,
+        )
+
+
+async def test_sites_are_forgotten_when_what_they_say_is_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = "User-agent: *\n" + "Disallow: /abcdefgh\n" * 20
+    weight = read_rules(said).weight_bytes
+    monkeypatch.setattr(robots, "KEPT_BYTES", 3 * weight)
+    fetcher = OneFile(said)
+    kept = Robots(fetcher, clock=lambda: 1.0)
+    sites = [f"https://{name}.example" for name in "abcd"]
+    for site in (*sites, *reversed(sites)):
+        assert await kept.permit(f"{site}/x")
+    assert [url.removesuffix("/robots.txt") for url in fetcher.asked] == [*sites, sites[0]]

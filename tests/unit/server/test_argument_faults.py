@@ -2,7 +2,8 @@
 
 import pytest
 
-from server.runs.arguments import FAULTS_MAX, faults_in
+from server.argument_faults import faults_in
+from tools.schema_faults import FAULTS_MAX
 
 SCHEMA = {
     "type": "object",

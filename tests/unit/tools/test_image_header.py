@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from server.chat.image_header import ImageHeader, read_image_header
 from tests.fixtures.images import make_gif, make_jpeg, make_png, make_webp
+from tools.image_header import ImageHeader, read_image_header
 
 IMAGES = {
     "image/png": make_png(31, 17),

@@ -1,0 +1,1 @@
+"""What tools answer with beside text: kept for the person, shown to models that see."""
