@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import structlog
 
@@ -38,7 +37,6 @@ from server.chat.answers import AnswerService
 from server.chat.media import MediaIntake
 from server.chat.service import ChatService
 from server.chat.sessions import SessionService
-from server.chat.titles import open_titles
 from server.documents.contents import DocumentContents
 from server.documents.editing import DocumentEditor
 from server.documents.ingestion import IngestService
@@ -60,23 +58,17 @@ from server.mcp_endpoint.service import McpService
 from server.mcp_oauth.service import AuthorizationService
 from server.opening import enter_both
 from server.prompts.service import PromptService
-from server.question_parts import open_questions
 from server.questions.desk import QUESTIONS_MAX
 from server.questions.service import QuestionService
 from server.retrieval_parts import open_retriever
+from server.run_parts import RunBase, open_runs
 from server.runs.approvals import ApprovalService
-from server.runs.canceller import RunCanceller
 from server.runs.event_retention import keep_expiring
 from server.runs.executor import RunExecutor
 from server.runs.feed import RunFeed
 from server.runs.keeper import RunKeeper, keep_runs
-from server.runs.leases import RunLeases, keep_leases
-from server.runs.log_writer import open_log_writer
-from server.runs.memory import SessionMemory
-from server.runs.preparation import RunPreparation
-from server.runs.recorder import RunRecorder
+from server.runs.leases import keep_leases
 from server.runs.service import RunService
-from server.runs.takeover import RunTakeover
 from server.security.identity_tokens import IdentityTokens
 from server.security.revocation import Revocation, open_revocation
 from server.settings import LlmSettings, Settings
@@ -186,69 +178,24 @@ async def open_resources(
         agent = build_agent(
             models.default, (), checkpointer=checkpointer, settings=_agent_settings(settings)
         )
-        memory = SessionMemory(database, agent)
-        owner = uuid4().hex
-        writer = await enter(open_log_writer(database.event_log, notifications, owner=owner))
-        feed = RunFeed(database, writer, notifications)
-        executor = RunExecutor(
-            agent,
-            RunRecorder(
-                database,
-                writer,
-                checkpointer=checkpointer,
-                approval_seconds=settings.runs.approval_seconds,
-            ),
-            writer,
-            rewind=memory.rewind,
-            timeout_seconds=settings.runs.timeout_seconds,
-            grace_seconds=settings.api.shutdown_seconds,
-        )
-        if settings.agent.titles:
-            titles = await enter(open_titles(database, prompt=settings.agent.title_prompt))
-            executor.on_settled(titles.take)
-        executor.on_stopping(feed.stop)
-        stack.push_async_callback(executor.stop)
-        asking = await enter(
-            open_questions(
-                settings.mcp, database, notifications, executor=executor, catalog=catalog
+        runs = await enter(
+            open_runs(
+                RunBase(
+                    settings=settings,
+                    database=database,
+                    notifications=notifications,
+                    revocation=revocation,
+                    checkpointer=checkpointer,
+                    agent=agent,
+                    models=models,
+                    default_model=llm.chat_model,
+                    tools=tools,
+                    contents=contents,
+                    signer=signer,
+                )
             )
         )
-        preparation = RunPreparation(
-            database=database,
-            models=models,
-            default_model=llm.chat_model,
-            access=rules.access,
-            signer=signer,
-            identities=tools.identities,
-            policies=rules.policies,
-            limits=rules.limits,
-            contents=contents,
-            hearing=asking.hearing,
-            owner=owner,
-        )
-        keeper = RunKeeper(
-            database=database,
-            executor=executor,
-            takeover=RunTakeover(
-                database=database,
-                executor=executor,
-                preparation=preparation,
-                revocation=revocation,
-                max_crashes=settings.runs.max_crashes,
-            ),
-            owner=owner,
-            lease_seconds=settings.runs.lease_seconds,
-            max_live=settings.runs.max_live,
-        )
-        leases = RunLeases(
-            database=database,
-            executor=executor,
-            owner=owner,
-            lease_seconds=settings.runs.lease_seconds,
-        )
-        canceller = RunCanceller(
-            database=database, executor=executor, keeper=keeper, notifications=notifications
-        )
+        executor, canceller = runs.executor, runs.canceller
         blobs = BlobStore(data_dir / "blobs", key_ring)
         document_eraser = DocumentEraser(database=database, blobs=blobs, retriever=retriever)
         session_eraser = SessionEraser(
@@ -279,24 +226,24 @@ async def open_resources(
         await enter(keep_resuming(account_eraser))
         await enter(keep_expiring(database, hours=settings.runs.event_retention_hours))
         # When everything is there that runs need.
-        await enter(keep_leases(leases))
-        await enter(keep_runs(keeper, notifications, alone=database.embedded))
+        await enter(keep_leases(runs.leases))
+        await enter(keep_runs(runs.keeper, notifications, alone=database.embedded))
         if settings.jobs.in_api:
             await enter(keep_jobs(ingestion.runner))
         chat = ChatService(
             database=database,
             executor=executor,
-            preparation=preparation,
+            preparation=runs.preparation,
             canceller=canceller,
             revocation=revocation,
             media=media,
             settings=settings.runs,
-            owner=owner,
+            owner=runs.owner,
         )
         answers = AnswerService(
             database=database,
             executor=executor,
-            feed=feed,
+            feed=runs.feed,
             revocation=revocation,
             patience_seconds=settings.runs.timeout_seconds,
         )
@@ -308,16 +255,16 @@ async def open_resources(
             doors=build_doors(database, key_ring, settings, secrets, await _ensure_root(database)),
             revocation=revocation,
             executor=executor,
-            keeper=keeper,
+            keeper=runs.keeper,
             chat=chat,
             answers=answers,
-            sessions=SessionService(database=database, eraser=session_eraser, memory=memory),
-            feed=feed,
+            sessions=SessionService(database=database, eraser=session_eraser, memory=runs.memory),
+            feed=runs.feed,
             runs=RunService(
-                database=database, canceller=canceller, feed=feed, revocation=revocation
+                database=database, canceller=canceller, feed=runs.feed, revocation=revocation
             ),
             approvals=ApprovalService(database, catalog),
-            questions=asking.service,
+            questions=runs.questions,
             tool_policies=rules.policy_service,
             tool_limits=rules.limit_service,
             tools=ToolService(database, catalog, rules.policies, rules.policy_service),
@@ -352,7 +299,7 @@ async def open_resources(
             mcp=McpService(
                 database=database,
                 documents=DocumentTools(documents),
-                agent=AgentTool(chat, answers, feed),
+                agent=AgentTool(chat, answers, runs.feed),
                 calls=OpenCalls(database, notifications),
             ),
         )

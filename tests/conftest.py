@@ -1,6 +1,7 @@
 """Fixtures for all tests; each family lives in its own plugin."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ pytest_plugins = [
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("developer", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+# A shell ignores Ctrl-C in what it runs behind, and children would go on doing so.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONGEST_BYTES_IN_A_NAME = 16
 

@@ -1,13 +1,13 @@
 """A person's tokens on the way to a tool server."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import httpx
 
 from tools.authorization.challenges import Challenge
-from tools.errors import AuthorizationNeeded, ToolsError
+from tools.errors import AuthorizationNeeded
 
 
 class ServerAuthorizations(Protocol):
@@ -60,37 +60,29 @@ class BearerAuth(httpx.Auth):
     What cannot be done for want of a token fails with words for that person.
     """
 
-    def __init__(
-        self, bearer: Bearer, *, drop: Callable[[httpx.Request, ToolsError], None]
-    ) -> None:
-        """Args: drop: told why the answer to a request will not come."""
+    def __init__(self, bearer: Bearer) -> None:
         self._authorizations = bearer.authorizations
         self._user_id = bearer.user_id
-        self._drop = drop
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Do what `httpx.Auth` says."""
-        try:
-            token = await self._authorizations.token(self._user_id)
+        """Do what `httpx.Auth` says.
+
+        Raises:
+            AuthorizationNeeded: The person has to authorize first, or to grant more.
+            ServerUnavailable: The authorization server cannot be asked now.
+        """
+        token = await self._authorizations.token(self._user_id)
+        answer = yield _with(request, token)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            token = await self._authorizations.renew(self._user_id, token)
             answer = yield _with(request, token)
-            if answer.status_code == httpx.codes.UNAUTHORIZED:
-                token = await self._authorizations.renew(self._user_id, token)
-                answer = yield _with(request, token)
-            if answer.status_code == httpx.codes.UNAUTHORIZED:
-                raise await self._authorizations.refuse(self._user_id, token)
-        except ToolsError as error:
-            self._drop(request, error)
-            raise
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise await self._authorizations.refuse(self._user_id, token)
         challenge = Challenge.read(answer.headers.get("WWW-Authenticate", ""))
         if answer.status_code == httpx.codes.FORBIDDEN and challenge.wants_more:
-            self._drop(
-                request,
-                await self._authorizations.ask_more(self._user_id, challenge.scopes, token),
-            )
-            # To the SDK's client this one is done; anything else would end it for all of them.
-            answer.status_code = httpx.codes.ACCEPTED
+            raise await self._authorizations.ask_more(self._user_id, challenge.scopes, token)
 
 
 def _with(request: httpx.Request, token: str) -> httpx.Request:

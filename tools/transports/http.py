@@ -12,7 +12,7 @@ import httpx
 
 from tools.authorization.bearer import Bearer, BearerAuth
 from tools.config import HttpServer
-from tools.errors import AuthorizationNeeded, ServerUnavailable, ToolsError
+from tools.errors import AuthorizationNeeded, ServerUnavailable
 from tools.origins import is_loopback
 from tools.transports import Observer, Streams
 from tools.transports.exchange import MAX_CALLS, open_exchange
@@ -56,23 +56,13 @@ class HttpTransport:
                 ),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_CALLS),
                 event_hooks={"request": [] if self.config.identity is None else [_show_identity]},
-                auth=self._authorize(observer),
+                auth=None if self.bearer is None else BearerAuth(self.bearer),
                 verify=await _tls_context(url),
                 trust_env=not is_loopback(self.config.url.host or ""),
             ) as client,
             open_exchange(client, url, observer) as streams,
         ):
             yield streams
-
-    def _authorize(self, observer: Observer) -> BearerAuth | None:
-        if self.bearer is None:
-            return None
-
-        def drop(request: httpx.Request, error: ToolsError) -> None:
-            if (number := _number_of(request)) is not None:
-                observer.drop(number, error)
-
-        return BearerAuth(self.bearer, drop=drop)
 
     def explain(self, error: BaseException) -> str:
         """Name what failed; an HTTP client's own message quotes the URL, which may hold a key."""
@@ -87,12 +77,6 @@ async def _show_identity(request: httpx.Request) -> None:
     identity = (params.get("_meta") or {}).get(IDENTITY_META_KEY, "")
     if 0 < len(identity) <= IDENTITY_HEADER_MAX_CHARS:
         request.headers[IDENTITY_HEADER] = identity
-
-
-def _number_of(request: httpx.Request) -> int | None:
-    """Return the number of the request that was posted; None for everything else."""
-    message = _message_of(request)
-    return message.get("id") if "method" in message else None
 
 
 def _message_of(request: httpx.Request) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]
 from joserfc.errors import JoseError
 
 from server.errors import LoginFailed
@@ -31,6 +30,9 @@ class IdTokens:
             LoginFailed: It is forged, another's, expired, or of another login.
             Unavailable, UpstreamFailed: The provider's keys cannot be had.
         """
+        # Where nobody logs in so, the library need not be in memory.
+        from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]
+
         token = await self._keys.verify(tokens.id_token)
         claims = CodeIDToken(
             token.claims,

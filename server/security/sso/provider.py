@@ -4,13 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-# Untyped; its errors are ours before they leave this module.
-from authlib.integrations.httpx_client import (  # type: ignore[import-untyped]
-    AsyncOAuth2Client,
-    OAuthError,
-)
+from typing import TYPE_CHECKING, Any
 
 from server.errors import LoginFailed, UpstreamFailed
 from server.security.sso.attempt import LoginAttempt
@@ -21,6 +15,11 @@ from server.security.sso.connection import (
 )
 from server.security.sso.metadata import DISCOVERY_PATH, ProviderMetadata, read_metadata
 from server.security.sso.settings import OidcSettings
+
+if TYPE_CHECKING:
+    from authlib.integrations.httpx_client import (  # type: ignore[import-untyped]
+        AsyncOAuth2Client,
+    )
 
 FRESH_SECONDS = 3600.0
 
@@ -71,6 +70,8 @@ class OidcProvider:
             LoginFailed: The provider refuses the code.
             Unavailable, UpstreamFailed: It does not answer, or not with tokens.
         """
+        from authlib.integrations.httpx_client import OAuthError  # see `_client`
+
         metadata = await self.metadata()
         try:
             async with (
@@ -118,8 +119,11 @@ class OidcProvider:
                 self._stale_at = self._clock() + FRESH_SECONDS
             return self._metadata
 
-    def _client(self, metadata: ProviderMetadata) -> AsyncOAuth2Client:
+    def _client(self, metadata: ProviderMetadata) -> "AsyncOAuth2Client":
         """A client for one login: it keeps cookies and the last token."""
+        # Where nobody logs in so, the library need not be in memory.
+        from authlib.integrations.httpx_client import AsyncOAuth2Client
+
         secret = self._settings.client_secret
         return AsyncOAuth2Client(
             client_id=self._settings.client_id,

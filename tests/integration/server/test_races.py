@@ -295,7 +295,7 @@ async def test_a_tool_call_is_audited_once_although_the_databases_answer_was_los
         ProposedCall(call_id="c", tool="t.t", args={}, read_only=False, repeatable=False)
     )
     lossy.answers_to_lose = 1
-    await journal.end("c", text="done", is_error=False, sources=(), latency_ms=1)
+    await journal.end("c", text="done", is_error=False, sources=(), contents=(), latency_ms=1)
 
     assert lossy.answers_to_lose == 0
     connection = await asyncpg.connect(database_url)

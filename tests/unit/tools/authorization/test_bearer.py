@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tools.authorization.bearer import Bearer, BearerAuth
-from tools.errors import AuthorizationNeeded, ToolsError
+from tools.errors import AuthorizationNeeded
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -50,13 +50,9 @@ class Sent:
 
     def __init__(self, granted: Granted, user_id: int | None, answer: Answer) -> None:
         self.tokens: list[str] = []
-        self.dropped: list[str] = []
         self._answer = answer
-        auth = BearerAuth(Bearer(authorizations=granted, user_id=user_id), drop=self._drop)
+        auth = BearerAuth(Bearer(authorizations=granted, user_id=user_id))
         self.client = httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(self._take))
-
-    def _drop(self, _: httpx.Request, error: ToolsError) -> None:
-        self.dropped.append(str(error))
 
     def _take(self, request: httpx.Request) -> httpx.Response:
         self.tokens.append(request.headers["Authorization"])
@@ -98,7 +94,6 @@ async def test_a_server_that_refuses_the_fresh_token_is_not_asked_again():
         await sent.post()
     assert sent.tokens == ["Bearer old", "Bearer new"]
     assert granted.refused == [(1, "new")]
-    assert sent.dropped == ["refused"]
 
 
 @pytest.mark.parametrize(("user_id", "words"), [(None, "authorize first"), (1, "authorize again")])
@@ -108,24 +103,21 @@ async def test_without_a_token_nothing_is_sent_and_whoever_waits_hears_why(
     sent = Sent(Granted({1: ["old"]}), user_id, taking())
     with pytest.raises(AuthorizationNeeded, match=words):
         await sent.post()
-    assert sent.dropped == [words]
     assert len(sent.tokens) == (0 if user_id is None else 1)
 
 
-@pytest.mark.parametrize(
-    ("header", "status", "missing"),
-    [
-        ('Bearer error="insufficient_scope", scope="files:write"', 202, [("files:write",)]),
-        ('Bearer error="invalid_request"', 403, []),
-        ("", 403, []),
-    ],
-)
-async def test_only_a_call_that_needs_more_fails_when_more_is_needed(
-    header: str, status: int, missing: list[tuple[str, ...]]
-):
+async def test_whoever_has_to_grant_more_hears_so():
     granted = Granted({1: ["a"]})
-    answer = httpx.Response(403, headers={"WWW-Authenticate": header} if header else {})
-    sent = Sent(granted, 1, lambda _: answer)
-    assert await sent.post() == status
-    assert [scopes for _, scopes, _ in granted.missing] == missing
-    assert sent.dropped == ["more"] * len(missing)
+    header = 'Bearer error="insufficient_scope", scope="files:write"'
+    sent = Sent(granted, 1, lambda _: httpx.Response(403, headers={"WWW-Authenticate": header}))
+    with pytest.raises(AuthorizationNeeded, match="more"):
+        await sent.post()
+    assert granted.missing == [(1, ("files:write",), "a")]
+
+
+@pytest.mark.parametrize("headers", [{}, {"WWW-Authenticate": 'Bearer error="invalid_request"'}])
+async def test_what_is_refused_for_another_reason_is_an_answer_like_any(headers: dict[str, str]):
+    granted = Granted({1: ["a"]})
+    sent = Sent(granted, 1, lambda _: httpx.Response(403, headers=headers))
+    assert await sent.post() == 403
+    assert granted.missing == []
