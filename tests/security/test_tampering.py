@@ -33,6 +33,8 @@ from tests.fixtures.rows import SYSTEM, create_session, create_user, start_run
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 PHRASE = "lilac elephant"
+PLACE = "https://login.example.org"
+"""Where the product is registered."""
 UNREAD = {"chat_sessions.metadata"}
 """Columns that nothing reads yet."""
 
@@ -47,6 +49,7 @@ class Owner:
     session: ChatSession
     run_id: UUID
     group_id: int
+    server_id: int
 
 
 def concatenate(state: list[str] | None, writes: list[list[str]]) -> list[str]:
@@ -78,7 +81,7 @@ async def fill(database: Database, dsn: str) -> Owner:
         await uow.api_keys.create(
             scope.user_id, name=PHRASE, key_hash=uuid4().hex, prefix="yw_", scopes=()
         )
-        await fill_servers(uow, scope.user_id)
+        server_id = await fill_servers(uow, scope.user_id)
         await uow.commit()
     async with database.unit_of_work(scope) as uow:
         await uow.sessions.rename(session.session_id, PHRASE)
@@ -139,6 +142,7 @@ async def fill(database: Database, dsn: str) -> Owner:
         assert question is not None
         given = QuestionAnswer(action="accept", content={"said": PHRASE})
         await uow.questions.answer(run.id, {question.id: given}, now=NOW)
+        await fill_authorizations(uow, scope.user_id, server_id)
         entry = AuditEntry(action="a", resource_type="thing", actor_id=scope.user_id)
         await uow.audit.record(entry)
         await uow.commit()
@@ -152,17 +156,33 @@ async def fill(database: Database, dsn: str) -> Owner:
         session=session,
         run_id=run.id,
         group_id=group.id,
+        server_id=server_id,
     )
 
 
-async def fill_servers(uow: Any, user_id: int) -> None:
+async def fill_servers(uow: Any, user_id: int) -> int:
     name = f"server-{user_id}"
     entry = {"command": PHRASE}
-    await uow.mcp_servers.create(name, source="api", config=entry, created_by=user_id)
+    server = await uow.mcp_servers.create(name, source="api", config=entry, created_by=user_id)
+    await uow.mcp_attempts.keep_client(server.id, PLACE, {"client_id": PHRASE})
     seen = SeenTool(name=PHRASE, fingerprint="1", definition={"description": PHRASE})
     await uow.mcp_tools.add(name, seen, held=False)
     [tool] = (await uow.mcp_tools.of_server(name)).values()
     await uow.mcp_tools.hold(tool, replace(seen, fingerprint="2"))
+    return int(server.id)
+
+
+async def fill_authorizations(uow: Any, user_id: int, server_id: int) -> None:
+    granted = {"access_token": PHRASE}
+    await uow.mcp_authorizations.keep(user_id, server_id, body=granted, expires_at=None)
+    await uow.mcp_attempts.begin(
+        str(user_id),
+        user_id=user_id,
+        server_id=server_id,
+        login_id=None,
+        body=granted,
+        expires_at=NOW,
+    )
 
 
 def under_system(read: Callable[[Any, Owner], Awaitable[object]]) -> Callable[[Owner], Any]:
@@ -254,6 +274,16 @@ READERS: dict[str, Callable[[Owner], Any]] = {
     "mcp_servers.body": under_system(lambda uow, _: uow.mcp_servers.all()),
     "mcp_tools.body": under_system(read_tools),
     "mcp_tools.held_body": under_system(read_tools),
+    "mcp_authorizations.body": under_scope(
+        lambda uow, owner: uow.mcp_authorizations.of_user(owner.scope.user_id)
+    ),
+    # What is taken is given back where nothing is committed.
+    "mcp_authorization_attempts.body": under_system(
+        lambda uow, owner: uow.mcp_attempts.take(str(owner.scope.user_id))
+    ),
+    "mcp_clients.body": under_system(
+        lambda uow, owner: uow.mcp_attempts.client(owner.server_id, PLACE)
+    ),
     "approvals.body": under_scope(lambda uow, owner: uow.approvals.of_run(owner.run_id)),
     "approvals.decision": under_scope(lambda uow, owner: uow.approvals.of_run(owner.run_id)),
     "questions.body": under_scope(lambda uow, owner: uow.questions.of_runs([owner.run_id])),
@@ -304,6 +334,7 @@ class Tampering:
             "tool_policies": f"group_id = {owner.group_id}",
             "tool_limits": f"group_id = {owner.group_id}",
             "mcp_servers": f"created_by = {user}",
+            "mcp_clients": f"server_id = {owner.server_id}",
             "mcp_tools": f"server_name = 'server-{user}'",
             "messages": f"chat_session_id IN {sessions}",
             "message_images": f"message_id IN ({messages})",
