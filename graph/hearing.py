@@ -11,21 +11,21 @@ from graph.approvals import ProposedCall
 from graph.events import (
     CallEvent,
     Log,
-    ModelCalled,
     QuestionClosed,
     QuestionKind,
     QuestionOpened,
     ToolProgress,
 )
-from graph.pacing import Pace
 from graph.sampling import Sampler
-from tools.calls import Elicitation, ElicitationAnswer, SamplingAnswer, SamplingRequest
+from tools.calls import (
+    Elicitation,
+    ElicitationAnswer,
+    Pausing,
+    SamplingAnswer,
+    SamplingRequest,
+)
 from tools.errors import RequestDeclined
 
-PROGRESS_MAX = 50
-"""How often a call's progress is told; the events are stored."""
-PROGRESS_GAP_SECONDS, PROGRESS_GAP_DOUBLES = 0.2, 5
-PROGRESS_MESSAGE_MAX_CHARS = 500
 LOG_MAX = 100
 """How many messages of a server's log are told during a call."""
 LOG_MESSAGE_MAX_CHARS = 1_000
@@ -56,6 +56,7 @@ class People(Protocol):
         *,
         over: asyncio.Event,
         tell: Callable[[QuestionOpened | QuestionClosed], None],
+        pausing: Pausing,
     ) -> ElicitationAnswer:
         """Ask and wait.
 
@@ -64,6 +65,7 @@ class People(Protocol):
             question: What is asked.
             over: Set when the call has ended, so that nobody needs the answer any more.
             tell: Told when the question is asked and when it is over.
+            pausing: For the time in between.
 
         Raises:
             RequestDeclined: Nobody is asked.
@@ -74,8 +76,8 @@ class People(Protocol):
 class CallHearing:
     """Hears the server of one call, while `async with` it.
 
-    Everything that it tells is a stranger's text, and bounded here; the session has taken out of it
-    what does not show.
+    Everything that it tells is a stranger's text. The session has taken out of it what does not
+    show, and tells progress seldom enough and short; the rest is bounded here.
     """
 
     def __init__(
@@ -93,9 +95,6 @@ class CallHearing:
         self._people = people
         self._sampler = sampler
         self._sampling = sampling
-        self._progress = Pace(
-            PROGRESS_MAX, gap_seconds=PROGRESS_GAP_SECONDS, doubles_every=PROGRESS_GAP_DOUBLES
-        )
         self._logged = 0
         self._over = asyncio.Event()
         self._asking: set[asyncio.Future[None]] = set()
@@ -125,18 +124,16 @@ class CallHearing:
             self._is_silent = True
 
     def progress(self, done: float, total: float | None, message: str | None) -> None:
-        """Tell how far the call is, if that was not told too often."""
-        if self._progress.lets_through():
-            said = None if message is None else _line(message, PROGRESS_MESSAGE_MAX_CHARS)
-            self._tell(
-                ToolProgress(
-                    tool=self._call.tool,
-                    call_id=self._call.call_id,
-                    progress=done,
-                    total=total,
-                    message=said or None,
-                )
+        """Tell how far the call is."""
+        self._tell(
+            ToolProgress(
+                tool=self._call.tool,
+                call_id=self._call.call_id,
+                progress=done,
+                total=total,
+                message=" ".join((message or "").split()) or None,
             )
+        )
 
     def log(self, level: Literal["info", "warning"], message: str) -> None:
         """Tell a message of the server's log, if there were not too many."""
@@ -148,30 +145,32 @@ class CallHearing:
             level, said = "info", UNHEARD
         self._tell(Log(level=level, message=said, tool=self._call.tool, call_id=self._call.call_id))
 
-    async def elicit(self, question: Elicitation) -> ElicitationAnswer:
+    async def elicit(self, question: Elicitation, *, pausing: Pausing) -> ElicitationAnswer:
         """Put a question to the person."""
         if question.url is not None:
             asked = PersonQuestion(kind="url", message=question.message, url=question.url)
         else:
             asked = PersonQuestion(kind="form", message=question.message, schema=question.schema)
-        return await self._ask(asked)
+        return await self._ask(asked, pausing)
 
-    async def sample(self, request: SamplingRequest) -> SamplingAnswer:
+    async def sample(self, request: SamplingRequest, *, pausing: Pausing) -> SamplingAnswer:
         """Have the run's model answer, if the person does not mind."""
         if self._sampling == "deny":
             raise RequestDeclined("No model answers this server.")
         self._sampler.require_budget()
         if self._sampling == "ask":
-            told = await self._ask(PersonQuestion(kind="sampling", message=_describe(request)))
+            asked = PersonQuestion(kind="sampling", message=_describe(request))
+            told = await self._ask(asked, pausing)
             if told.action != "accept":
                 raise RequestDeclined("The person did not allow it.")
         if self._over.is_set():
             raise RequestDeclined("The call has ended.")
-        answering = asyncio.create_task(self._sampler.sample(request, self._tell_cost))
+        answering = asyncio.create_task(self._sampler.sample(request, self._tell))
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
         try:
-            return await answering
+            with pausing():
+                return await answering
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -179,20 +178,19 @@ class CallHearing:
                 raise
             raise RequestDeclined("The call has ended.") from None
 
-    async def _ask(self, question: PersonQuestion) -> ElicitationAnswer:
+    async def _ask(self, question: PersonQuestion, pausing: Pausing) -> ElicitationAnswer:
         if self._over.is_set():
             raise RequestDeclined("The call has ended.")
         is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asking.add(is_over)
         try:
-            return await self._people.ask(self._call, question, over=self._over, tell=self._tell)
+            return await self._people.ask(
+                self._call, question, over=self._over, tell=self._tell, pausing=pausing
+            )
         finally:
             self._asking.discard(is_over)
             with suppress(asyncio.InvalidStateError):
                 is_over.set_result(None)
-
-    def _tell_cost(self, cost: ModelCalled) -> None:
-        self._tell(cost)
 
     def _tell(self, event: CallEvent) -> None:
         if not self._is_silent:
@@ -203,10 +201,6 @@ def _is_stopped(error: BaseException | None) -> bool:
     """Whether somebody has stopped the run; a tool may also cancel itself."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and bool(task and task.cancelling())
-
-
-def _line(text: str, max_chars: int) -> str:
-    return " ".join(text.split())[:max_chars]
 
 
 def _describe(request: SamplingRequest) -> str:

@@ -188,6 +188,8 @@ class Run:
     """Goes up whenever a process takes the run."""
     worked_seconds: float = 0.0
     """How long the attempts before this one were at work, up to their last sign of life."""
+    worked_until: datetime | None = None
+    """Of a run that was just claimed: the last of these signs."""
     events_expired_at: datetime | None = None
 
     @property

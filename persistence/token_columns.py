@@ -9,7 +9,6 @@ from persistence.models import (
     api_keys,
     approvals,
     audit_log,
-    audit_seals,
     chat_sessions,
     documents,
     groups,
@@ -100,5 +99,3 @@ TOKEN_COLUMNS = (
     *CHECKPOINT_COLUMNS,
     WRAPPED_KEYS,
 )
-DIGEST_COLUMNS = (audit_seals.c.entry_digests, audit_seals.c.digest)
-"""Binary and not encrypted: digests that only the keys' owner can make."""

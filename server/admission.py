@@ -8,6 +8,7 @@ from persistence.rate_limits import RateLimiter
 from persistence.records import User
 from server.auth.service import AuthService
 from server.installation import InstallationSecrets
+from server.security.attempt_cookie import AttemptCookie
 from server.security.cookies import LoginCookies
 from server.security.credentials import Authenticator
 from server.security.csrf import CsrfTokens
@@ -17,7 +18,7 @@ from server.security.login_tokens import LoginTokens
 from server.security.logins import LoginService
 from server.security.networks import Networks
 from server.security.provisioning import Provisioner
-from server.security.sso.attempt_cookie import AttemptCookie
+from server.security.sso.attempt_cookie import login_attempt_cookie
 from server.security.standing import StandingLogins, fingerprint
 from server.security.tokens import TokenSigner
 from server.settings import Settings
@@ -77,7 +78,7 @@ def build_doors(
         ),
         logins=logins,
         sso=SsoService(security.oidc, key_ring=key_ring, provisioner=provisioner, logins=logins),
-        attempt_cookie=AttemptCookie(secure=settings.production),
+        attempt_cookie=login_attempt_cookie(secure=settings.production),
         cookies=LoginCookies(secure=settings.production, max_age_seconds=security.login_seconds),
         csrf=csrf,
     )

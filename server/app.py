@@ -29,7 +29,7 @@ from server.health.routes import router as health_router
 from server.mcp.routes import router as mcp_servers_router
 from server.mcp.tool_routes import router as tools_router
 from server.mcp_endpoint.routes import McpEndpoint
-from server.mcp_oauth.cookie import AuthorizationCookie
+from server.mcp_oauth.cookie import AuthorizationCookies
 from server.mcp_oauth.routes import router as authorizations_router
 from server.openapi import describe_fully
 from server.prompts.routes import router as prompts_router
@@ -132,7 +132,7 @@ def _services(resources: Resources) -> tuple[object, ...]:
         resources.mcp_servers,
         resources.authorizations,
         resources.identities,
-        AuthorizationCookie(secure=resources.settings.production),
+        AuthorizationCookies(secure=resources.settings.production),
         resources.tools,
         resources.prompts,
         resources.tool_contents,

@@ -129,7 +129,7 @@ async def open_resources(
     """Opens everything in order, yields it, and closes it in reverse.
 
     Raises:
-        PersistenceError, GraphError, LoaderError, ToolError: A part cannot be opened.
+        PersistenceError, GraphError, LoaderError, ToolsError: A part cannot be opened.
     """
     data_dir = settings.data_dir.absolute()
     configured_keys = KeyRing(secrets.key_list)

@@ -128,7 +128,8 @@ POLICIES: Mapping[str, Policy] = {
     "GET /v1/mcp/authorizations": _user("tools"),
     "POST /v1/mcp/servers/{server_id}/authorization": _user("tools"),
     "DELETE /v1/mcp/servers/{server_id}/authorization": _user("tools"),
-    "GET /v1/mcp/authorization/callback": _PUBLIC,  # its credential is what it brings back
+    # the credential is what a browser brings back
+    "GET /v1/mcp/authorization/callback/{server_id}": _PUBLIC,
     "GET /v1/mcp/jwks.json": _PUBLIC,
     "GET /v1/mcp/servers": _root("admin"),
     "POST /v1/mcp/servers": _root("admin"),

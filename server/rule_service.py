@@ -1,8 +1,9 @@
 """What is the same for every kind of rule about tools: who makes which, and that it is known."""
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from persistence.access import AccessScope
@@ -18,6 +19,9 @@ from server.security.principal import Origin, Principal
 
 RULES_MAX = 2_000
 """Every replica holds all of an installation's rules in memory."""
+ROOTS_SHARE = 200
+"""How many of these only root makes: anybody may make groups and rules for them, and root must
+always be able to deny a tool."""
 
 Also: TypeAlias = Callable[[UnitOfWork], Awaitable[None]]
 """What is done together with a change of a rule, or neither is."""
@@ -54,6 +58,8 @@ class RuleService(ABC, Generic[Wanted, Made]):
     def __init__(self, database: Database, known: KnownRules) -> None:
         self._database = database
         self._known = known
+        # Who counts holds a connection and takes another one: many at once would take them all.
+        self._one_at_a_time = asyncio.Lock()
 
     async def list_rules(self, principal: Principal, *, limit: int, offset: int) -> Page[Made]:
         """The rules that bind the principal, and to root all, the oldest first."""
@@ -78,8 +84,10 @@ class RuleService(ABC, Generic[Wanted, Made]):
         """
         wanted = self._new(values)
         self._require_right(principal, wanted)
-        await self._require_room()
-        async with self._database.unit_of_work(principal.scope) as uow:
+        async with (
+            self._room_for(principal),
+            self._database.unit_of_work(principal.scope) as uow,
+        ):
             with _refusals(missing=GroupNotFound):
                 made = await self._rules(uow).create(wanted)
             await uow.audit.record(
@@ -181,10 +189,14 @@ class RuleService(ABC, Generic[Wanted, Made]):
             self._require_right(principal, seen)
             return await self._rules(uow).lock(rule_id)
 
-    async def _require_room(self) -> None:
-        async with self._database.unit_of_work(_SYSTEM) as uow:
-            if await self._rules(uow).count() >= RULES_MAX:
-                raise self._too_many(f"there are {RULES_MAX} rules already")
+    @asynccontextmanager
+    async def _room_for(self, principal: Principal) -> AsyncIterator[None]:
+        """See to it that there is room for one more; nobody else makes one until the end."""
+        most = RULES_MAX if principal.user.is_root else RULES_MAX - ROOTS_SHARE
+        async with self._one_at_a_time, self._database.unit_of_work(_SYSTEM) as uow:
+            if await self._rules(uow).hold_count() >= most:
+                raise self._too_many(f"there are {most} rules already")
+            yield
 
     def _entry(
         self,

@@ -54,7 +54,7 @@ class MessageBudget(_Budget):
 
 
 class ByteBudget(_Budget):
-    """Counts the bytes of everything."""
+    """Counts the bytes of everything, and what takes as long to read as so many more."""
 
     def __init__(self) -> None:
         super().__init__(per_second=BYTES_PER_SECOND, at_once=BYTES_AT_ONCE)

@@ -1,14 +1,19 @@
 """What a tool call carries beside its arguments, and what a server may ask while it runs."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from tools.contents import ContentKeeper
 
 CALL_KEY = "call"
 """Where `config["configurable"]` holds the `CallContext`: LangChain copies plain strings from there
 into what tracers see, and nothing else."""
+
+
+Pausing: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""Counts no time of the calls that may wait for an answer, while `with` it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,16 +64,25 @@ class CallListener(Protocol):
         """Hear a message of the server's log; must not block."""
         ...
 
-    async def elicit(self, question: Elicitation) -> ElicitationAnswer:
+    async def elicit(self, question: Elicitation, *, pausing: Pausing) -> ElicitationAnswer:
         """Put a question to the person.
+
+        Args:
+            question: What is asked.
+            pausing: For the time in which the person has the question, and for no other: a server
+                that is declined over and over must not stop its call's time.
 
         Raises:
             RequestDeclined: It is not put to anybody.
         """
         ...
 
-    async def sample(self, request: SamplingRequest) -> SamplingAnswer:
+    async def sample(self, request: SamplingRequest, *, pausing: Pausing) -> SamplingAnswer:
         """Have a model answer.
+
+        Args:
+            request: What the server wants.
+            pausing: For the time in which a person or the model is at it, and for no other.
 
         Raises:
             RequestDeclined: No model is asked.

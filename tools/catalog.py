@@ -215,7 +215,7 @@ async def open_catalog(
         McpConfigError: The servers file cannot be used.
         ValueError: A retriever is given without the signer that tells who is asking.
     """
-    limits = _limits(settings)
+    limits = limits_of(settings)
     built_in = built_in_servers(signer, retriever, web)
     if servers is None:
         servers = await read_registry(settings)
@@ -268,9 +268,13 @@ def _pool_for(
     )
 
 
-def _limits(settings: McpSettings) -> Limits:
+def limits_of(settings: McpSettings) -> Limits:
+    """Return what each server is held to."""
     return Limits(
-        connect_seconds=settings.connect_timeout_seconds, call_seconds=settings.call_timeout_seconds
+        connect_seconds=settings.connect_timeout_seconds,
+        call_seconds=settings.call_timeout_seconds,
+        user_sessions_max=settings.user_sessions_max,
+        user_session_idle_seconds=settings.user_session_idle_seconds,
     )
 
 

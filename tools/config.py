@@ -160,10 +160,12 @@ class HttpServer(_ServerEntry):
 
     @model_validator(mode="after")
     def _keep_tokens_safe(self) -> Self:
+        if self.url.scheme != "https" and not is_loopback(self.url.host or ""):
+            for name, value in (("auth", self.auth), ("identity", self.identity)):
+                if value is not None:
+                    raise ValueError(f"with {name} the url must be https")
         if self.auth is None:
             return self
-        if self.url.scheme != "https" and not is_loopback(self.url.host or ""):
-            raise ValueError("with auth the url must be https")
         if "authorization" in map(str.lower, self.headers):
             raise ValueError("with auth there can be no Authorization header")
         return self

@@ -51,8 +51,8 @@ class Limits:
     call_seconds: float
     breaker_failures: int = BREAKER_FAILURES
     breaker_seconds: float = BREAKER_SECONDS
-    user_sessions_max: int = 20
-    """How many people may have a session of their own with one server at once."""
+    user_sessions_max: int = 100
+    """How many sessions people may have of their own with one server at once."""
     user_session_idle_seconds: float = 600.0
     """How long such a session is held without a call."""
 

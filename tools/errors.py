@@ -11,7 +11,8 @@ ToolsError
 │   └── RequestRefused   a server did not take a request, perhaps because of the session
 ├── CallTimeout          a server did not answer in time
 ├── CallRejected         a call that cannot be made, or answered with a protocol error
-│   └── AnswerTooLarge   the answer is larger than a message may be
+│   ├── AnswerTooLarge   the answer is larger than a message may be
+│   └── AnswerTooIntricate  it is made of more parts than are read
 ├── AuthorizationNeeded  a person has to let the product in at a server first
 ├── AuthorizationFailed  an authorization server does not do what it should
 │   ├── AuthorizationRefused      it says no
@@ -92,6 +93,13 @@ class AnswerTooLarge(CallRejected):
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"its answer is larger than {max_bytes} bytes")
+
+
+class AnswerTooIntricate(CallRejected):
+    """A server's answer was not read, because it is made of too many parts."""
+
+    def __init__(self, parts: int, what: str = "parts") -> None:
+        super().__init__(f"its answer has more than {parts} {what}")
 
 
 class AuthorizationNeeded(ToolsError):

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from persistence.visible_text import show
 from tools.answers import Answers, ListeningCall
-from tools.calls import Elicitation, SamplingRequest
+from tools.calls import Elicitation, Pausing, SamplingRequest
 from tools.errors import RequestDeclined
 from tools.timeouts import current_timeouts
 
@@ -146,27 +146,32 @@ class Inbound:
 
     async def _ask(
         self,
-        ask: Callable[[dict[str, Any], ListeningCall], Awaitable[dict[str, Any]]],
+        ask: Callable[[dict[str, Any], ListeningCall, Pausing], Awaitable[dict[str, Any]]],
         params: dict[str, Any],
         call: ListeningCall | None,
     ) -> dict[str, Any]:
-        """Have the listener answer; no call's time runs meanwhile, since any may wait for it."""
+        """Have the listener answer."""
         if call is None or call not in self._answers.listening():
             raise _Refused(types.INVALID_REQUEST, "No call is under way.")
+        try:
+            async with asyncio.timeout(REQUEST_MAX_SECONDS) as deadline:
+                with self._answers.while_wanted(lambda: _end(deadline)):
+                    return await ask(params, call, self._pausing)
+        except RequestDeclined as declined:
+            raise _Refused(DECLINED, str(declined)) from declined
+        except TimeoutError as late:
+            raise _Refused(types.INTERNAL_ERROR, _TOO_LATE) from late
+        except ValidationError as invalid:
+            raise _Refused(types.INVALID_PARAMS, "Invalid request parameters") from invalid
+
+    @contextmanager
+    def _pausing(self) -> Iterator[None]:
+        """Count no time of the calls under way: any of them may wait for the answer."""
         with ExitStack() as paused:
             for each in self._answers.listening():
                 for limit in each.context.get(current_timeouts, ()):
                     paused.enter_context(limit.pause())
-            try:
-                async with asyncio.timeout(REQUEST_MAX_SECONDS) as deadline:
-                    with self._answers.while_wanted(lambda: _end(deadline)):
-                        return await ask(params, call)
-            except RequestDeclined as declined:
-                raise _Refused(DECLINED, str(declined)) from declined
-            except TimeoutError as late:
-                raise _Refused(types.INTERNAL_ERROR, _TOO_LATE) from late
-            except ValidationError as invalid:
-                raise _Refused(types.INVALID_PARAMS, "Invalid request parameters") from invalid
+            yield
 
 
 def _end(deadline: asyncio.Timeout) -> None:
@@ -174,7 +179,7 @@ def _end(deadline: asyncio.Timeout) -> None:
         deadline.reschedule(asyncio.get_running_loop().time())
 
 
-async def _elicit(params: dict[str, Any], call: ListeningCall) -> dict[str, Any]:
+async def _elicit(params: dict[str, Any], call: ListeningCall, pausing: Pausing) -> dict[str, Any]:
     asked = _QUESTION.validate_python(params)
     url, schema = None, {}
     if isinstance(asked, types.ElicitRequestURLParams):
@@ -188,13 +193,13 @@ async def _elicit(params: dict[str, Any], call: ListeningCall) -> dict[str, Any]
         raise _Refused(types.INVALID_PARAMS, "The question is too long.")
     # What does not show could say something else than what a person reads.
     question = Elicitation(message=show(asked.message), schema=schema, url=url)
-    answer = await call.listener.elicit(question)
+    answer = await call.listener.elicit(question, pausing=pausing)
     if answer.action != "accept" or url is not None:
         return {"action": answer.action}
     return {"action": "accept", "content": dict(answer.content or {})}
 
 
-async def _sample(params: dict[str, Any], call: ListeningCall) -> dict[str, Any]:
+async def _sample(params: dict[str, Any], call: ListeningCall, pausing: Pausing) -> dict[str, Any]:
     asked = types.CreateMessageRequestParams.model_validate(params)
     messages = [(message.role, _text_of(message)) for message in asked.messages]
     if sum(len(text) for _, text in messages) + len(asked.systemPrompt or "") > SAMPLING_MAX_CHARS:
@@ -205,7 +210,8 @@ async def _sample(params: dict[str, Any], call: ListeningCall) -> dict[str, Any]
             system_prompt=asked.systemPrompt,
             max_tokens=asked.maxTokens,
             temperature=asked.temperature,
-        )
+        ),
+        pausing=pausing,
     )
     return {
         "role": "assistant",

@@ -10,7 +10,13 @@ import structlog
 
 from tools.calls import CallContext
 from tools.catalog import ToolCatalog
-from tools.errors import AuthorizationNeeded, CallTimeout, PromptUnknown, ServerUnavailable
+from tools.errors import (
+    AuthorizationNeeded,
+    CallTimeout,
+    PromptUnknown,
+    ServerUnavailable,
+    ToolsError,
+)
 from tools.prompt_reading import read_filled, read_prompts
 from tools.prompt_values import FilledPrompt, Prompt
 
@@ -89,7 +95,10 @@ class PromptCatalog:
         """
         if self._servers.connection_of(server) is None:
             raise PromptUnknown
-        prompts = await asyncio.shield(self._listing(server, context).asking)
+        try:
+            prompts = await asyncio.shield(self._listing(server, context).asking)
+        except ToolsError as error:
+            raise _anew(error) from error
         found = next((each for each in prompts if each.name == name), None)
         if found is None:
             raise PromptUnknown
@@ -168,6 +177,13 @@ def _outcome(asking: "asyncio.Task[tuple[Prompt, ...]]") -> tuple[Prompt, ...] |
     if not asking.done() or asking.cancelled() or asking.exception() is not None:
         return None
     return asking.result()
+
+
+def _anew(error: ToolsError) -> ToolsError:
+    """The same error for one of those who hear it: what is kept of it is not theirs to raise."""
+    anew = type(error).__new__(type(error), *error.args)
+    vars(anew).update(vars(error))
+    return anew
 
 
 @asynccontextmanager

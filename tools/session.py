@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tools.answers import Answers, SessionEnded
 from tools.budget import MessageBudget
 from tools.calls import CallListener
-from tools.errors import CallRejected, ServerUnavailable
+from tools.errors import AnswerTooIntricate, CallRejected, ServerUnavailable
 from tools.inbound import Inbound, SessionProfile
 from tools.transports import Streams
 
@@ -32,6 +32,8 @@ __all__ = ["HeldSession", "SessionEnded", "Signal"]
 MAX_TOOLS = 256
 MAX_PROMPTS = 256
 MAX_PAGES = 32
+MAX_BLOCKS = 1_000
+"""How many an answer may have: each is looked at."""
 CURSOR_MAX_CHARS = 4_096
 PROMPTS_KEPT_SECONDS = 60.0
 """How long a list of prompts is good, unless the server says before that it has changed."""
@@ -41,6 +43,8 @@ CANCEL_NOTICE_SECONDS = 2
 SEND_TIMEOUT_SECONDS = 10
 
 _CLIENT = {"name": "youworker", "version": "1"}
+_BLOCKS = ("content", "contents", "messages")
+"""Where what a server gives for a tool, a resource and a prompt stands."""
 _log = structlog.get_logger(__name__)
 
 _Result = TypeVar("_Result", bound=BaseModel)
@@ -200,18 +204,23 @@ class HeldSession:
     async def _list(self, what: str, kind: type[_Result], *, most: int) -> tuple[_Result, ...]:
         """List what there is; one that makes no sense does not spoil the others."""
         found: list[_Result] = []
-        unusable = 0
+        unusable, is_cut = 0, False
         async for page in self._pages(f"{what}/list"):
             listed = (page.model_extra or {}).get(what)
             if not isinstance(listed, list):
                 raise CallRejected("its answer makes no sense")
-            for each in listed[: most - len(found)]:
+            room = most - len(found)
+            is_cut = is_cut or len(listed) > room
+            for each in listed[:room]:
                 try:
                     found.append(kind.model_validate(each))
                 except ValidationError:
                     unusable += 1
             if len(found) >= most:
+                is_cut = is_cut or bool(page.next_cursor)
                 break
+        if is_cut:
+            _log.warning("mcp_list_cut", server=self._name, what=what, limit=most)
         if unusable:
             _log.warning("mcp_list_unusable", server=self._name, what=what, unusable=unusable)
         return tuple(found)
@@ -227,6 +236,8 @@ class HeldSession:
                 return
             seen.add(cursor)
             position = {"cursor": cursor}
+        what = method.partition("/")[0]
+        _log.warning("mcp_list_cut", server=self._name, what=what, limit_pages=MAX_PAGES)
 
     async def _ask(
         self,
@@ -244,7 +255,9 @@ class HeldSession:
         request = types.JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params)
         try:
             await self._outgoing.send(SessionMessage(types.JSONRPCMessage(request)))
-            return kind.model_validate(await answer)
+            result = await answer
+            _require_few_blocks(result)
+            return kind.model_validate(result)
         except asyncio.CancelledError:
             if method != "initialize":
                 self._cancel_at_server(number)
@@ -320,3 +333,10 @@ class HeldSession:
             case "notifications/prompts/list_changed":
                 self._prompts_until = 0.0
                 self._prompt_changes += 1
+
+
+def _require_few_blocks(result: dict[str, Any]) -> None:
+    for name in _BLOCKS:
+        blocks = result.get(name)
+        if isinstance(blocks, list) and len(blocks) > MAX_BLOCKS:
+            raise AnswerTooIntricate(MAX_BLOCKS, "blocks")

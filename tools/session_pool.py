@@ -1,8 +1,8 @@
 """Sessions with one server: one for everybody, or one for each person."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -13,13 +13,18 @@ from mcp import types
 from tools.authorization.bearer import ServerAuthorizations
 from tools.calls import CallContext
 from tools.connection import Limits, ServerConnection, ServerStatus
-from tools.errors import AuthorizationNeeded, CallTimeout, ServerUnavailable, ToolsError
+from tools.errors import AuthorizationNeeded, ServerUnavailable, ToolsError
 from tools.inbound import SessionProfile
+from tools.learned_tools import LearnedTools
+from tools.personal_session import PersonalSession
 from tools.transports import Transport
 
 __all__ = ["SessionPool", "SessionProfile", "ToolServer"]
 
 NOBODY = CallContext()
+
+ASKED_AT_ONCE = 3
+"""How many people's sessions are asked for tools at a time where each may be told of others."""
 
 _UNAUTHORIZED = "nobody who may use it has authorized it yet"
 
@@ -32,40 +37,6 @@ class _Owner:
 
     user_id: int | None
     listens: bool
-
-
-class _PersonalSession:
-    """A person's session, which carries the calls of one run at a time.
-
-    A server's question does not say which call it belongs to; here it can only be that run's.
-    """
-
-    def __init__(self, connection: ServerConnection) -> None:
-        self.connection = connection
-        self.borrowers = 0
-        self.expiry: asyncio.TimerHandle | None = None
-        self._run_id = ""
-        self._calls = 0
-        self._is_free = asyncio.Event()
-
-    @asynccontextmanager
-    async def carry(self, run_id: str, *, wait_seconds: float) -> AsyncIterator[None]:
-        """Wait for the turn of a run, and keep it while it has calls under way."""
-        try:
-            async with asyncio.timeout(wait_seconds):
-                while self._calls and self._run_id != run_id:
-                    self._is_free.clear()
-                    await self._is_free.wait()
-        except TimeoutError as error:
-            raise CallTimeout("another run of the same person is still using it") from error
-        self._run_id = run_id
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
-            if not self._calls:
-                self._is_free.set()
 
 
 class SessionPool:
@@ -109,9 +80,9 @@ class SessionPool:
         self._identity_audience = identity_audience
         self._authorizations = authorizations
         self._told: list[Callable[[tuple[types.Tool, ...]], None]] = []
-        self._learned: tuple[types.Tool, ...] = ()
-        self._learned_from: _Owner | None = None
-        self._personal: dict[_Owner, _PersonalSession] = {}
+        self._learned = LearnedTools()
+        self._rounds = 0
+        self._personal: dict[_Owner, PersonalSession] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
         # Some servers have tools that ask only where somebody can be asked. Whoever asks over the
@@ -122,8 +93,8 @@ class SessionPool:
 
     @property
     def tools(self) -> tuple[types.Tool, ...]:
-        """What the server brings; where it tells that to known people only, what it told one."""
-        return self._common.tools or self._learned
+        """What the server brings; where it tells that to known people only, what it told them."""
+        return self._common.tools or self._learned.tools
 
     @property
     def status(self) -> ServerStatus:
@@ -131,7 +102,7 @@ class SessionPool:
         status = replace(self._common.status, tools=len(self.tools))
         if self._authorizations is None:
             return status
-        error = _UNAUTHORIZED if not self._learned else None
+        error = _UNAUTHORIZED if not self._learned.tools else None
         if status.breaker != "closed":
             error = "its calls keep failing"
         return replace(status, healthy=error is None, error=error)
@@ -166,6 +137,8 @@ class SessionPool:
             await self._common.refresh()
         else:
             await self._ask_somebody(self._authorizations)
+        with self._telling():
+            self._learned.end_round(self._present())
 
     def end_sessions_of(self, user_id: int) -> None:
         """End a person's sessions, calls under way included."""
@@ -238,7 +211,7 @@ class SessionPool:
                 idle = self._limits.user_session_idle_seconds
                 personal.expiry = loop.call_later(idle, self._end, owner)
 
-    def _open(self, owner: _Owner) -> _PersonalSession:
+    def _open(self, owner: _Owner) -> PersonalSession:
         if self._is_closed:
             raise ServerUnavailable("it is shut down")
         if len(self._personal) >= self._limits.user_sessions_max:
@@ -252,7 +225,7 @@ class SessionPool:
             offered = SessionProfile(roots=offered.roots)
         connection = self._connect(owner.user_id, replace(offered, log=owner.listens))
         connection.on_tools(partial(self._learn, owner))
-        return _PersonalSession(connection)
+        return PersonalSession(connection)
 
     def _connect(self, user_id: int | None, profile: SessionProfile) -> ServerConnection:
         return ServerConnection(
@@ -265,26 +238,42 @@ class SessionPool:
         )
 
     async def _ask_somebody(self, authorizations: ServerAuthorizations) -> None:
-        """Have one of those who authorized told of the tools; does not raise."""
+        """Have some of those who authorized told of the tools, others each time; does not raise."""
         try:
-            for user_id in await authorizations.holders():
-                async with self._borrow(CallContext(user_id=user_id)) as connection:
-                    await connection.refresh()
-                if connection.status.healthy:
-                    return
+            holders = await authorizations.holders()
+        except ToolsError as error:
+            _log.warning("mcp_tools_not_listed", server=self.name, error=type(error).__name__)
+            return
+        first = self._rounds * ASKED_AT_ONCE % max(1, len(holders))
+        self._rounds += 1
+        turn = [*holders[first:], *holders[:first]][:ASKED_AT_ONCE]
+        await asyncio.gather(*map(self._ask_for_tools, turn))
+
+    async def _ask_for_tools(self, user_id: int) -> None:
+        try:
+            async with self._borrow(CallContext(user_id=user_id)) as connection:
+                await connection.refresh()
         except ToolsError as error:
             _log.warning("mcp_tools_not_listed", server=self.name, error=type(error).__name__)
 
+    def _present(self) -> frozenset[_Owner]:
+        """Those whose sessions would tell of a change."""
+        return frozenset(
+            owner for owner, held in self._personal.items() if held.connection.status.healthy
+        )
+
     def _learn(self, owner: _Owner, tools: tuple[types.Tool, ...]) -> None:
-        """Learn of the tools from one person at a time: a server may tell each something else."""
-        if self._learned_from != owner and self._learned_from in self._personal:
-            return
-        self._learned_from = owner
-        if self._common.tools or tools == self._learned:
-            return
-        self._learned = tools
-        for told in self._told:
-            told(tools)
+        with self._telling():
+            self._learned.learn(owner, tools)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell whoever wants to know if the tools are others afterwards."""
+        before = self._learned.tools
+        yield
+        if self._learned.tools is not before and not self._common.tools:
+            for told in self._told:
+                told(self._learned.tools)
 
     def _end(self, owner: _Owner) -> None:
         personal = self._personal.pop(owner)

@@ -70,7 +70,13 @@ class McpSettings(BaseModel):
     authorization_hosts: _Names = ()
     """Hosts of authorization servers that may be asked wherever they stand, beside a tool server's
     own address: `auth.example.org`, or `*.example.org` for all below it. What else tool servers
-    name is asked as `OUTBOUND__*` allows."""
+    name is asked as `OUTBOUND__*` allows. Parts of one authorization server at several hosts are
+    believed to belong together if all are named."""
+    user_sessions_max: int = Field(default=100, ge=1, le=10_000)
+    """How many sessions people have of their own with one server at once, on each replica. Of a
+    server that is a command each is a process."""
+    user_session_idle_seconds: float = Field(default=600, ge=1, le=86_400)
+    """How long such a session is held without a call."""
     question_seconds: float = Field(default=300, gt=0, le=840)
     """How long a server's question waits for its person; then it is told that nobody answers."""
     sampling_max_calls: int = Field(default=8, ge=0, le=1000)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 
@@ -60,12 +60,3 @@ class PausableTimeout:
 
     def _runs(self) -> bool:
         return self._entered is not None and not self._limit.expired()
-
-
-@contextmanager
-def pause_timeouts() -> Iterator[None]:
-    """Pause all the limits that the present task runs under."""
-    with ExitStack() as stack:
-        for timeout in current_timeouts.get():
-            stack.enter_context(timeout.pause())
-        yield

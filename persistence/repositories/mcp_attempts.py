@@ -79,7 +79,7 @@ class McpAttemptRepository(Repository):
         if not self._scope.owns(user_id):
             raise AccessDenied("nobody authorizes for another")
         state_hash = self._hash(state)
-        await self._change(_DROP.under(self._scope), {"of_user_id": user_id, "server": server_id})
+        await self.drop(user_id, server_id)
         values = {
             "state_hash": state_hash,
             "user_id": user_id,
@@ -92,6 +92,10 @@ class McpAttemptRepository(Repository):
             await self._change(_ADD, values)
         except Conflict as exc:
             raise NotFound(f"no MCP server {server_id!r}") from exc
+
+    async def drop(self, user_id: int, server_id: int) -> None:
+        """Forget what a user has begun at a server, and all of theirs that is over."""
+        await self._change(_DROP.under(self._scope), {"of_user_id": user_id, "server": server_id})
 
     async def take(self, state: str) -> McpAuthorizationAttempt | None:
         """Return the attempt that a browser answers, and forget it: it is good for one answer."""

@@ -137,6 +137,13 @@ _COUNT = ScopedStatement(
         .where(*_FILTERS, guard.mine(questions.c.user_id))
     )
 )
+_COUNT_OF_RUN = ScopedStatement(
+    lambda guard: (
+        select(func.count())
+        .select_from(questions)
+        .where(questions.c.run_id == _RUN, guard.owned(questions.c.user_id))
+    )
+)
 _CANCEL = _close(questions.c.id == bindparam("question", type_=Uuid), status="cancelled")
 _EXPIRE = _close(questions.c.id == bindparam("question", type_=Uuid), status="expired")
 _CANCEL_OF_RUN = _close(questions.c.run_id == _RUN, status="cancelled")
@@ -177,7 +184,8 @@ class QuestionRepository(Repository):
         row = await self._first(_ASK.under(self._scope), parameters)
         if row is not None:
             return self._read(row)
-        if len(await self.of_runs([claim.run_id])) < most:
+        counted = await self._first(_COUNT_OF_RUN.under(self._scope), {"run": claim.run_id})
+        if counted is None or counted[0] < most:
             raise RunLost("the run is another process's now")
         return None
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    literal_column,
     select,
     update,
 )
@@ -62,6 +63,13 @@ class RuleStatements:
             )
         )
         self.count = ScopedStatement(lambda guard: _count(seen(guard)))
+        self.hold_count = Statement(
+            select(
+                func.pg_advisory_xact_lock(
+                    func.hashtextextended(literal_column(f"'count of {table.name}'"), 0)
+                )
+            )
+        )
         self.count_of_group = ScopedStatement(lambda guard: _count(of_group(guard)))
         self.lock = ScopedStatement(
             lambda guard: select(table).where(settled(guard)).with_for_update(of=table)

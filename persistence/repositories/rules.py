@@ -99,6 +99,14 @@ class RuleRepository(Repository, ABC, Generic[Wanted, Made]):
         rows = await self._all(self._statements.count.administered_by(self._scope), {})
         return int(rows[0][0])
 
+    async def hold_count(self) -> int:
+        """Return how many rules the scope sees, when whoever asked before has made theirs.
+
+        Whoever asks next waits until the unit of work ends.
+        """
+        await self._first(self._statements.hold_count, {})
+        return await self.count()
+
     async def lock(self, rule_id: int) -> Made:
         """Return a rule to change, and let nobody else change it until the unit of work ends.
 

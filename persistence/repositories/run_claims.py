@@ -85,7 +85,7 @@ def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
 
     def build(guard: Guard) -> Any:
         found = (
-            select(runs.c.id)
+            select(runs.c.id, _WORKED_UNTIL.label("worked_until"))
             .where(*conditions, guard.owned(runs.c.user_id))
             .order_by(runs.c.started_at)
             .limit(bindparam("limit", type_=Integer))
@@ -104,7 +104,8 @@ def _claim(*conditions: ColumnElement[bool], **values: Any) -> ScopedStatement:
             "worked_seconds": _WORKED,
             **values,
         }
-        return update(runs).where(runs.c.id.in_(select(found.c.id))).values(taken).returning(runs)
+        taking = update(runs).where(runs.c.id == found.c.id).values(taken)
+        return taking.returning(runs, found.c.worked_until)
 
     return ScopedStatement(build)
 

@@ -226,6 +226,7 @@ def read_run(row: Row) -> Run:
         finished_at=row["finished_at"],
         attempt=row["attempt"],
         worked_seconds=row["worked_seconds"],
+        worked_until=row.get("worked_until"),
         events_expired_at=row["events_expired_at"],
     )
 

@@ -125,7 +125,7 @@ class ToolPolicyLimit(Conflict):
 class ToolLimitsFull(Conflict):
     """There are as many rules on what tool calls may take as there may be."""
 
-    code = "TOO_MANY_TOOL_LIMITS"
+    code = "TOOL_LIMIT_LIMIT"
     message = "There are as many limits as there may be; delete one first."
 
 

@@ -58,10 +58,12 @@ class Arrivals:
         async with self._database.unit_of_work(_SYSTEM) as uow:
             taken = await uow.mcp_attempts.take(brought.state) if brought.state else None
             await uow.commit()  # whatever comes of it, it was good for this once
-            user = await self._user_of(uow, taken)
-        if taken is None or user is None:
+            if taken is None:
+                raise AuthorizationInvalid
+            attempt = Attempt.from_json(taken.body)
+            user = await self._user_of(uow, taken, attempt)
+        if user is None:
             raise AuthorizationInvalid
-        attempt = Attempt.from_json(taken.body)
         principal = Principal(user=user, scope=scope_of(user))
         self._require_sound(taken, attempt, brought)
         await self._require_usable(principal, taken.server_id, attempt)
@@ -90,9 +92,11 @@ class Arrivals:
         if place_of(server.config) != attempt.held.place:
             raise AuthorizationInvalid
 
-    async def _user_of(self, uow: UnitOfWork, taken: McpAuthorizationAttempt | None) -> User | None:
-        """Whose attempt it is, if that person may still come in, and the login still stands."""
-        if taken is None:
+    async def _user_of(
+        self, uow: UnitOfWork, taken: McpAuthorizationAttempt, attempt: Attempt
+    ) -> User | None:
+        """Whose attempt it is, if that person may still come in, and the login or key is good."""
+        if attempt.key_id is not None and await uow.api_keys.ended({attempt.key_id}):
             return None
         if taken.login_id is not None and await uow.logins.ended({taken.login_id}):
             return None
@@ -109,7 +113,7 @@ class Arrivals:
         is_late = self._clock() >= taken.expires_at.timestamp()
         if is_another or is_late or not attempt.is_of_browser(brought.browser_secret):
             raise AuthorizationInvalid
-        if not attempt.held.issuer.spoke(brought.issuer):
+        if brought.server_id != taken.server_id or not attempt.held.issuer.spoke(brought.issuer):
             raise AuthorizationInvalid("This answer is from another authorization server.")
 
     async def _redeem(self, attempt: Attempt, brought: BroughtBack, server_id: int) -> Tokens:

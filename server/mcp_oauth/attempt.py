@@ -27,10 +27,17 @@ class Attempt:
     challenge: str
     browser_digest: str | None = None
     """Of the secret that the browser keeps which began it; None if it was no browser."""
+    key_id: int | None = None
+    """The API key that it was begun with, if it was one that can be revoked."""
 
     @classmethod
     def begin(
-        cls, held: HeldAuthorization, callback_url: str, *, browser_secret: str | None
+        cls,
+        held: HeldAuthorization,
+        callback_url: str,
+        *,
+        browser_secret: str | None,
+        key_id: int | None,
     ) -> "Attempt":
         """Makes the secrets of one attempt."""
         pkce = PKCEParameters.generate()
@@ -40,6 +47,7 @@ class Attempt:
             verifier=pkce.code_verifier,
             challenge=pkce.code_challenge,
             browser_digest=None if browser_secret is None else _digest(browser_secret),
+            key_id=key_id,
         )
 
     def is_of_browser(self, browser_secret: str | None) -> bool:
@@ -56,6 +64,7 @@ class Attempt:
             "verifier": self.verifier,
             "challenge": self.challenge,
             "browser_digest": self.browser_digest,
+            "key_id": self.key_id,
         }
 
     @classmethod

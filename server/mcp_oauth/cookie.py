@@ -1,34 +1,23 @@
-"""The cookie that ties an authorization under way to the browser that began it."""
+"""The cookies of authorizations under way, one for each."""
 
-from starlette.responses import Response
+import hashlib
 
 from server.mcp_oauth.attempt import ATTEMPT_SECONDS
+from server.security.attempt_cookie import AttemptCookie
 
-AUTHORIZATION_COOKIE = "youworker_mcp_authorization"
+COOKIE_PREFIX = "youworker_mcp_authorization_"
 _PATH = "/v1/mcp/authorization"
+_NAME_CHARS = 16
 
 
-class AuthorizationCookie:
-    """Lasts as long as an attempt; `Lax`, as the browser comes back from another site."""
+class AuthorizationCookies:
+    """Named by what comes back, so that one that is begun or ended leaves the others alone."""
 
     def __init__(self, *, secure: bool) -> None:
-        """Args: secure: Whether browsers send the cookie over TLS alone."""
+        """Args: secure: Whether browsers send the cookies over TLS alone."""
         self._secure = secure
 
-    def give(self, response: Response, secret: str) -> None:
-        """Sets it."""
-        response.set_cookie(
-            AUTHORIZATION_COOKIE,
-            secret,
-            max_age=ATTEMPT_SECONDS,
-            path=_PATH,
-            secure=self._secure,
-            httponly=True,
-            samesite="lax",
-        )
-
-    def clear(self, response: Response) -> None:
-        """Takes it away: an attempt is good for one answer."""
-        response.delete_cookie(
-            AUTHORIZATION_COOKIE, path=_PATH, secure=self._secure, httponly=True, samesite="lax"
-        )
+    def of(self, state: str) -> AttemptCookie:
+        """That of one attempt."""
+        name = COOKIE_PREFIX + hashlib.sha256(state.encode()).hexdigest()[:_NAME_CHARS]
+        return AttemptCookie(name, path=_PATH, max_age_seconds=ATTEMPT_SECONDS, secure=self._secure)

@@ -19,7 +19,8 @@ from tools.authorization.grants import authorization_url
 from tools.authorization.wire import AuthorizationWire
 from tools.errors import AuthorizationFailed
 
-CALLBACK_PATH = "/v1/mcp/authorization/callback"
+CALLBACK_PATH = "/v1/mcp/authorization/callback/{server_id}"
+"""One for each server: an answer that comes to another's is from elsewhere (RFC 9700, 4.4.2)."""
 
 
 class Departures:
@@ -55,7 +56,7 @@ class Departures:
         server = await self._servers.require(principal, server_id)
         if self._public_url is None:
             raise PublicUrlMissing
-        callback_url = self._public_url.rstrip("/") + CALLBACK_PATH
+        callback_url = self._public_url.rstrip("/") + CALLBACK_PATH.format(server_id=server_id)
         try:
             held = await self._prepare(principal, server, callback_url)
         except AuthorizationFailed as exc:
@@ -63,7 +64,9 @@ class Departures:
         except NotFound as exc:
             raise McpServerNotFound from exc
         browser_secret = new_secret() if principal.via == "cookie" else None
-        attempt = Attempt.begin(held, callback_url, browser_secret=browser_secret)
+        attempt = Attempt.begin(
+            held, callback_url, browser_secret=browser_secret, key_id=principal.api_key_id
+        )
         return await self._depart(principal, origin, server_id, attempt, browser_secret)
 
     async def _prepare(
@@ -133,4 +136,4 @@ class Departures:
             code_challenge=attempt.challenge,
             scopes=attempt.held.scopes,
         )
-        return Departure(url=url, expires_at=expires_at, browser_secret=browser_secret)
+        return Departure(url=url, state=state, expires_at=expires_at, browser_secret=browser_secret)

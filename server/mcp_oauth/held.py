@@ -35,6 +35,8 @@ class HeldAuthorization:
     access: str = field(default="", repr=False)
     """Empty when it has ended, or is not granted yet."""
     refresh: str | None = field(default=None, repr=False)
+    lifetime: int | None = None
+    """How many seconds the access token was good for when it came; None if that was not said."""
 
     @property
     def grant(self) -> Grant:
@@ -49,6 +51,7 @@ class HeldAuthorization:
             self,
             access=tokens.access,
             refresh=tokens.refresh or self.refresh,
+            lifetime=tokens.seconds,
             scopes=self.scopes if tokens.scopes is None else tokens.scopes,
         )
 
@@ -68,6 +71,7 @@ class HeldAuthorization:
             "more_scopes": list(self.more_scopes),
             "access": self.access,
             "refresh": self.refresh,
+            "lifetime": self.lifetime,
         }
 
     @classmethod
@@ -83,6 +87,7 @@ class HeldAuthorization:
             more_scopes=tuple(kept["more_scopes"]),
             access=kept["access"],
             refresh=kept["refresh"],
+            lifetime=kept["lifetime"],
         )
 
 

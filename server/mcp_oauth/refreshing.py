@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -27,7 +28,8 @@ from tools.errors import AuthorizationFailed, AuthorizationRefused, ServerUnavai
 from tools.registry import RegisteredServer
 
 REFRESHES_AT_ONCE = 3
-"""Each holds a connection to the database while an authorization server answers."""
+"""Each holds a connection to the database while an authorization server answers. Of one MCP
+server there is never more than one, so that a slow one keeps nobody else waiting."""
 UNKNOWN_NOW = "what was granted to it cannot be looked up just now"
 NOT_PROPER = "its authorization server does not answer properly"
 
@@ -52,6 +54,7 @@ class TokenRefresher:
         self._wire = wire
         self._clock = clock
         self._room = asyncio.Semaphore(REFRESHES_AT_ONCE)
+        self._places: WeakValueDictionary[int | None, asyncio.Lock] = WeakValueDictionary()
         self._under_way: dict[_Key, asyncio.Task[str]] = {}
 
     async def refresh(self, user_id: int, server: RegisteredServer, stale: str) -> str:
@@ -109,8 +112,10 @@ class TokenRefresher:
             task.exception()  # whoever waited may have given up
 
     async def _refresh(self, user_id: int, server: RegisteredServer, stale: str) -> str:
+        place = self._places.setdefault(server.id, asyncio.Lock())
         try:
             async with (
+                place,  # first: who waits for it takes no room
                 self._room,
                 self._database.unit_of_work(AccessScope(user_id=user_id)) as uow,
             ):

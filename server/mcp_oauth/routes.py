@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from server.dependencies import Caller, RequestOrigin, RowId, provided
@@ -17,7 +17,7 @@ from server.errors import (
     PublicUrlMissing,
     ServerError,
 )
-from server.mcp_oauth.cookie import AUTHORIZATION_COOKIE, AuthorizationCookie
+from server.mcp_oauth.cookie import AuthorizationCookies
 from server.mcp_oauth.pages import done_page, error_page
 from server.mcp_oauth.schemas import (
     AuthorizationAnswer,
@@ -34,7 +34,7 @@ from server.security.principal import Principal
 
 router = APIRouter(prefix="/v1/mcp", tags=["tools"], route_class=PolicedRoute)
 Authorizations = Annotated[AuthorizationService, Depends(provided(AuthorizationService))]
-Cookies = Annotated[AuthorizationCookie, Depends(provided(AuthorizationCookie))]
+Cookies = Annotated[AuthorizationCookies, Depends(provided(AuthorizationCookies))]
 Identities = Annotated[IdentityTokens, Depends(provided(IdentityTokens))]
 Brought = Annotated[str | None, Query(max_length=4096)]
 UNCACHED = {"Cache-Control": "no-store"}
@@ -79,7 +79,7 @@ async def begin_authorization(
     departure = await authorizations.begin(caller, origin, server_id)
     response.headers.update(UNCACHED)
     if departure.browser_secret is not None:
-        cookies.give(response, departure.browser_secret)
+        cookies.of(departure.state).give(response, departure.browser_secret)
     return DepartureAnswer(authorization_url=departure.url, expires_at=departure.expires_at)
 
 
@@ -96,12 +96,13 @@ async def withdraw_authorization(
 
 
 @router.get(
-    "/authorization/callback",
+    "/authorization/callback/{server_id}",
     summary="Come back from the authorization server of an MCP server",
     response_class=HTMLResponse,
     responses=_page_responses(),
 )
 async def finish_authorization(
+    server_id: RowId,
     request: Request,
     origin: RequestOrigin,
     authorizations: Authorizations,
@@ -110,23 +111,25 @@ async def finish_authorization(
     code: Brought = None,
     error: Brought = None,
     iss: Brought = None,
-    browser_secret: Annotated[str | None, Cookie(alias=AUTHORIZATION_COOKIE)] = None,
 ) -> Response:
     """Ends with a page that says whether it worked."""
     principal: Principal | None = getattr(request.state, "principal", None)
+    cookie = None if state is None else cookies.of(state)
     brought = BroughtBack(
+        server_id=server_id,
         state=state,
         code=code,
         error=error,
         issuer=iss,
-        browser_secret=browser_secret,
+        browser_secret=None if cookie is None else request.cookies.get(cookie.name),
         principal=principal,
     )
     try:
         page = done_page(await authorizations.finish(brought, origin))
     except ServerError as exc:
         page = error_page(exc)
-    cookies.clear(page)
+    if cookie is not None:
+        cookie.clear(page)
     return page
 
 

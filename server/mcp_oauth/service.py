@@ -81,6 +81,7 @@ class AuthorizationService:
                 raise McpAuthorizationNotFound
             held = HeldAuthorization.from_json(row.body)
             await uow.mcp_authorizations.forget(user_id, server_id)
+            await uow.mcp_attempts.drop(user_id, server_id)
             await uow.audit.record(entry_for("revoke", principal, origin, server_id, held))
             await uow.commit()
         return await self._revoke(held)

@@ -15,10 +15,10 @@ from tools.errors import AuthorizationNeeded, ServerUnavailable
 from tools.registry import RegisteredServer
 
 EARLY_SECONDS = 60.0
-"""How long before its end a token is renewed."""
-HOLDERS_ASKED = 20
-HOLDERS_MAX = 3
-"""How many people's sessions are tried when tools are looked for."""
+"""How long before its end a token is renewed; one that lasts less than twice as long is used for
+the first half of its life."""
+HOLDERS_MAX = 20
+"""With how many people's sessions tools are looked for, in turn."""
 
 _SYSTEM = AccessScope.system("who has authorized an MCP server")
 
@@ -48,7 +48,7 @@ class StoredAuthorizations:
         """Does what `ServerAuthorizations` says."""
         row, held = await self._find(user_id)
         left = self._seconds_left(row)
-        if left is None or left > EARLY_SECONDS:
+        if left is None or left > _early(held.lifetime):
             return held.access
         if held.refresh is None:
             if left > 0:
@@ -92,13 +92,12 @@ class StoredAuthorizations:
         try:
             async with self._database.unit_of_work(_SYSTEM) as uow:
                 groups = (await uow.mcp_servers.get(server_id)).groups
-                found = await uow.mcp_authorizations.holders(server_id, limit=HOLDERS_ASKED)
-            allowed = [each for each in found if await self._is_in(each, groups)]
+                found = await uow.mcp_authorizations.holders(server_id, limit=HOLDERS_MAX)
+            return [each for each in found if await self._is_in(each, groups)]
         except NotFound:
             return ()
         except PersistenceError as exc:
             raise ServerUnavailable(UNKNOWN_NOW) from exc
-        return allowed[:HOLDERS_MAX]
 
     async def _is_in(self, user_id: int, groups: frozenset[int] | None) -> bool:
         if groups is None:
@@ -123,3 +122,7 @@ class StoredAuthorizations:
 
     def _seconds_left(self, row: McpAuthorization) -> float | None:
         return None if row.expires_at is None else row.expires_at.timestamp() - self._clock()
+
+
+def _early(lifetime: int | None) -> float:
+    return EARLY_SECONDS if lifetime is None else min(EARLY_SECONDS, lifetime / 2)

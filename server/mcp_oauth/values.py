@@ -13,6 +13,8 @@ class Departure:
     """A person on the way to an authorization server."""
 
     url: str
+    state: str = field(repr=False)
+    """What comes back from there."""
     expires_at: datetime
     browser_secret: str | None = field(default=None, repr=False)
     """What the browser has to keep, if one began it."""
@@ -22,6 +24,8 @@ class Departure:
 class BroughtBack:
     """What a browser brings back from there, or says that it does."""
 
+    server_id: int
+    """For which server it says to be, by the address that it comes to."""
     state: str | None
     code: str | None = field(repr=False)
     error: str | None

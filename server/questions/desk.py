@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -22,11 +22,12 @@ from server.audit.entry import audit_entry
 from server.observability import describe
 from server.questions.wording import as_shown
 from server.security.principal import Origin, Principal
-from tools.calls import ElicitationAnswer
+from tools.calls import ElicitationAnswer, Pausing
 from tools.errors import RequestDeclined
 
 QUESTIONS_MAX = 16
 """How often a run may ask its person."""
+ASKED_ENOUGH = "This run has asked as often as a run may."
 RETRY_SECONDS = 1.0
 """After so long the database is asked again, when it could not be."""
 SETTLE_SECONDS = 5.0
@@ -37,13 +38,17 @@ log = structlog.get_logger(__name__)
 Tell = Callable[[QuestionOpened | QuestionClosed], None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Asker:
-    """The run on whose behalf a person is asked."""
+    """The run on whose behalf a person is asked; one for each attempt at it."""
 
     claim: RunClaim
     principal: Principal
     origin: Origin
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held while a question is opened, so that none is that others were not counted for."""
+    has_asked_enough: bool = False
+    """Whether the run may not ask any more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +103,7 @@ class QuestionDesk:
         *,
         over: asyncio.Event,
         tell: Tell,
+        pausing: Pausing,
     ) -> ElicitationAnswer:
         """Ask the run's person, and wait for the answer.
 
@@ -107,19 +113,22 @@ class QuestionDesk:
             asked: What the server wants to know.
             over: Set when nobody needs the answer any more.
             tell: Told of the question and of its end.
+            pausing: Keeps the time of the calls from being counted while the question is open.
 
         Raises:
             RequestDeclined: It is not asked: it is not fit to be shown, the run has asked too
                 often, or the product stops.
         """
+        _require_more(asker)
         new = as_shown(call, asked)
         if self._is_stopping:
             raise RequestDeclined("Nobody can be asked just now.")
         busy: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._busy.add(busy)
         try:
-            with self._pausing(asker.claim.run_id):
-                return await self._ask(asker, new, over, tell)
+            question = await self._open_whole(asker, new)
+            with self._pausing(asker.claim.run_id), pausing():
+                return await self._wait_for_answer(asker, question, over, tell)
         finally:
             self._busy.discard(busy)
             busy.set_result(None)
@@ -134,10 +143,9 @@ class QuestionDesk:
         if self._busy:
             await asyncio.wait(self._busy, timeout=SETTLE_SECONDS)
 
-    async def _ask(
-        self, asker: Asker, new: NewQuestion, over: asyncio.Event, tell: Tell
+    async def _wait_for_answer(
+        self, asker: Asker, question: Question, over: asyncio.Event, tell: Tell
     ) -> ElicitationAnswer:
-        question = await self._open_whole(asker, new)
         wait = _Wait(
             asker=asker,
             question=question,
@@ -163,14 +171,16 @@ class QuestionDesk:
 
     async def _open_whole(self, asker: Asker, new: NewQuestion) -> Question:
         """Opens a question; when that is cancelled none is left open."""
-        opening = asyncio.create_task(self._open(asker, new))
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await asyncio.wait({opening})
-            if not opening.cancelled() and opening.exception() is None:
-                await self._close(asker, opening.result(), "cancelled")
-            raise
+        async with asker.turn:
+            _require_more(asker)
+            opening = asyncio.create_task(self._open(asker, new))
+            try:
+                return await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                await asyncio.wait({opening})
+                if not opening.cancelled() and opening.exception() is None:
+                    await self._close(asker, opening.result(), "cancelled")
+                raise
 
     async def _open(self, asker: Asker, new: NewQuestion) -> Question:
         try:
@@ -182,7 +192,8 @@ class QuestionDesk:
                     most=QUESTIONS_MAX,
                 )
                 if question is None:
-                    raise RequestDeclined("This run has asked as often as a run may.")
+                    asker.has_asked_enough = True
+                    raise RequestDeclined(ASKED_ENOUGH)
                 await uow.audit.record(
                     audit_entry(
                         "question.ask",
@@ -265,6 +276,11 @@ class QuestionDesk:
     def _look_again(self) -> None:
         for wait in self._waits.values():
             wait.news.set()
+
+
+def _require_more(asker: Asker) -> None:
+    if asker.has_asked_enough:
+        raise RequestDeclined(ASKED_ENOUGH)
 
 
 def describe_question(question: Question, **more: str) -> dict[str, str]:

@@ -79,6 +79,8 @@ def _field(schema: object) -> dict[str, Any]:
             shown["format"] = schema["format"]
     if kind == "array":
         shown["items"] = _items(schema.get("items"))
+        # No more than there is to choose from: so an answer is checked in little time.
+        shown["maxItems"] = min(shown.get("maxItems", CHOICES_MAX), _count(shown["items"]))
     if "default" in schema:
         shown["default"] = _default(schema["default"], kind)
     return shown
@@ -112,6 +114,10 @@ def _items(schema: object) -> dict[str, Any]:
     if not shown:
         raise _NoForm("a list has no choices")
     return {"type": "string", **shown} if "enum" in shown else shown
+
+
+def _count(items: Mapping[str, Any]) -> int:
+    return len(items.get("enum") or items.get("anyOf") or ())
 
 
 def _option(option: object) -> dict[str, str]:

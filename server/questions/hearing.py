@@ -14,7 +14,7 @@ from graph.hearing import CallHearing, PersonQuestion, Sampling
 from graph.sampling import Sampler, SamplingBudget
 from server.questions.desk import Asker, QuestionDesk
 from server.questions.wording import server_of
-from tools.calls import ElicitationAnswer
+from tools.calls import ElicitationAnswer, Pausing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,11 @@ class _Person:
         *,
         over: asyncio.Event,
         tell: Callable[[QuestionOpened | QuestionClosed], None],
+        pausing: Pausing,
     ) -> ElicitationAnswer:
-        return await self.desk.ask(self.asker, call, question, over=over, tell=tell)
+        return await self.desk.ask(
+            self.asker, call, question, over=over, tell=tell, pausing=pausing
+        )
 
 
 class RunHearing:

@@ -1,8 +1,10 @@
 """Questions as the person who was asked sees and answers them."""
 
+import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from persistence.database import Database
@@ -25,6 +27,8 @@ from server.security.principal import Origin, Principal
 from tools.calls import ElicitationAnswer
 
 CONTENT_MAX_CHARS = 65_536
+LISTED_MAX = 1_000
+"""More than a run may ever ask."""
 
 
 def _now() -> datetime:
@@ -85,13 +89,13 @@ class QuestionService:
             InvalidContent: What was filled in does not fit the form.
         """
         async with self._database.unit_of_work(principal.scope) as uow:
+            asked = await self._asked(uow, run_id, answers)
+        # What does not fit may take its time to be found, so nothing is locked meanwhile.
+        await asyncio.to_thread(_require_all_fit, asked, answers)
+        async with self._database.unit_of_work(principal.scope) as uow:
             seen = {each.id: each for each in await uow.questions.lock_of_run(run_id)}
-            if not seen:
-                await _require_run(uow, run_id)
             now = self._clock()
             asked = [_require_open(seen.get(each), each, now=now) for each in answers]
-            for question in asked:
-                _require_fit(question, answers[question.id])
             try:
                 await uow.questions.answer(run_id, _written(answers), now=now)
             except AccessDenied as exc:  # the rows were locked: its time has ended just now
@@ -113,6 +117,15 @@ class QuestionService:
             if each.id not in answers and each.status == "open" and now < each.expires_at
         ]
 
+    async def _asked(
+        self, uow: UnitOfWork, run_id: UUID, question_ids: Collection[UUID]
+    ) -> list[Question]:
+        page = await uow.questions.list(run_id=run_id, limit=LISTED_MAX)
+        if not page.items:
+            await _require_run(uow, run_id)
+        seen, now = {each.id: each for each in page.items}, self._clock()
+        return [_require_open(seen.get(each), each, now=now) for each in question_ids]
+
 
 def _written(answers: Mapping[UUID, ElicitationAnswer]) -> dict[UUID, QuestionAnswer]:
     return {
@@ -132,6 +145,13 @@ def _require_open(question: Question | None, question_id: UUID, *, now: datetime
     return question
 
 
+def _require_all_fit(
+    asked: Collection[Question], answers: Mapping[UUID, ElicitationAnswer]
+) -> None:
+    for question in asked:
+        _require_fit(question, answers[question.id])
+
+
 def _require_fit(question: Question, answer: ElicitationAnswer) -> None:
     if answer.action != "accept":
         return
@@ -143,9 +163,23 @@ def _require_fit(question: Question, answer: ElicitationAnswer) -> None:
     content = answer.content or {}
     if not _is_small(content):
         raise BadRequest("The answer is too large.", details=details)
-    faults = faults_in(content, {**question.schema, "additionalProperties": False})
+    faults = _too_many_choices(content, question.schema) or faults_in(
+        content, {**question.schema, "additionalProperties": False}
+    )
     if faults:
         raise InvalidContent(details={**details, "errors": faults})
+
+
+def _too_many_choices(
+    content: Mapping[str, object], form: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """Looked at first: each choice would be compared with all that the form offers."""
+    bounds = {name: field.get("maxItems") for name, field in form["properties"].items()}
+    return [
+        {"argument": name, "problem": f"does not fit 'maxItems': {most}"}
+        for name, most in bounds.items()
+        if most is not None and isinstance(given := content.get(name), list) and len(given) > most
+    ]
 
 
 def _is_small(content: Mapping[str, object]) -> bool:

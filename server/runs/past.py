@@ -40,13 +40,21 @@ class RunPast:
 
     @property
     def asked_seconds(self) -> float:
-        """How long somebody was being asked, however many questions there were at once."""
+        """How long somebody was being asked, however many questions there were at once.
+
+        Of a process that has died, a question stays open until that is noticed: what comes after
+        the last sign of life, or after the question's own time, is no work either.
+        """
         seconds, reached = 0.0, datetime.min.replace(tzinfo=UTC)
         for each in sorted(self.questions, key=lambda each: each.created_at):
-            begin, end = max(each.created_at, reached), each.answered_at or each.created_at
+            begin, end = max(each.created_at, reached), self._end_of(each)
             seconds += max(0.0, (end - begin).total_seconds())
             reached = max(reached, end)
         return seconds
+
+    def _end_of(self, question: Question) -> datetime:
+        ended = min(question.answered_at or question.created_at, question.expires_at)
+        return ended if self.run.worked_until is None else min(ended, self.run.worked_until)
 
     @property
     def sampling_calls(self) -> list[dict[str, Any]]:

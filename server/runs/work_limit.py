@@ -16,11 +16,6 @@ class WorkLimit:
         self._timer: asyncio.TimerHandle | None = None
         self._go_on()
 
-    @property
-    def stands_still(self) -> bool:
-        """Whether no time is counted now."""
-        return self._timer is None
-
     @contextmanager
     def pause(self) -> Iterator[None]:
         """Count no time meanwhile; pauses may overlap."""

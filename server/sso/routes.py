@@ -17,8 +17,9 @@ from server.errors import (
     UsernameUnusable,
 )
 from server.routing import PolicedRoute
+from server.security.attempt_cookie import AttemptCookie
 from server.security.cookies import LoginCookies
-from server.security.sso.attempt_cookie import ATTEMPT_COOKIE, AttemptCookie
+from server.security.sso.attempt_cookie import ATTEMPT_COOKIE
 from server.security.sso.settings import LocalPath
 from server.sso.service import ProviderAnswer, SsoService
 

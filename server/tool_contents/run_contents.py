@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunLimits:
+class ContentRoom:
     """How much is kept of one run."""
 
     contents: int
@@ -42,14 +42,14 @@ class StoredContents:
         scope: AccessScope,
         claim: RunClaim,
         *,
-        limits: RunLimits,
+        room: ContentRoom,
         sees: Callable[[], Awaitable[bool]],
     ) -> None:
         """Args: sees: asks whether the run's model takes images."""
         self._database = database
         self._scope = scope
         self._claim = claim
-        self._limits = limits
+        self._room = room
         self._sees = sees
         # One after the other: how many there are is counted before each.
         self._one_at_a_time = asyncio.Lock()
@@ -84,7 +84,7 @@ class StoredContents:
         try:
             async with self._one_at_a_time, self._database.unit_of_work(self._scope) as uow:
                 is_kept = await uow.tool_contents.add(
-                    self._claim, new, most=self._limits.contents, most_bytes=self._limits.bytes
+                    self._claim, new, most=self._room.contents, most_bytes=self._room.bytes
                 )
                 await uow.commit()
         except PersistenceError as exc:  # the answer is worth having without it

@@ -12,7 +12,7 @@ from persistence.records import RunClaim
 from persistence.tool_content_records import StoredToolContent
 from server.errors import ToolContentNotFound
 from server.security.principal import Principal
-from server.tool_contents.run_contents import RunLimits, StoredContents
+from server.tool_contents.run_contents import ContentRoom, StoredContents
 from tools.settings import McpSettings
 
 
@@ -22,7 +22,7 @@ class ToolContentService:
     def __init__(self, database: Database, vision: VisionModels, settings: McpSettings) -> None:
         self._database = database
         self._vision = vision
-        self._limits = RunLimits(
+        self._room = ContentRoom(
             contents=settings.contents_per_run, bytes=settings.contents_max_bytes_per_run
         )
 
@@ -44,7 +44,7 @@ class ToolContentService:
             self._database,
             scope,
             claim,
-            limits=self._limits,
+            room=self._room,
             sees=partial(self._takes_images, model),
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 from langchain_core.messages import ToolMessage
 
+from tests.fixtures.listening import until_listening
 from tools.client import McpTool
 from tools.config import HttpServer, StdioServer
 from tools.connection import Limits, ServerConnection
@@ -67,19 +68,12 @@ async def _serve_http() -> AsyncIterator[str]:
         sys.executable, *SERVE, "--transport", "http", "--port", str(port)
     )
     try:
-        await asyncio.to_thread(_wait_for, port)
+        await until_listening(port)
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.terminate()
         async with asyncio.timeout(WAIT_SECONDS):
             await process.wait()
-
-
-def _wait_for(port: int) -> None:
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS).close()
-            return
 
 
 async def test_a_tool_is_discovered_with_its_schema(served: Served) -> None:

@@ -40,15 +40,24 @@ class HandmadeServer:
     """The same for the first time only."""
     seen: list[str] = field(default_factory=list)
     """What was asked, in its order."""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Something more was."""
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     """Something is not being answered."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Whoever waited for an answer that did not come has gone."""
 
+    async def until_asked(self, name: str) -> None:
+        """Wait until this was asked."""
+        while name not in self.seen:
+            self.asked.clear()
+            await self.asked.wait()
+
     def reply_to(self, verb: str, message: dict[str, Any]) -> Reply:
         method = message.get("method", "answer")
         name = verb if verb != "POST" else message.get("params", {}).get("name", method)
         self.seen.append(name)
+        self.asked.set()
         known = self.once.pop(name, None) or self.replies.get(name)
         if known is not None:
             return known

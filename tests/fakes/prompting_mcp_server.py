@@ -30,6 +30,7 @@ class PromptingServer(MutableServer):
         self.result: types.GetPromptResult | None = None
         """What is given for every prompt."""
         self.error: types.ErrorData | None = None
+        self.list_error: types.ErrorData | None = None
         self.lists = 0
         """How often the prompts were listed."""
         self.sessions_given: list[int] = []
@@ -51,6 +52,8 @@ class PromptingServer(MutableServer):
         self.lists += 1
         self.is_asked.set()
         await self.may_list.wait()
+        if self.list_error is not None:
+            raise McpError(self.list_error)
         return self.prompts
 
     async def _give(self, name: str, arguments: dict[str, str] | None) -> types.GetPromptResult:

@@ -1,6 +1,6 @@
 """A person's tokens on the way to a tool server."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,9 @@ import httpx
 
 from tools.authorization.challenges import Challenge
 from tools.errors import AuthorizationNeeded
+
+_AS_IT_IS = httpx.Auth()
+"""Else a name in the address would take the token's place."""
 
 
 class ServerAuthorizations(Protocol):
@@ -53,38 +56,36 @@ class Bearer:
     authorizations: ServerAuthorizations
     user_id: int | None
 
+    async def send(self, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        """Send a request with a token, and once more with a fresh one if that is refused.
 
-class BearerAuth(httpx.Auth):
-    """Sends a person's token with each request, and once more with a fresh one if it is refused.
-
-    What cannot be done for want of a token fails with words for that person.
-    """
-
-    def __init__(self, bearer: Bearer) -> None:
-        self._authorizations = bearer.authorizations
-        self._user_id = bearer.user_id
-
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Do what `httpx.Auth` says.
+        Nothing is read of what comes with a refusal: an `httpx.Auth` would read all of it. What a
+        server says of anything but a message that was posted to it ends no authorization: it need
+        not offer more than that.
 
         Raises:
             AuthorizationNeeded: The person has to authorize first, or to grant more.
             ServerUnavailable: The authorization server cannot be asked now.
         """
-        token = await self._authorizations.token(self._user_id)
-        answer = yield _with(request, token)
+        token = await self.authorizations.token(self.user_id)
+        answer = await _send(client, request, token)
+        if request.method != "POST":
+            return answer
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            token = await self._authorizations.renew(self._user_id, token)
-            answer = yield _with(request, token)
+            await answer.aclose()
+            token = await self.authorizations.renew(self.user_id, token)
+            answer = await _send(client, request, token)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise await self._authorizations.refuse(self._user_id, token)
-        challenge = Challenge.read(answer.headers.get("WWW-Authenticate", ""))
-        if answer.status_code == httpx.codes.FORBIDDEN and challenge.wants_more:
-            raise await self._authorizations.ask_more(self._user_id, challenge.scopes, token)
+            await answer.aclose()
+            raise await self.authorizations.refuse(self.user_id, token)
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            challenge = Challenge.read(answer.headers.get("WWW-Authenticate", ""))
+            if challenge.wants_more:
+                await answer.aclose()
+                raise await self.authorizations.ask_more(self.user_id, challenge.scopes, token)
+        return answer
 
 
-def _with(request: httpx.Request, token: str) -> httpx.Request:
+async def _send(client: httpx.AsyncClient, request: httpx.Request, token: str) -> httpx.Response:
     request.headers["Authorization"] = f"Bearer {token}"
-    return request
+    return await client.send(request, auth=_AS_IT_IS, stream=True)

@@ -3,9 +3,11 @@
 import re
 from dataclasses import dataclass
 
+HEADER_MAX_CHARS = 4_096
 SCOPE_TEXT_MAX_CHARS = 4_096
 
-_PART = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"([^"\\]*)"|([^\s,"]+))')
+# A name begins where no letter stands before it: else a long word is read from each of them on.
+_PART = re.compile(r'(?<![A-Za-z_-])([A-Za-z_-]{1,64})\s{0,8}=\s{0,8}(?:"([^"\\]*)"|([^\s,"]+))')
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 """RFC 6749, section 3.3."""
 
@@ -20,8 +22,9 @@ class Challenge:
 
     @classmethod
     def read(cls, header: str) -> "Challenge":
-        """Read a header; what makes no sense says nothing."""
-        parts = {name.lower(): quoted or plain for name, quoted, plain in _PART.findall(header)}
+        """Read a header; what makes no sense says nothing, nor what is too long."""
+        found = _PART.findall(header[:HEADER_MAX_CHARS])
+        parts = {name.lower(): quoted or plain for name, quoted, plain in found}
         return cls(
             error=parts.get("error", ""),
             scopes=read_scopes(parts.get("scope", "")),

@@ -21,6 +21,8 @@ from tools.errors import AuthorizationFailed, AuthorizationRefused
 CLIENT_NAME = "YouWorker"
 _METHODS = ("client_secret_basic", "client_secret_post", "none")
 _MADE = frozenset({200, 201})
+_END_MAX = 2.0**40
+"""In seconds since 1970; a secret that lasts longer does not end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def _read_client(
         said = json.loads(body)
     except ValueError as error:
         raise AuthorizationFailed("what it made of the product as a client is unclear") from error
-    if not made.client_id or redirect_url not in said.get("redirect_uris", [redirect_url]):
+    if not made.client_id or redirect_url not in (said.get("redirect_uris") or [redirect_url]):
         raise AuthorizationFailed("what it made of the product as a client is unclear")
     method = made.token_endpoint_auth_method or asked_method
     if method not in _METHODS or (method != "none" and made.client_secret is None):
@@ -133,6 +135,11 @@ def _read_client(
         id=made.client_id,
         secret=made.client_secret,
         method=method,
-        expires_at=made.client_secret_expires_at or None,
+        expires_at=_end_of_secret(made.client_secret_expires_at),
         scopes=scopes,
     )
+
+
+def _end_of_secret(said: int | None) -> float | None:
+    # 0 is the protocol's word for "never"; what no clock comes to is taken for the same.
+    return float(said) if said is not None and 0 < said < _END_MAX else None

@@ -16,6 +16,7 @@ from tools.authorization.metadata import (
     read_resource,
     read_server,
 )
+from tools.authorization.sites import require_one_site
 from tools.authorization.wire import Answer, AuthorizationWire
 from tools.config import HttpServer
 from tools.errors import AuthorizationFailed
@@ -52,7 +53,8 @@ async def discover(wire: AuthorizationWire, config: HttpServer) -> Discovered:
     if body is None:
         raise AuthorizationFailed("its authorization server says nothing of itself (RFC 8414)")
     server = read_server(body, issuer=resource.issuer)
-    wire.require_safe(server.authorization_endpoint)  # which a person's browser goes to
+    wire.require_showable(server.authorization_endpoint)
+    require_one_site(server, is_named=wire.is_named)
     return Discovered(
         resource=resource,
         server=server,

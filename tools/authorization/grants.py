@@ -18,6 +18,8 @@ from tools.errors import AuthorizationFailed, AuthorizationRefused, Authorizatio
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
+_LIFETIME_MAX_SECONDS = 10 * 366 * 24 * 3600
+"""What is said beyond that is not counted with: it is longer than anybody looks ahead."""
 _DONE = 200
 _BUSY = frozenset({408, 429})
 _DOWN = 500
@@ -30,7 +32,7 @@ class Tokens:
     access: str = field(repr=False)
     refresh: str | None = field(repr=False)
     seconds: int | None
-    """How long the access token lasts; None if that was not said."""
+    """How long the access token lasts; None if that was not said, or makes no sense."""
     scopes: tuple[str, ...] | None
     """What it allows; None if it is what was asked for."""
 
@@ -145,9 +147,14 @@ def _read_tokens(body: bytes) -> Tokens:
     return Tokens(
         access=said.access_token,
         refresh=said.refresh_token or None,
-        seconds=None if said.expires_in is None else max(0, said.expires_in),
+        seconds=_lifetime(said.expires_in),
         scopes=None if said.scope is None else read_scopes(said.scope),
     )
+
+
+def _lifetime(seconds: int | None) -> int | None:
+    # One that has ended before it came would be renewed at every request; it may as well be good.
+    return min(seconds, _LIFETIME_MAX_SECONDS) if seconds is not None and seconds > 0 else None
 
 
 def _error_code(answer: Answer) -> str:

@@ -1,15 +1,15 @@
 """What tool servers and authorization servers publish of themselves, checked before it is used."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcp.client.auth.utils import issuers_match
 from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
-from pydantic import ValidationError
 
+from tools.authorization.challenges import read_scopes
 from tools.errors import AuthorizationFailed
 
 SCOPES_MAX = 100
@@ -71,16 +71,16 @@ def read_resource(body: bytes, *, server_url: str) -> Resource:
     """
     try:
         published = ProtectedResourceMetadata.model_validate_json(body)
-    except ValidationError as error:
+        said = json.loads(body)
+    except ValueError as error:
         raise AuthorizationFailed("what it says of its authorization makes no sense") from error
-    said = json.loads(body)
     identifier = said["resource"]
     if not check_resource_allowed(resource_url_from_server_url(server_url), identifier):
         raise AuthorizationFailed("what it says of its authorization is about another server")
     return Resource(
         identifier=identifier,
         issuer=said["authorization_servers"][0],
-        scopes=tuple((published.scopes_supported or [])[:SCOPES_MAX]),
+        scopes=_scopes(published.scopes_supported or ()),
     )
 
 
@@ -93,9 +93,9 @@ def read_server(body: bytes, *, issuer: str) -> AuthorizationServer:
     """
     try:
         published = _PublishedServer.model_validate_json(body)
-    except ValidationError as error:
+        said = json.loads(body)["issuer"]
+    except ValueError as error:
         raise AuthorizationFailed("what its authorization server says makes no sense") from error
-    said = json.loads(body)["issuer"]
     if not issuers_match(said, issuer):
         raise AuthorizationFailed("its authorization server calls itself by another name")
     if "S256" not in (published.code_challenge_methods_supported or []):
@@ -114,6 +114,11 @@ def read_server(body: bytes, *, issuer: str) -> AuthorizationServer:
         names_itself=published.authorization_response_iss_parameter_supported,
         offers_offline="offline_access" in (published.scopes_supported or []),
     )
+
+
+def _scopes(said: Iterable[str]) -> tuple[str, ...]:
+    """Those that are spelled as scopes are."""
+    return read_scopes(" ".join(each for each in said if " " not in each))[:SCOPES_MAX]
 
 
 def _text(address: object) -> str | None:

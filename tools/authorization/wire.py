@@ -133,16 +133,34 @@ class AuthorizationWire:
             return
         raise AuthorizationFailed("an address of its authorization does not speak TLS")
 
+    def require_showable(self, url: str) -> None:
+        """See to it that a person's browser may be sent to an address, and that it looks like it.
+
+        Raises:
+            AuthorizationFailed: It may not: it names a user, say, and so seems to be of another.
+        """
+        self.require_safe(url)
+        if not url.isascii():
+            raise AuthorizationFailed("an address of its authorization is not shown to people")
+        self._read(self._own, url)
+
+    def is_named(self, url: str) -> bool:
+        """Whether settings name the host of an address."""
+        if not self._hosts:
+            return False
+        try:
+            self._known.read(url)
+        except UrlNotAllowed:
+            return False
+        return True
+
     def _judge_text(self, url: str, home: str) -> tuple[Target, AddressRules, str | None]:
         """Say by whose rules an address is asked, and through which proxy."""
         self.require_safe(url)
         if origin_of(url) == origin_of(home):
             return self._read(self._own, url), AddressRules(allowed=_ANYWHERE), None
-        if self._hosts:
-            try:
-                return self._known.read(url), AddressRules(allowed=_ANYWHERE), None
-            except UrlNotAllowed:
-                pass  # it may be one of the others
+        if self.is_named(url):
+            return self._known.read(url), AddressRules(allowed=_ANYWHERE), None
         target = self._read(self._strangers, url)
         if not self._outbound.enabled:
             raise AuthorizationUnreachable(target.host)

@@ -13,13 +13,15 @@ from persistence.visible_text import show
 
 HIDDEN = "***"
 LINE_MAX_BYTES = 8_192
+READ_CHARS = 2_000
+"""How much of a line is looked through for what is marked as a secret."""
 SHOWN_CHARS = 200
 SECRET_MIN_CHARS = 4
 
 _COLOURS = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|.)?")
 _IN_ADDRESS = re.compile(r"(?<=://)[^\s/@]+(?=@)|(?<=[\w/]\?)[^\s\"']*=[^\s\"']*")
 _MARKED = re.compile(
-    r"(?i)((?:bearer|basic)\s+(?=\S{8})|[\w-]*(?:token|passw(?:or)?d|secret|api[_-]?key)"
+    r"(?i)((?:bearer|basic)\s+(?=\S{8})|(?<![\w-])[\w-]*(?:token|passw(?:or)?d|secret|api[_-]?key)"
     r"[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+"
 )
 
@@ -61,6 +63,9 @@ class ErrorOutput:
         text = self._redact(written.decode("utf-8", "replace"))
         # What does not show may stand in the middle of a secret.
         text = self._redact(" ".join(show(_COLOURS.sub("", text)).split()))
+        if len(text) > READ_CHARS:
+            # At the end of a word: the half of a secret need not look like one.
+            text = text[:READ_CHARS].rpartition(" ")[0]
         text = _MARKED.sub(rf"\1{HIDDEN}", _IN_ADDRESS.sub(HIDDEN, text))
         return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 

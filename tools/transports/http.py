@@ -1,21 +1,22 @@
 """A server behind a URL, over streamable HTTP."""
 
 import asyncio
-import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
+from mcp import types
 
-from tools.authorization.bearer import Bearer, BearerAuth
+from tools.authorization.bearer import Bearer
 from tools.config import HttpServer
 from tools.errors import AuthorizationNeeded, ServerUnavailable
 from tools.origins import is_loopback
 from tools.transports import Observer, Streams
 from tools.transports.exchange import MAX_CALLS, open_exchange
+from tools.transports.posting import Endpoint, send_plainly
 from tools.wire import IDENTITY_HEADER, IDENTITY_META_KEY
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -23,6 +24,8 @@ WRITE_TIMEOUT_SECONDS = 30
 IDLE_TIMEOUT_SECONDS = 300
 IDENTITY_HEADER_MAX_CHARS = 4_096
 """A longer token is in the call alone: servers take so much of headers and no more."""
+
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class HttpTransport:
         # What is packed cannot be measured before it is unpacked.
         headers = {"Accept-Encoding": "identity", **given}
         url = str(self.config.url)
+        send = send_plainly if self.bearer is None else self.bearer.send
+        headers_for = _show_nothing if self.config.identity is None else _show_identity
         async with (
             httpx.AsyncClient(
                 headers=headers,
@@ -55,12 +60,12 @@ class HttpTransport:
                     pool=None,
                 ),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_CALLS),
-                event_hooks={"request": [] if self.config.identity is None else [_show_identity]},
-                auth=None if self.bearer is None else BearerAuth(self.bearer),
                 verify=await _tls_context(url),
                 trust_env=not is_loopback(self.config.url.host or ""),
             ) as client,
-            open_exchange(client, url, observer) as streams,
+            open_exchange(
+                Endpoint(client, url, send=send), observer, headers_for=headers_for
+            ) as streams,
         ):
             yield streams
 
@@ -71,21 +76,16 @@ class HttpTransport:
         return "no MCP server answers at its address"
 
 
-async def _show_identity(request: httpx.Request) -> None:
+def _show_identity(request: types.JSONRPCRequest) -> Mapping[str, str]:
     """Say in a header, too, who is asking: there are servers that look no further."""
-    params = _message_of(request).get("params") or {}
-    identity = (params.get("_meta") or {}).get(IDENTITY_META_KEY, "")
+    identity = ((request.params or {}).get("_meta") or {}).get(IDENTITY_META_KEY, "")
     if 0 < len(identity) <= IDENTITY_HEADER_MAX_CHARS:
-        request.headers[IDENTITY_HEADER] = identity
+        return {IDENTITY_HEADER: identity}
+    return _NOTHING
 
 
-def _message_of(request: httpx.Request) -> dict[str, Any]:
-    """Return the message that was posted; an empty one for everything else."""
-    # Where a redirect was followed, the request has no content that was kept, only this.
-    if request.method != "POST" or not isinstance(request.stream, httpx.ByteStream):
-        return {}
-    message: dict[str, Any] = json.loads(b"".join(request.stream))
-    return message
+def _show_nothing(request: types.JSONRPCRequest) -> Mapping[str, str]:
+    return _NOTHING
 
 
 async def _tls_context(url: str) -> ssl.SSLContext:

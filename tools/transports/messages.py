@@ -2,14 +2,19 @@
 
 import json
 import re
+from typing import TypeAlias
 
 from mcp import types
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 
 from tools.errors import CallRejected
 from tools.transports.lines import KEPT_BYTES, SkippedLine
+
+_Message: TypeAlias = (
+    types.JSONRPCRequest | types.JSONRPCNotification | types.JSONRPCResponse | types.JSONRPCError
+)
 
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -17,9 +22,16 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 def read_message(data: bytes) -> types.JSONRPCMessage | None:
     """Return a message; None if it is none."""
     try:
-        return types.JSONRPCMessage.model_validate_json(data)
+        said = from_json(data)
+    except ValueError:
+        said = _read_mended(data)
+    kind = _kind_of(said)
+    if kind is None:
+        return None
+    try:
+        return types.JSONRPCMessage.model_construct(kind.model_validate(said))
     except ValidationError:
-        return _read_mended(data)
+        return None
 
 
 def find_answered(data: bytes) -> int | None:
@@ -50,12 +62,22 @@ def write_message(sent: SessionMessage) -> bytes:
         raise CallRejected("what it is asked cannot be sent as JSON") from error
 
 
-def _read_mended(data: bytes) -> types.JSONRPCMessage | None:
+def _kind_of(said: object) -> type[_Message] | None:
+    """Tell by its keys what a message is: to try one kind after the other takes long."""
+    if not isinstance(said, dict):
+        return None
+    if isinstance(said.get("method"), str):
+        is_request = said.get("id") is not None
+        return types.JSONRPCRequest if is_request else types.JSONRPCNotification
+    return types.JSONRPCResponse if isinstance(said.get("result"), dict) else types.JSONRPCError
+
+
+def _read_mended(data: bytes) -> object:
     """Read what only holds half a character, as when a server cuts a text somewhere."""
     if _HALF_CHARACTER.search(data) is None:
         return None
     try:
         text = json.dumps(json.loads(data), ensure_ascii=False)
-        return types.JSONRPCMessage.model_validate_json(text.encode("utf-8", "replace"))
+        return from_json(text.encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None

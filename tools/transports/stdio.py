@@ -25,10 +25,17 @@ from mcp.shared.message import SessionMessage
 
 from tools.budget import ByteBudget, MessageBudget
 from tools.config import StdioServer
-from tools.errors import AnswerTooLarge, CallRejected, ServerLost, ServerUnavailable
+from tools.errors import (
+    AnswerTooIntricate,
+    AnswerTooLarge,
+    CallRejected,
+    ServerLost,
+    ServerUnavailable,
+)
 from tools.transports import MESSAGE_MAX_BYTES, Observer, Streams
 from tools.transports.error_output import ErrorOutput
 from tools.transports.guardian import Guardian
+from tools.transports.intricacy import admit
 from tools.transports.lines import LineSplitter, SkippedLine
 from tools.transports.messages import find_answered, read_message, write_message
 
@@ -36,6 +43,8 @@ PIPE_BYTES = 256 * 1024
 """How much is read at once, and read ahead before the server has to wait."""
 EXIT_GRACE_SECONDS = 1.0
 TERMINATE_GRACE_SECONDS = 1.0
+KILL_GRACE_SECONDS = 1.0
+"""How long a process may take to end that was not asked: one that waits for a disk does not."""
 DRAIN_SECONDS = 1.0
 STDERR_BYTES = 4096
 
@@ -158,7 +167,7 @@ class StdioTransport:
             while piece := await stdout.read(PIPE_BYTES):
                 await in_bytes.spend(len(piece))
                 for line in splitter.split(piece):
-                    if (message := self._understand(line, observer)) is None:
+                    if (message := await self._understand(line, in_bytes, observer)) is None:
                         await budget.spend()
                         continue
                     try:
@@ -166,13 +175,19 @@ class StdioTransport:
                     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                         return
 
-    def _understand(
-        self, line: bytes | SkippedLine, observer: Observer
+    async def _understand(
+        self, line: bytes | SkippedLine, budget: ByteBudget, observer: Observer
     ) -> types.JSONRPCMessage | None:
         if isinstance(line, SkippedLine):
             _log.warning("mcp_message_too_large", server=self._name, limit_bytes=MESSAGE_MAX_BYTES)
             if line.is_answer:
                 observer.drop(line.number, AnswerTooLarge(MESSAGE_MAX_BYTES))
+            return None
+        try:
+            await admit(line, budget)
+        except AnswerTooIntricate as error:
+            if (number := find_answered(line)) is not None:
+                observer.drop(number, error)
             return None
         if (message := read_message(line)) is not None:
             return message
@@ -229,7 +244,7 @@ def _find_launcher(command: str, environment: dict[str, str]) -> list[str]:
 
 
 async def _end(child: _Child) -> None:
-    """Close the input, then ask, then force; bounded by the two grace times."""
+    """Close the input, then ask, then force; bounded by the three grace times."""
     process = child.process
     with anyio.CancelScope(shield=True):
         child.stdin.close()
@@ -239,7 +254,7 @@ async def _end(child: _Child) -> None:
         if await _exits(process, TERMINATE_GRACE_SECONDS):
             return
         _signal_group(process, signal.SIGKILL)
-        await process.wait()
+        await _exits(process, KILL_GRACE_SECONDS)
 
 
 async def _drain(child: _Child) -> None:

@@ -378,6 +378,8 @@ async def test_a_run_whose_tools_may_all_be_repeated_does_not_wait_for_its_check
 
     await asyncio.wait_for(reached.wait(), WAIT_SECONDS)
 
+    assert saver.is_asked.is_set()
+    assert not run.done()
     run.cancel()
     saver.may_store.set()
     await asyncio.gather(run, return_exceptions=True)

@@ -547,6 +547,8 @@ async def test_the_time_that_a_run_was_at_work_is_added_up_and_what_it_waited_is
             await uow.commit()
     [crashed] = await take_lapsed(database)
     assert crashed.run.worked_seconds == 300 - LEASE_SECONDS
+    until = datetime(2020, 1, 1, 0, 5, tzinfo=UTC)
+    assert crashed.run.worked_until == until - timedelta(seconds=LEASE_SECONDS)
 
     await connection.execute(spent)
     await connection.execute(
@@ -557,6 +559,7 @@ async def test_the_time_that_a_run_was_at_work_is_added_up_and_what_it_waited_is
         [answered] = await uow.run_claims.claim_answered(OWNER, LEASE_SECONDS, limit=1)
         await uow.commit()
     assert answered.run.worked_seconds == 600 - LEASE_SECONDS
+    assert answered.run.worked_until == until
     async with database.unit_of_work(SYSTEM) as uow:
         seized = await uow.run_claims.seize(answered.run.id, ANOTHER, LEASE_SECONDS)
     assert seized is not None

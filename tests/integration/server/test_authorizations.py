@@ -12,6 +12,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
+from server.mcp_oauth.cookie import COOKIE_PREFIX
 from tests.fakes.authorization_server import (
     AuthorizationServerFake,
     consent,
@@ -203,11 +204,12 @@ async def test_tokens_are_renewed_before_they_end_and_when_they_are_refused(
     added: Added, ada: Person
 ):
     added.authority.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_basic"]}
-    added.authority.seconds = 30  # as good as over
+    added.authority.seconds = 1  # as good as over
     await added.authorize(ada.client, "ada-there")
     await added.learned()
-    assert "You: ada-there" in await added.ask(ada.client)
-    assert added.renewals()
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not added.renewals():
+            assert "You: ada-there" in await added.ask(ada.client)
     added.authority.seconds = None  # and nothing is said any more of when
     assert "You: ada-there" in await added.ask(ada.client)
     renewed = len(added.renewals())
@@ -277,19 +279,55 @@ async def test_a_browser_that_began_has_to_be_the_one_that_comes_back(
     async with browser_for(product.url) as browser, browser_for(product.url) as another:
         await log_in(browser, key)
         begun = await browser.post(added.authorization)
-        kept = set_cookies(begun)["youworker_mcp_authorization"]
-        assert {"httponly", "samesite=lax"} <= kept
+        [(name, kept)] = set_cookies(begun).items()
+        assert name.startswith(COOKIE_PREFIX)
+        assert {"httponly", "samesite=lax", "path=/v1/mcp/authorization"} <= kept
         back = await consent(begun.json()["authorization_url"])
         assert (await another.get(back)).status_code == 400
 
         begun = await browser.post(added.authorization)
         back = await consent(begun.json()["authorization_url"])
+        # What comes back of something else, as from a page that somebody made, harms nothing.
+        foreign = back.partition("?")[0] + "?state=x&code=y"
+        assert (await browser.get(foreign)).status_code == 400
         assert (await browser.get(back)).status_code == 200
 
         begun = await browser.post(added.authorization)
         back = await consent(begun.json()["authorization_url"])
         await browser.post("/v1/auth/logout")
         assert (await browser.get(back)).status_code == 400  # the login has ended meanwhile
+
+
+async def test_an_answer_that_comes_to_another_servers_address_grants_nothing(
+    product: Product, added: Added, ada: Person
+):
+    """As when a hostile server sends people to the page of another's authorization server."""
+    begun = await ada.client.post(added.authorization)
+    back = await consent(begun.json()["authorization_url"])
+    path = f"/v1/mcp/authorization/callback/{added.id}"
+    assert back.startswith(f"{path}?")
+    elsewhere = back.replace(path, path + "9")
+    assert (await product.client.get(elsewhere, headers={"Authorization": ""})).status_code == 400
+    assert (await product.client.get(back, headers={"Authorization": ""})).status_code == 400
+    assert added.authority.count("/token") == 0
+
+
+async def test_what_was_begun_ends_with_its_key_and_with_what_is_taken_back(
+    product: Product, added: Added, ada: Person
+):
+    made = await ada.client.post("/v1/api-keys", json={"name": "short"})
+    key = {"Authorization": f"Bearer {made.json()['key']}"}
+    begun = await ada.client.post(added.authorization, headers=key)
+    back = await consent(begun.json()["authorization_url"])
+    await ada.client.delete(f"/v1/api-keys/{made.json()['id']}")
+    assert (await product.client.get(back, headers={"Authorization": ""})).status_code == 400
+
+    await added.authorize(ada.client, "ada-there")
+    begun = await ada.client.post(added.authorization)
+    back = await consent(begun.json()["authorization_url"])
+    await ada.client.delete(added.authorization)
+    assert (await product.client.get(back, headers={"Authorization": ""})).status_code == 400
+    assert (await standing(added, ada.client))["status"] == "missing"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import ToolMessage
 
 from graph.approvals import ProposedCall
-from graph.events import ModelCalled, ToolProgress
+from graph.events import Log, ModelCalled, ToolProgress
 from graph.hearing import CallHearing, PersonQuestion
 from graph.sampling import Sampler, SamplingBudget
 from persistence.question_records import NewQuestion
@@ -30,6 +30,8 @@ pytestmark = [
     pytest.mark.xdist_group("foreign servers"),
 ]
 
+LOG_TRIES = 40
+FOLDER = "file:///srv/files"
 FILLED_IN = {"name": "Ada", "check": True, "integer": 7, "untitledMultipleSelectEnum": ["Piano"]}
 
 
@@ -43,9 +45,9 @@ async def catalog(
         if request.param == "http":
             port = free_port()
             command = [entry["command"], *entry["args"], "streamableHttp"]
-            stack.enter_context(running(command, port, folder))
+            await stack.enter_async_context(running(command, port, folder))
             entry = {"url": f"http://127.0.0.1:{port}/mcp"}
-        asking = {**entry, "session": "user", "sampling": "allow"}
+        asking = {**entry, "session": "user", "sampling": "allow", "roots": [FOLDER]}
         (folder / "mcp.json").write_text(json.dumps({"mcpServers": {"everything": asking}}))
         settings = McpSettings(servers_file=folder / "mcp.json", start_wait_seconds=READY_SECONDS)
         yield await stack.enter_async_context(open_catalog(settings))
@@ -115,6 +117,25 @@ async def test_the_model_answers_the_server(catalog: ToolCatalog):
     )
     assert "four" in str(answer.content)
     assert [each.purpose for each in told if isinstance(each, ModelCalled)] == ["sampling"]
+
+
+async def test_the_server_hears_in_which_folders_it_is_to_work(catalog: ToolCatalog):
+    answer = await use(catalog, "get-roots-list", Somebody(), [])
+    assert f"URI: {FOLDER}\n" in str(answer.content)
+
+
+async def test_the_servers_log_is_told(catalog: ToolCatalog):
+    told: list[Any] = []
+    # It says one thing each time it begins, of any level: what is less than ours is not sent.
+    for _ in range(LOG_TRIES):
+        for said in ("Started", "Stopped"):
+            answer = await use(catalog, "toggle-simulated-logging", Somebody(), told)
+            assert said in str(answer.content)
+        if any(isinstance(each, Log) for each in told):
+            break
+    [log, *_] = [each for each in told if isinstance(each, Log)]
+    assert "level" in log.message
+    assert log.tool == "everything.toggle-simulated-logging"
 
 
 async def test_progress_is_told(catalog: ToolCatalog):

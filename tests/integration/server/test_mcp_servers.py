@@ -11,6 +11,7 @@ import pytest_asyncio
 from persistence.database import Database, open_database
 from persistence.encryption import KeyRing
 from tests.fakes.mutable_mcp_server import tool
+from tests.fixtures.listening import PAUSE_SECONDS
 from tests.fixtures.product import Product
 from tests.fixtures.rows import SYSTEM
 from tests.integration.server.people import told
@@ -192,4 +193,4 @@ async def test_a_replica_follows_what_another_one_has_committed(
         await uow.commit()
     async with asyncio.timeout(10):
         while (await product.client.get(added.path)).json()["status"]["healthy"]:
-            continue
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -1,9 +1,10 @@
 """How a question is waited for: by the process that asks, until somebody or nothing answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,11 @@ from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.notifications import Notifications, open_notifications
 from persistence.question_records import Question, QuestionAnswer
-from persistence.records import RunClaim
+from persistence.records import Run, RunClaim
+from persistence.repositories.run_events import RunHistory
+from server.argument_faults import faults_in
+from server.errors import InvalidContent
+from server.questions import service
 from server.questions.desk import QUESTIONS_MAX, Asker, QuestionDesk
 from server.runs.past import RunPast
 from server.security.principal import Origin, Principal
@@ -33,6 +38,12 @@ ASKED = PersonQuestion(
     schema={"type": "object", "properties": {"name": {"type": "string"}}},
 )
 
+RUN = Run(
+    id=UUID(int=1), session_row_id=1, user_id=1, model="m", status="running", error_code=None,
+    iterations=0, tool_calls=0, tokens_in=0, tokens_out=0, started_at=datetime.now(UTC),
+    finished_at=None,
+)  # fmt: skip
+
 
 @dataclass
 class Room:
@@ -42,6 +53,8 @@ class Room:
     notifications: Notifications
     asker: Asker
     told: list[Any] = field(default_factory=list)
+    pauses: int = 0
+    """How often the time of the calls stood still."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -50,9 +63,22 @@ class Room:
             self.database, self.notifications, seconds=seconds, pausing=lambda _: nullcontext()
         )
 
-    def ask(self, desk: QuestionDesk) -> "asyncio.Task[ElicitationAnswer]":
-        asking = desk.ask(self.asker, CALL, ASKED, over=self.over, tell=self.tell)
-        return asyncio.create_task(asking)
+    def ask(
+        self, desk: QuestionDesk, asked: PersonQuestion = ASKED
+    ) -> "asyncio.Task[ElicitationAnswer]":
+        return asyncio.create_task(self.asking(desk, asked))
+
+    def asking(
+        self, desk: QuestionDesk, asked: PersonQuestion = ASKED
+    ) -> "Coroutine[Any, Any, ElicitationAnswer]":
+        return desk.ask(
+            self.asker, CALL, asked, over=self.over, tell=self.tell, pausing=self.pausing
+        )
+
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        self.pauses += 1
+        yield
 
     def tell(self, event: Any) -> None:
         self.told.append(event)
@@ -175,6 +201,38 @@ async def test_a_run_asks_no_more_than_it_may(room: Room):
         await room.ask(desk)
     with pytest.raises(RequestDeclined, match="as often as a run may"):
         await room.ask(desk)
+    assert len(room.told) == 2 * QUESTIONS_MAX
+
+
+async def test_a_run_that_asks_from_many_sides_at_once_asks_no_more_than_it_may(room: Room):
+    desk = room.desk()
+    asking = [room.ask(desk) for _ in range(2 * QUESTIONS_MAX)]
+    async with asyncio.timeout(WAIT_SECONDS):
+        done: set[Any] = set()
+        while len(done) < QUESTIONS_MAX:
+            more, _ = await asyncio.wait(set(asking) - done, return_when=asyncio.FIRST_COMPLETED)
+            done |= more
+        assert await room.statuses() == ["open"] * QUESTIONS_MAX
+        room.over.set()
+        told = await asyncio.gather(*asking, return_exceptions=True)
+    assert sum(isinstance(each, RequestDeclined) for each in told) == QUESTIONS_MAX
+
+
+async def test_a_run_that_has_asked_enough_is_declined_at_once_and_its_time_goes_on(room: Room):
+    paused: list[UUID] = []
+
+    def pausing(run_id: UUID) -> Any:
+        paused.append(run_id)
+        return nullcontext()
+
+    desk = QuestionDesk(room.database, room.notifications, seconds=0.001, pausing=pausing)
+    for _ in range(QUESTIONS_MAX):
+        await room.ask(desk)
+    with pytest.raises(RequestDeclined):
+        await room.ask(desk)
+    with pytest.raises(RequestDeclined, match="as often as a run may"):
+        room.asking(desk).send(None)  # which waits for nothing, and so not for the database
+    assert len(paused) == room.pauses == QUESTIONS_MAX
 
 
 async def test_a_process_that_has_lost_the_run_asks_nobody(room: Room):
@@ -196,6 +254,56 @@ async def test_the_time_of_the_run_stands_still_meanwhile(room: Room):
     desk = QuestionDesk(room.database, room.notifications, seconds=0.001, pausing=pausing)
     await room.ask(desk)
     assert paused == [room.asker.claim.run_id]
+    assert room.pauses == 1
+
+
+async def test_an_answer_with_more_choices_than_there_are_is_refused_before_they_are_compared(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tools.schema_faults.CHECK_SECONDS", 0)
+    choices = {"type": "array", "maxItems": 2, "items": {"type": "string", "enum": ["a", "b"]}}
+    asked = replace(ASKED, schema={"type": "object", "properties": {"some": choices}})
+    asking = room.ask(room.desk(), asked)
+    question = await room.question()
+    many = ElicitationAnswer(action="accept", content={"some": ["a"] * 3})
+    with pytest.raises(InvalidContent) as refused:
+        await service.QuestionService(room.database).answer(
+            room.asker.principal, room.asker.origin, question.run_id, {question.id: many}
+        )
+    assert refused.value.details["errors"] == [
+        {"argument": "some", "problem": "does not fit 'maxItems': 2"}
+    ]
+    room.over.set()
+    await asking
+
+
+async def test_while_an_answer_is_checked_neither_the_question_nor_anybody_else_is_held_up(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    checking, may_go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def check(*given: Any) -> Any:
+        loop.call_soon_threadsafe(checking.set)
+        assert may_go_on.wait(WAIT_SECONDS)
+        return faults_in(*given)
+
+    monkeypatch.setattr(service, "faults_in", check)
+    asking = room.ask(room.desk())
+    question = await room.question()
+    principal, answer = room.asker.principal, ElicitationAnswer(action="accept", content={})
+    answering = asyncio.create_task(
+        service.QuestionService(room.database).answer(
+            principal, room.asker.origin, question.run_id, {question.id: answer}
+        )
+    )
+    async with asyncio.timeout(WAIT_SECONDS):
+        await checking.wait()
+        async with room.database.unit_of_work(principal.scope) as uow:
+            await uow.questions.lock_of_run(question.run_id)
+        may_go_on.set()
+        assert await answering == []
+        assert (await asking).action == "accept"
 
 
 def test_time_in_which_several_were_asked_at_once_counts_once():
@@ -205,12 +313,18 @@ def test_time_in_which_several_were_asked_at_once_counts_once():
         return Question(
             id=UUID(int=since), run_id=UUID(int=1), user_id=1, call_id="1", tool="t", server="s",
             kind="url", message="", status="accepted", created_at=begin + timedelta(seconds=since),
-            expires_at=begin, answered_at=until and begin + timedelta(seconds=until),
+            expires_at=begin + timedelta(seconds=since + 60),
+            answered_at=until and begin + timedelta(seconds=until),
         )  # fmt: skip
 
-    past = RunPast(
-        run=None,  # type: ignore[arg-type]
-        history=None,  # type: ignore[arg-type]
-        questions=(asked(20, 25), asked(0, 10), asked(5, 8), asked(9, 12), asked(40, None)),
-    )
-    assert past.asked_seconds == 17
+    def past(*questions: Question, worked_until: int | None = None) -> RunPast:
+        run = replace(RUN, worked_until=worked_until and begin + timedelta(seconds=worked_until))
+        return RunPast(run=run, history=RunHistory(events=[], usage=[]), questions=questions)
+
+    several = (asked(20, 25), asked(0, 10), asked(5, 8), asked(9, 12), asked(40, None))
+    assert past(*several).asked_seconds == 17
+    assert past(*several, worked_until=1_000).asked_seconds == 17
+    # Those that were left open by a process that died.
+    assert past(asked(10, 500)).asked_seconds == 60
+    assert past(asked(10, 50), worked_until=30).asked_seconds == 20
+    assert past(asked(10, 50), worked_until=5).asked_seconds == 0

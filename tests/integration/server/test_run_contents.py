@@ -13,7 +13,7 @@ from persistence.database import Database
 from persistence.records import ChatSession, Run, RunClaim
 from server.runs.journal import RunJournal
 from server.security.principal import Origin, Principal
-from server.tool_contents.run_contents import RunLimits, StoredContents
+from server.tool_contents.run_contents import ContentRoom, StoredContents
 from tests.fixtures.rows import create_session, create_user, start_run
 from tools.contents import ToolContent
 
@@ -33,8 +33,8 @@ def contents_of(
         return sees
 
     claim = RunClaim(run_id=run.id, attempt=run.attempt, owner="this process")
-    limits = RunLimits(contents=most, bytes=1_000)
-    return StoredContents(database, scope, claim, limits=limits, sees=takes_images)
+    room = ContentRoom(contents=most, bytes=1_000)
+    return StoredContents(database, scope, claim, room=room, sees=takes_images)
 
 
 async def test_what_is_kept_is_referred_to_and_images_are_shown_to_a_model_that_sees(

@@ -21,6 +21,7 @@ from tests.fixtures.product import Product, client_for, new_secrets, open_produc
 from tests.fixtures.sockets import open_socket
 from tests.integration.server.people import Person, open_person, told
 from tests.integration.tools.conftest import ODD
+from tools.transports import MESSAGE_MAX_BYTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -170,10 +171,6 @@ async def test_a_question_is_answered_at_another_server_and_the_call_goes_on(
     assert question["tool"] == "odd.ask_person"
     run = (await ada.client.get(f"/v1/runs/{heard.run_id}")).json()
     assert run["status"] == "running"
-    live = pair.first.resources.executor.live(UUID(heard.run_id))
-    assert live is not None
-    assert live.limit is not None
-    assert live.limit.stands_still
     async with await at_second(pair, ada) as elsewhere:
         listed = await elsewhere.get("/v1/questions", params={"status": "open"})
         [row] = listed.json()["questions"]
@@ -418,6 +415,42 @@ async def test_over_a_websocket_questions_come_and_are_answered(pair: Pair):
     assert said[-1]["metadata"]["status"] == "success"
 
 
+PING = '{"jsonrpc": "2.0", "id": "x", "method": "ping"}'
+
+
+@pytest.mark.parametrize(
+    ("tool", "args", "words"),
+    [
+        ("die", {}, "lost"),
+        ("garble", {}, "makes no sense"),
+        ("big", {"chars": MESSAGE_MAX_BYTES + 1}, "larger than"),
+        ("hang", {}, "within 1 seconds"),
+        ("flood", {"line": PING, "times": 100_000_000}, "within 1 seconds"),
+    ],
+)
+async def test_a_server_that_fails_during_a_call_fails_that_call_and_the_run_goes_on(
+    pair: Pair, tool: str, args: dict[str, Any], words: str
+):
+    says = f"please {uuid4()}"
+    pair.model.calls((f"odd__{tool}", args), ("datetime__now", {"timezone": "UTC"}), when=says)
+    if tool in {"hang", "flood"}:
+        limit = {"tool": f"odd.{tool}", "max_seconds": 1}
+        made = await pair.first.client.post("/v1/tool-limits", json=limit)
+        assert made.status_code == 201
+    async with open_person(pair.first, "ida") as ida:
+        heard = await Heard(ida.client).follow(text_input=says)
+    ended = {
+        each["tool"]: each["status"] for each in heard.named("tool") if each["status"] != "start"
+    }
+    assert heard.status == "success"
+    assert ended == {f"odd.{tool}": "error", "datetime.now": "end"}
+    [told] = [each.messages[-2:] for each in pair.model.requests if _follows(each.messages, says)]
+    assert [each["role"] for each in told] == ["tool", "tool"]
+    assert told[0]["content"].startswith(f"The tool odd__{tool} failed: ")
+    assert words in told[0]["content"]
+    assert "UTC" in told[1]["content"]
+
+
 async def test_nothing_that_was_asked_or_answered_stands_in_clear(pair: Pair, ada: Person):
     secret, answer = f"secret {uuid4()}", f"answer {uuid4()}"
     heard, following = begin(pair, ada, "ask_person", message=secret)
@@ -440,6 +473,11 @@ async def test_nothing_that_was_asked_or_answered_stands_in_clear(pair: Pair, ad
     }
     assert {"question.ask", "question.answer"} <= acts.keys()
     assert not any(_looks_like(json.dumps(acts), each) for each in (secret, answer))
+
+
+def _follows(messages: list[dict[str, Any]], says: str) -> bool:
+    """Whether these are what the model is sent after it has called tools for this."""
+    return messages[-1]["role"] == "tool" and any(says in str(m["content"]) for m in messages)
 
 
 def _looks_like(text: str, said: str) -> bool:

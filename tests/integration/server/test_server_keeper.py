@@ -6,19 +6,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from mcp import types
 
 from persistence.database import Database
 from persistence.notifications import open_notifications
 from server.mcp.guard import StoredDefinitions
 from server.mcp.keeper import ServerKeeper, keep_servers
 from server.mcp.registry import ServerRegistry
-from tests.fakes.mutable_mcp_server import open_mutable_server
+from tests.fakes.mutable_mcp_server import open_mutable_server, tool
 from tests.fixtures.rows import SYSTEM
 from tools.catalog import ToolCatalog, open_catalog
 from tools.registry import RegisteredServer
 from tools.settings import McpSettings
 
 HANG_SECONDS = 60
+PAUSE_SECONDS = 0.01
+ROUNDS_OF_THE_LOOP = 20
 
 
 async def enable(database: Database, name: str, *, enabled: bool) -> None:
@@ -42,7 +45,7 @@ async def reach(catalog: ToolCatalog, names: set[str]) -> None:
     """Waits until these servers are held."""
     async with asyncio.timeout(10):
         while held(catalog) != names:
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 @asynccontextmanager
@@ -94,8 +97,34 @@ async def test_a_server_that_hangs_delays_no_change_of_another(
         await reach(catalog, {"deaf", "mail"})
 
 
+async def test_servers_are_asked_for_their_tools_again_and_again(
+    database: Database, settings: McpSettings
+) -> None:
+    registry = ServerRegistry(database, settings)
+    listed: asyncio.Queue[tuple[types.Tool, ...]] = asyncio.Queue()
+    async with (
+        open_mutable_server() as fake,
+        open_notifications(database.dsn) as notifications,
+        open_catalog(settings, servers=[]) as catalog,
+    ):
+        await add(database, "mail", fake.url)
+        catalog.hold(await registry.open())
+        await catalog.complete()
+        connection = catalog.connection_of("mail")
+        assert connection is not None
+        assert [each.name for each in connection.tools] == ["send", "read"]
+        connection.on_tools(listed.put_nowait)
+        fake.tools.append(tool("said to nobody"))
+        keeper = ServerKeeper(registry, catalog, notifications, refresh_seconds=PAUSE_SECONDS)
+        async with keep_servers(keeper), asyncio.timeout(10):
+            found = await listed.get()
+    assert [each.name for each in found] == ["send", "read", "said to nobody"]
+
+
 class SlowRegistry(ServerRegistry):
     """Its answer to the first question is of the past when it comes."""
+
+    reads = 0
 
     def __init__(self, database: Database, settings: McpSettings) -> None:
         super().__init__(database, settings)
@@ -103,6 +132,7 @@ class SlowRegistry(ServerRegistry):
         self.may_answer = asyncio.Event()
 
     async def read(self) -> list[RegisteredServer]:
+        self.reads += 1
         found = await super().read()
         if not self.has_read.is_set():
             self.has_read.set()
@@ -124,7 +154,9 @@ async def test_what_was_read_first_does_not_count_last(
         await registry.has_read.wait()
         await enable(database, "mail", enabled=False)
         late = asyncio.create_task(keeper.apply())
-        await asyncio.wait({late}, timeout=0.2)
+        for _ in range(ROUNDS_OF_THE_LOOP):
+            await asyncio.sleep(0)
+        assert registry.reads == 1
         registry.may_answer.set()
         await asyncio.gather(early, late)
         assert held(catalog) == set()

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from persistence.access import AccessScope
 from persistence.database import Database
 from server.mcp_oauth.held import HeldAuthorization, end_of, place_of
-from server.mcp_oauth.refreshing import TokenRefresher
+from server.mcp_oauth.refreshing import REFRESHES_AT_ONCE, TokenRefresher
 from server.mcp_oauth.tokens import StoredAuthorizations
 from tests.fakes.authorization_server import AuthorizationServerFake, open_authorization_server
 from tests.fixtures.rows import SYSTEM, create_user
@@ -130,6 +130,57 @@ async def test_a_token_that_lasts_is_used_as_it_is(stage: Stage):
     stage.time.now += 3600 - 61
     assert await stage.replica().token(stage.user_id) == stage.first
     assert stage.authority.count("/token") == 0
+
+
+async def test_a_token_that_lasts_for_moments_is_used_for_half_of_its_life(stage: Stage):
+    stage.authority.seconds = 40
+    replica = stage.replica()
+    fresh = await replica.renew(stage.user_id, stage.first)
+    stage.time.now += 19
+    assert await replica.token(stage.user_id) == fresh
+    assert stage.authority.count("/token") == 1
+    stage.time.now += 1
+    assert await replica.token(stage.user_id) != fresh
+
+
+@pytest.mark.parametrize("seconds", [0, -5, 10**12, 10**400], ids=["none", "less", "long", "huge"])
+async def test_a_lifetime_that_makes_no_sense_loses_no_tokens(stage: Stage, seconds: int):
+    said = {"access_token": "next", "refresh_token": "rotated", "token_type": "bearer"}
+    stage.authority.answers["/token"] = JSONResponse({**said, "expires_in": seconds})
+    replica = stage.replica()
+    assert await replica.renew(stage.user_id, stage.first) == "next"
+    kept = await stage.kept()
+    assert (kept.access, kept.refresh) == ("next", "rotated")
+    for _ in range(2):
+        assert await replica.token(stage.user_id) == "next"
+    assert stage.authority.count("/token") == 1
+
+
+async def test_a_slow_authorization_server_keeps_nobody_waiting_at_others(stage: Stage):
+    body = (await stage.kept()).as_json()
+    people = [await create_user(stage.database) for _ in range(REFRESHES_AT_ONCE + 1)]
+    async with stage.database.unit_of_work(SYSTEM) as uow:
+        assert stage.server.id is not None
+        made = await uow.mcp_servers.create("other", source="api", config={"url": "http://o/mcp"})
+        for each in people:
+            await uow.mcp_authorizations.keep(each.id, stage.server.id, body=body, expires_at=None)
+        theirs = body | {"access": "theirs"}
+        await uow.mcp_authorizations.keep(stage.user_id, made.id, body=theirs, expires_at=None)
+        await uow.commit()
+    other = RegisteredServer(name="other", source="api", id=made.id, config=stage.server.config)
+    stage.authority.may_refresh.clear()
+    stage.replica()
+    [refresher] = stage.refreshers
+    waiting = [
+        asyncio.create_task(refresher.refresh(each.id, stage.server, stage.first))
+        for each in people
+    ]
+    async with asyncio.timeout(WAIT_SECONDS):
+        await stage.authority.is_refreshing.wait()
+        assert await refresher.refresh(stage.user_id, other, "stale") == "theirs"
+        assert not any(each.done() for each in waiting)
+        stage.authority.may_refresh.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_many_calls_at_two_replicas_renew_a_token_once(stage: Stage):

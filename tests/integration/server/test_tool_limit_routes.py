@@ -142,7 +142,7 @@ async def test_a_group_has_only_so_many_limits_and_they_end_with_it(product: Pro
     group_id = await make_group(ada)
     made = [await make(ada.client, group_id=group_id) for _ in range(50)]
     answer = await ada.client.post(LIMITS, json={**ONE_MAIL, "group_id": group_id})
-    assert told(answer) == (409, "TOO_MANY_TOOL_LIMITS")
+    assert told(answer) == (409, "TOOL_LIMIT_LIMIT")
     await ada.client.delete(f"/v1/groups/{group_id}")
     assert made[0]["id"] not in await listed(product.client)
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from langchain_core.messages import ToolMessage
 
+from tests.fixtures.listening import until_listening
 from tools.calls import CALL_KEY, CallContext
 from tools.catalog import ToolCatalog, open_catalog
 from tools.settings import McpSettings
 
 ROOT = Path(__file__).parents[3]
-READY_TIMEOUT_SECONDS = 60
 ODD = {"command": sys.executable, "args": ["-m", "tests.fakes.odd_mcp_server"], "cwd": str(ROOT)}
 
 OpenCatalog = Callable[..., AbstractAsyncContextManager[ToolCatalog]]
@@ -65,7 +65,7 @@ class HttpProcess:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, *ODD["args"], "--http", str(self.port), *self.options, cwd=ROOT
         )
-        await asyncio.to_thread(_wait_for, self.port)
+        await until_listening(self.port)
 
     async def kill(self) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -82,16 +82,6 @@ async def http_server(request: pytest.FixtureRequest) -> AsyncIterator[HttpProce
     await server.start()
     yield server
     await server.kill()
-
-
-def _wait_for(port: int) -> None:
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=READY_TIMEOUT_SECONDS).close()
-        except ConnectionRefusedError:
-            continue
-        else:
-            return
 
 
 @dataclass

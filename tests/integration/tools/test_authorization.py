@@ -212,6 +212,39 @@ async def test_a_registration_that_cannot_be_used_is_none(
         await register_client(wire, found.server, redirect_url=BACK, scopes=(), home=protected.url)
 
 
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [
+        ({"redirect_uris": None}, None),
+        ({"client_secret_expires_at": 0}, None),
+        ({"client_secret_expires_at": 10**400}, None),
+        ({"client_secret_expires_at": -(10**400)}, None),
+        ({"client_secret_expires_at": 2_000_000_000}, 2e9),
+    ],
+    ids=["no address", "never", "far", "negative", "some day"],
+)
+async def test_what_a_registration_says_besides_does_no_harm(
+    wire: AuthorizationWire,
+    protected: ProtectedServer,
+    authority: AuthorizationServerFake,
+    said: dict[str, Any],
+    ends: float | None,
+):
+    found = await discover(wire, config_of(protected))
+    made = {
+        "client_id": "c",
+        "client_secret": "s",
+        "token_endpoint_auth_method": "client_secret_post",
+        "redirect_uris": [BACK],
+        **said,
+    }
+    authority.answers["/register"] = JSONResponse(made, 201)
+    client = await register_client(
+        wire, found.server, redirect_url=BACK, scopes=(), home=protected.url
+    )
+    assert (client.id, client.expires_at) == ("c", ends)
+
+
 async def test_where_nothing_can_be_revoked_nothing_is_asked(
     wire: AuthorizationWire, protected: ProtectedServer, authority: AuthorizationServerFake
 ):

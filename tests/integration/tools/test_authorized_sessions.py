@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+from mcp import types
+from mcp.server.lowlevel import Server
 
 from tests.fakes import odd_mcp_server
 from tests.fakes.call_listener import RecordingListener
@@ -52,6 +54,8 @@ class Opened:
 
     def __init__(self) -> None:
         self.people: list[int | None] = []
+        self.restricted: set[int | None] = set()
+        """Who is told of one tool only, and in other words."""
 
     def make(self, user_id: int | None) -> "_Transport":
         return _Transport(self, user_id)
@@ -71,11 +75,30 @@ class _Transport:
     @asynccontextmanager
     async def open(self, observer: Observer) -> AsyncIterator[Streams]:
         self._opened.people.append(self._user_id)
-        async with MemoryTransport(build=lambda: odd_mcp_server.SERVER).open(observer) as streams:
+        build = _restricted if self._user_id in self._opened.restricted else _odd
+        async with MemoryTransport(build=build).open(observer) as streams:
             yield streams
 
     def explain(self, error: BaseException) -> str:
         return str(error)
+
+
+def _odd() -> Server[Any, Any]:
+    return odd_mcp_server.SERVER
+
+
+def _restricted() -> Server[Any, Any]:
+    server: Server[Any, Any] = Server("restricted", version="1")
+
+    @server.list_tools()
+    async def list_tools() -> list[types.Tool]:
+        return [types.Tool(name="echo", description="Yours.", inputSchema={"type": "object"})]
+
+    @server.call_tool()
+    async def call_tool(name: str, arguments: dict[str, Any]) -> list[types.ContentBlock]:
+        return [types.TextContent(type="text", text=name)]
+
+    return server
 
 
 @pytest.fixture
@@ -149,3 +172,26 @@ async def test_a_persons_sessions_end_and_no_others(opened: Opened):
         assert opened.people == before
         await call(pool, 7)
         assert opened.people == [*before, 7]
+
+
+async def test_tools_are_looked_for_with_all_who_authorized_in_turn(opened: Opened):
+    async with pool_for(Granted(*range(1, 6)), opened) as pool:
+        assert set(opened.people) == {1, 2, 3}
+        await pool.refresh()
+        assert set(opened.people) == {1, 2, 3, 4, 5}
+
+
+async def test_one_whose_session_tells_less_takes_no_tools_away(opened: Opened):
+    granted = Granted(7)
+    opened.restricted = {8}
+    async with pool_for(granted, opened) as pool:
+        told: list[object] = []
+        pool.on_tools(told.append)
+        before = pool.tools
+        pool.end_sessions_of(7)
+        granted.people = {8}
+        await pool.refresh()
+        await call(pool, 8)
+        assert opened.people == [7, 8]
+        assert pool.tools is before
+        assert told == []

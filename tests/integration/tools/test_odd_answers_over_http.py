@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from tests.fakes.handmade_mcp_server import (
     EVENTS,
+    JSON,
     HandmadeServer,
     Reply,
     open_handmade_server,
@@ -66,8 +68,8 @@ async def test_a_notice_that_is_refused_ends_no_session(held: Held) -> None:
     given_up = await held.begin()
 
     given_up.cancel()
-    while "notifications/cancelled" not in held.server.seen:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(WAIT_SECONDS):
+        await held.server.until_asked("notifications/cancelled")
 
     assert await held.call("any") == "done"
     assert not others.done()
@@ -80,8 +82,7 @@ async def test_a_notice_that_is_not_answered_holds_up_nothing(held: Held) -> Non
 
     given_up.cancel()
     async with asyncio.timeout(WAIT_SECONDS):
-        while "notifications/cancelled" not in held.server.seen:
-            await asyncio.sleep(0)
+        await held.server.until_asked("notifications/cancelled")
         assert await held.call("any") == "done"
 
 
@@ -98,11 +99,12 @@ async def test_a_call_that_is_refused_fails_alone(held: Held, status: int) -> No
     assert held.server.seen.count("initialize") == 1
 
 
-async def test_refusals_are_answers_and_open_no_breaker(held: Held) -> None:
-    held.server.replies["odd"] = Reply(status=403)
+@pytest.mark.parametrize("status", [403, 405, 413, 422])
+async def test_refusals_are_answers_and_open_no_breaker(held: Held, status: int) -> None:
+    held.server.replies["odd"] = Reply(status=status)
 
     for _ in range(2 * LIMITS.breaker_failures):
-        with pytest.raises(CallRejected, match="403"):
+        with pytest.raises(CallRejected, match=f"HTTP status {status}"):
             await held.call("odd")
 
     assert held.connection.status.healthy
@@ -145,6 +147,27 @@ async def test_an_answer_that_cannot_be_read_fails_its_call_at_once(
 
     assert await held.call("any") == "done"
     assert not others.done()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"a": [[]] * 200_000}, "more than 100000 parts"),
+        ({"content": [{"type": "text", "text": "a"}] * 1_001}, "more than 1000 blocks"),
+    ],
+)
+@pytest.mark.parametrize("kind", [JSON, EVENTS])
+async def test_an_answer_that_takes_long_to_read_fails_its_call_unread(
+    held: Held, answer: dict[str, Any], words: str, kind: str
+) -> None:
+    reply = result(answer)
+    body = reply.body if kind == JSON else f"data: {reply.body}\n\n"
+    held.server.replies["odd"] = Reply(type=kind, body=body)
+
+    with pytest.raises(CallRejected, match=words):
+        await held.call("odd")
+
+    assert await held.call("any") == "done"
 
 
 @pytest.mark.parametrize("form", ["%s", "data: %s\n\n", ": ping\r\n\r\nid: 1\r\ndata: %s\r\n\r\n"])

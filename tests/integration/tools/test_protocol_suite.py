@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.foreign_servers import FOREIGN, MODULES, free_port, run_node
+from tests.fixtures.listening import until_listening
 
 ROOT = FOREIGN.parents[1]
 CONFORMANCE = str(MODULES / "conformance" / "dist" / "index.js")
@@ -37,22 +38,11 @@ async def clock_url() -> AsyncIterator[str]:
         cwd=ROOT,
     )
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            await _listening(port)
+        await until_listening(port, lives=lambda: process.returncode is None)
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.kill()
         await process.wait()
-
-
-async def _listening(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
-            continue
-        writer.close()
-        return
 
 
 async def inspect(url: str, tmp_path: Path, *arguments: str) -> tuple[int, str]:

@@ -28,6 +28,7 @@ from persistence.vectors.embeddings import OllamaEmbedder
 from persistence.vectors.index import open_host
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fakes.searxng_server import SearxngServer
+from tests.fixtures.listening import until_listening
 from tests.fixtures.ports import free_port
 from tests.fixtures.rows import create_user
 from tests.fixtures.web_servers import serve
@@ -127,7 +128,7 @@ async def test_the_web_is_served_over_http(tmp_path: Path):
             cwd=tmp_path,
         )
         try:
-            await _until_listening(port)
+            await until_listening(port)
             async with (
                 streamable_http_client(f"http://127.0.0.1:{port}/mcp") as (read, write, _),
                 ClientSession(read, write) as session,
@@ -196,14 +197,3 @@ async def _give(database: Database, retriever: Retriever, owner: AccessScope) ->
         await uow.documents.mark_indexed(document.id, 1)
         await uow.commit()
     await retriever.replace(document.id, owner.user_id, [Chunk(position=0, text=text)])
-
-
-async def _until_listening(port: int) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                continue
-            writer.close()
-            return

@@ -6,14 +6,15 @@ import pytest
 
 from graph.errors import StepTimeout
 from graph.step_limit import limit_step
-from tools.timeouts import pause_timeouts
+from tools.timeouts import current_timeouts
 
 
 async def test_a_step_that_takes_too_long_ends_but_not_while_a_person_is_asked():
     answered = asyncio.Event()
 
     async def step() -> None:
-        with pause_timeouts():
+        [limit] = current_timeouts.get()
+        with limit.pause():
             for _ in range(10):
                 await asyncio.sleep(0)
             answered.set()

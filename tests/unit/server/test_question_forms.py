@@ -29,13 +29,26 @@ def test_every_kind_of_field_of_the_protocol_is_shown():
         "some": {
             "type": "array",
             "minItems": 1,
+            "maxItems": 1,
             "items": {"anyOf": [{"const": "a", "title": "A"}]},
             "default": ["a"],
         },
-        "listed": {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}},
+        "listed": {
+            "type": "array",
+            "maxItems": 2,
+            "items": {"type": "string", "enum": ["x", "y"]},
+        },
     }
     shown = read_form({**form(**fields), "required": ["text"]})
     assert shown == {**form(**fields), "required": ["text"]}
+
+
+@pytest.mark.parametrize(("given", "shown"), [(None, 2), (1, 1), (1e15, 2)])
+def test_nobody_chooses_more_than_there_is_to_choose_from(given: float | None, shown: int):
+    field = {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}}
+    if given is not None:
+        field["maxItems"] = given
+    assert read_form(form(some=field))["properties"]["some"]["maxItems"] == shown
 
 
 def test_what_the_protocol_does_not_know_is_left_out_and_texts_are_cleaned():

@@ -141,3 +141,11 @@ def test_names_that_differ_in_letter_case_alone_are_refused(tmp_path: Path) -> N
     entries = {"mail": {"command": "x"}, "Mail": {"command": "x"}}
     with pytest.raises(McpConfigError, match=r"Mail: is there in other letter case"):
         read_servers(write(tmp_path, json.dumps({"mcpServers": entries})))
+
+
+@pytest.mark.parametrize("more", [{"auth": {"type": "oauth"}}, {"identity": {"audience": "x"}}])
+def test_nobodys_tokens_are_sent_to_another_machine_in_clear(more: dict[str, object]) -> None:
+    with pytest.raises(McpConfigError, match="the url must be https"):
+        parse_server("a", {"url": "http://tools.example/mcp", **more})
+    for url in ("https://tools.example/mcp", "http://127.0.0.1:8000/mcp", "http://localhost/mcp"):
+        parse_server("a", {"url": url, **more})

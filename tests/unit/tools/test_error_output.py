@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.transports.error_output import LINE_MAX_BYTES, SHOWN_CHARS, ErrorOutput
+from tools.transports.error_output import LINE_MAX_BYTES, READ_CHARS, SHOWN_CHARS, ErrorOutput
 
 SECRET = "sk-1234567890abcdef"
 
@@ -72,6 +72,14 @@ def test_quoted_and_longer_secrets_are_hidden_too() -> None:
 def test_a_line_that_is_too_long_is_left_out() -> None:
     assert last_line("why\n" + "x" * 3 * LINE_MAX_BYTES) == "why"
     assert last_line("x" * 3 * LINE_MAX_BYTES + "\nwhy\n") == "why"
+
+
+def test_of_a_long_line_the_beginning_is_shown_and_no_half_of_a_secret() -> None:
+    address = "http://x/?a=" + "b" * (READ_CHARS - 50)
+
+    assert last_line("why " + "word " * (READ_CHARS // 4)).startswith("why word")
+    assert last_line(f"{address} postgres://ada:hunter2@{'d' * 50}") == "http://x/?***"
+    assert last_line("x" * (READ_CHARS + 1)) == ""
 
 
 def test_after_it_was_closed_nothing_is_known() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tools.errors import AnswerTooLarge
+from tools.errors import AnswerTooIntricate, AnswerTooLarge
 from tools.transports import MESSAGE_MAX_BYTES
 from tools.transports.events import (
+    LINES_MAX,
     PAUSE_MAX_SECONDS,
     PAUSE_MIN_SECONDS,
     PAUSE_SECONDS,
@@ -89,3 +90,18 @@ def test_many_small_events_are_not_taken_for_a_large_one() -> None:
         # The line that ends the event comes in a piece of its own.
         assert list(reader.read(event[:-1])) == []
         assert len(list(reader.read(event[-1:]))) == 1
+
+
+def test_an_event_of_too_many_lines_is_given_up_and_one_of_many_is_not() -> None:
+    assert read(EventReader(), b"data:\n" * LINES_MAX + b"\n") == [b"\n" * (LINES_MAX - 1)]
+    with pytest.raises(AnswerTooIntricate):
+        read(EventReader(), b"data:\n" * (LINES_MAX + 1))
+
+
+def test_lines_in_which_nothing_stands_are_counted() -> None:
+    reader = EventReader()
+
+    read(reader, b"\n" * 5_000 + b": x\ndata: y\n\n")
+
+    assert reader.lines == 5_003
+    assert reader.size == 0

@@ -1,6 +1,7 @@
 """Messages as bytes."""
 
 import json
+from typing import Any
 
 import pytest
 from mcp import types
@@ -33,6 +34,45 @@ def test_half_a_character_is_replaced() -> None:
 )
 def test_what_is_no_message_is_none(data: bytes) -> None:
     assert read_message(data) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({"id": 1, "method": "ping"}, types.JSONRPCRequest),
+        ({"id": "a", "method": "m", "params": {"a": [1]}, "more": 1}, types.JSONRPCRequest),
+        ({"id": None, "method": "m"}, types.JSONRPCNotification),
+        ({"method": "m", "params": {"a": [1]}}, types.JSONRPCNotification),
+        ({"id": 1, "result": {}, "error": None}, types.JSONRPCResponse),
+        ({"id": "1", "result": {"a": 1}, "method": None}, types.JSONRPCResponse),
+        ({"id": 1, "result": None, "error": {"code": 1, "message": "x"}}, types.JSONRPCError),
+    ],
+)
+def test_what_a_message_is_can_be_told_by_its_keys(
+    said: dict[str, Any], kind: type[object]
+) -> None:
+    message = read_message(json.dumps({"jsonrpc": "2.0", **said}).encode())
+
+    assert message is not None
+    assert type(message.root) is kind
+    written = message.model_dump(by_alias=True, exclude_none=True)
+    assert written == {"jsonrpc": "2.0"} | {k: v for k, v in said.items() if v is not None}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"id": 1, "method": "m", "params": []},
+        {"id": 1.5, "method": "m"},
+        {"id": 1},
+        {"method": 1},
+        {"id": [1], "result": {}},
+        {"id": 1, "error": "x"},
+        {"id": 1, "result": {}, "jsonrpc": "1.0"},
+    ],
+)
+def test_what_only_looks_like_a_message_is_none(said: dict[str, Any]) -> None:
+    assert read_message(json.dumps({"jsonrpc": "2.0", **said}).encode()) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from tests.fakes.call_listener import RecordingListener
-from tools.progress import PROGRESS_MESSAGE_MAX_CHARS, ThrottledProgress
+from tools.progress import (
+    PROGRESS_MAX,
+    PROGRESS_MESSAGE_MAX_CHARS,
+    ThrottledProgress,
+    gap_after,
+)
 
 
 @pytest.fixture
@@ -60,11 +65,42 @@ async def test_a_long_message_is_cut(
     assert listener.reports == [(1.0, 2.0, "x" * PROGRESS_MESSAGE_MAX_CHARS)]
 
 
-async def test_after_the_end_nothing_is_told(
+async def test_at_the_end_the_last_report_is_told_and_then_nothing(
     listener: RecordingListener, progress: ThrottledProgress
 ) -> None:
-    progress.take({"progress": 1})
+    for done in (1, 2, 3):
+        await tell(progress, progress=done)
     progress.close()
-    await asyncio.sleep(0)
+    assert [done for done, _, _ in listener.reports] == [1.0, 3.0]
 
-    assert listener.reports == []
+    await tell(progress, progress=4)
+    progress.close()
+    assert len(listener.reports) == 2
+
+
+async def test_what_was_told_already_is_not_told_again_at_the_end(
+    listener: RecordingListener, progress: ThrottledProgress
+) -> None:
+    await tell(progress, progress=1)
+    progress.close()
+
+    assert len(listener.reports) == 1
+
+
+async def test_so_many_reports_of_a_call_are_told_and_the_last_is_among_them(
+    monkeypatch: pytest.MonkeyPatch, listener: RecordingListener, progress: ThrottledProgress
+) -> None:
+    monkeypatch.setattr("tools.progress.PROGRESS_GAP_SECONDS", 0)
+    for done in range(3 * PROGRESS_MAX):
+        await tell(progress, progress=done)
+        await asyncio.sleep(0)
+    assert len(listener.reports) == PROGRESS_MAX - 1
+    progress.close()
+
+    assert len(listener.reports) == PROGRESS_MAX
+    assert listener.reports[-1][0] == 3 * PROGRESS_MAX - 1
+
+
+def test_an_hour_is_told_of_to_its_end_and_its_first_second_in_detail() -> None:
+    assert [gap_after(told) for told in range(4)] == [0.25] * 4
+    assert sum(gap_after(told) for told in range(PROGRESS_MAX - 2)) > 3_600

@@ -1,7 +1,6 @@
 """What a model reads of an answer, and what of it is kept for a person."""
 
 import asyncio
-import time
 from base64 import b64encode
 from typing import Any
 
@@ -10,6 +9,7 @@ from mcp import types
 
 from tests.fakes.content_keeper import HeldContents
 from tests.fixtures.images import make_jpeg, make_png
+from tools import schema_faults
 from tools.calls import CallContext
 from tools.contents import ContentLimits
 from tools.errors import AnswerTooLarge, CallRejected, ServerLost
@@ -197,15 +197,16 @@ async def test_an_error_of_the_tool_need_not_be_what_was_declared() -> None:
     assert (answer.text, answer.is_error) == ("No weather.", True)
 
 
-async def test_a_schema_that_asks_for_endless_work_is_given_up_and_the_answer_told() -> None:
+async def test_a_schema_that_asks_for_endless_work_is_given_up_and_the_answer_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schema_faults, "CHECK_SECONDS", 0.02)
     doubling = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
     schema = {"$defs": {**doubling, "d60": {}}, "$ref": "#/$defs/d0"}
-    started = time.monotonic()
 
     answer = await read(structured={"a": 1}, schema=schema)
 
     assert (answer.text, answer.is_error) == ('{"a": 1}', False)
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,31 @@
 import pytest
 from pydantic import ValidationError
 
+from tools.catalog import limits_of
 from tools.settings import McpSettings, OutboundSettings
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"call_timeout_seconds": 0}, {"connect_timeout_seconds": -1}, {"result_max_chars": 1}]
+    "wrong",
+    [
+        {"call_timeout_seconds": 0},
+        {"connect_timeout_seconds": -1},
+        {"result_max_chars": 1},
+        {"user_sessions_max": 0},
+    ],
 )
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         McpSettings.model_validate(wrong)
+
+
+def test_how_many_sessions_people_have_and_how_long_is_a_setting() -> None:
+    settings = McpSettings.model_validate(
+        {"user_sessions_max": "7", "user_session_idle_seconds": "30"}
+    )
+    limits = limits_of(settings)
+    assert (limits.user_sessions_max, limits.user_session_idle_seconds) == (7, 30)
+    assert limits_of(McpSettings()).user_sessions_max == 100
 
 
 def test_lists_are_written_with_commas() -> None:

@@ -3,7 +3,7 @@ import contextlib
 
 import pytest
 
-from tools.timeouts import PausableTimeout, current_timeouts, pause_timeouts
+from tools.timeouts import PausableTimeout, current_timeouts
 
 SHORT = 0.02
 
@@ -40,9 +40,11 @@ async def test_a_limit_goes_on_after_a_pause() -> None:
         await work()
 
 
-async def test_all_the_limits_of_a_task_are_paused_at_once_also_by_another() -> None:
+async def test_another_task_finds_the_limits_of_the_one_that_made_it_and_pauses_them() -> None:
     async def ask() -> None:
-        with pause_timeouts():
+        with contextlib.ExitStack() as paused:
+            for limit in current_timeouts.get():
+                paused.enter_context(limit.pause())
             await let_time_pass(2 * SHORT)
 
     async with PausableTimeout(SHORT) as outer, PausableTimeout(SHORT) as inner:

@@ -1,11 +1,11 @@
 """A person's token on each request, and once more a fresh one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import httpx
 import pytest
 
-from tools.authorization.bearer import Bearer, BearerAuth
+from tools.authorization.bearer import Bearer
 from tools.errors import AuthorizationNeeded
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -51,16 +51,34 @@ class Sent:
     def __init__(self, granted: Granted, user_id: int | None, answer: Answer) -> None:
         self.tokens: list[str] = []
         self._answer = answer
-        auth = BearerAuth(Bearer(authorizations=granted, user_id=user_id))
-        self.client = httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(self._take))
+        self.bearer = Bearer(authorizations=granted, user_id=user_id)
+        self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._take))
 
     def _take(self, request: httpx.Request) -> httpx.Response:
         self.tokens.append(request.headers["Authorization"])
         return self._answer(request)
 
-    async def post(self) -> int:
+    async def post(self, url: str = "https://tools.example/mcp") -> int:
+        return await self.send("POST", url)
+
+    async def send(self, method: str, url: str = "https://tools.example/mcp") -> int:
         async with self.client:
-            return (await self.client.post("https://tools.example/mcp", json={})).status_code
+            request = self.client.build_request(method, url, content=b"{}")
+            return (await self.bearer.send(self.client, request)).status_code
+
+
+class Unread(httpx.AsyncByteStream):
+    """What is never read, and closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        raise AssertionError("it is read")
+        yield b""
+
+    async def aclose(self) -> None:
+        self.is_closed = True
 
 
 def taking(*tokens: str) -> Answer:
@@ -121,3 +139,53 @@ async def test_what_is_refused_for_another_reason_is_an_answer_like_any(headers:
     sent = Sent(granted, 1, lambda _: httpx.Response(403, headers=headers))
     assert await sent.post() == 403
     assert granted.missing == []
+
+
+@pytest.mark.parametrize("packed", [{}, {"Content-Encoding": "gzip"}])
+@pytest.mark.parametrize("tokens", [["old", "new"], ["old", "new", "newer"]])
+async def test_what_comes_with_a_refused_token_is_closed_unread(
+    packed: dict[str, str], tokens: list[str]
+):
+    bodies: list[Unread] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        bodies.append(Unread())
+        return httpx.Response(401, headers=packed, stream=bodies[-1])
+
+    with pytest.raises(AuthorizationNeeded):
+        await Sent(Granted({1: list(tokens)}), 1, refuse).post()
+
+    assert [body.is_closed for body in bodies] == [True, True]
+
+
+async def test_what_comes_with_a_wish_for_more_is_closed_unread():
+    body = Unread()
+    headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="a"'}
+    sent = Sent(Granted({1: ["a"]}), 1, lambda _: httpx.Response(403, headers=headers, stream=body))
+
+    with pytest.raises(AuthorizationNeeded):
+        await sent.post()
+
+    assert body.is_closed
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refusal_of_what_a_server_need_not_offer_ends_no_authorization(
+    method: str, status: int
+):
+    granted = Granted({1: ["old", "new"]})
+    headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="a"'}
+    sent = Sent(granted, 1, lambda _: httpx.Response(status, headers=headers))
+
+    assert await sent.send(method) == status
+
+    assert sent.tokens == ["Bearer old"]
+    assert (granted.refused, granted.missing) == ([], [])
+    assert granted.tokens == {1: ["old", "new"]}
+
+
+async def test_a_name_in_the_address_does_not_take_the_place_of_the_token():
+    sent = Sent(Granted({1: ["a"]}), 1, taking("a"))
+
+    assert await sent.post("https://ada:pw@tools.example/mcp") == 200

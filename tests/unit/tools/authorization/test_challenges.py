@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.authorization.challenges import Challenge, read_scopes
+from tools.authorization.challenges import HEADER_MAX_CHARS, Challenge, read_scopes
 
 
 def test_a_challenge_is_read():
@@ -22,6 +22,15 @@ def test_what_says_nothing_says_nothing(header: str):
     challenge = Challenge.read(header)
     assert not challenge.wants_more
     assert (challenge.scopes, challenge.resource_metadata) == ((), None)
+
+
+@pytest.mark.parametrize("word", ["a", "-", "a=", 'a="', " "], ids=repr)
+def test_a_header_without_end_is_read_as_far_as_it_makes_sense(word: str):
+    known, endless = 'Bearer error="insufficient_scope", ', word * 200_000
+
+    assert Challenge.read(known + endless).wants_more
+    assert not Challenge.read(endless[:HEADER_MAX_CHARS] + known).wants_more
+    assert not Challenge.read("x" * 65 + 'error="insufficient_scope"').wants_more
 
 
 def test_what_is_no_scope_is_left_out():

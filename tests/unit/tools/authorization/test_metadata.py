@@ -61,6 +61,7 @@ def test_an_authorization_server_is_read_as_it_describes_itself():
         published(token_endpoint=None),
         published(token_endpoint="file:///etc/passwd"),
         published(authorization_endpoint="javascript:alert(1)"),
+        published()[:-1] + b', "more": ' + b"1" * 5000 + b"}",  # no number for Python
         b"[]",
         b"{",
         b"",
@@ -94,9 +95,23 @@ def test_tokens_are_asked_for_this_server_and_no_other(resource: str, is_ours: b
         read_resource(body, server_url=SERVER)
 
 
+def test_only_what_is_spelled_as_a_scope_is_asked_for():
+    said = ["read", "a b", 'say"', "caf\u00e9", "write", "read", "x" * 5000, "late"]
+    resource = read_resource(protection(scopes_supported=said), server_url=SERVER)
+    assert resource.scopes[:2] == ("read", "write")
+    assert len(" ".join(resource.scopes)) <= 4096
+    assert not set(resource.scopes) & {"a", "b", "a b", 'say"'}
+
+
 @pytest.mark.parametrize(
     "body",
-    [protection(authorization_servers=[]), protection(authorization_servers=["x"]), b"{}", b"null"],
+    [
+        protection(authorization_servers=[]),
+        protection(authorization_servers=["x"]),
+        protection()[:-1] + b', "more": ' + b"1" * 5000 + b"}",
+        b"{}",
+        b"null",
+    ],
 )
 def test_a_server_that_names_nobody_is_refused(body: bytes):
     with pytest.raises(AuthorizationFailed):
