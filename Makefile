@@ -57,9 +57,10 @@ soak: $(VENV)/.ready-dev ## Kill two replicas 200 times at random moments; nothi
 evals: $(VENV)/.ready-dev ## Measure how often the configured model chooses the right tool
 	$(BIN)/python -m evals.tool_choice --fail-under 0.9
 
-lock: $(VENV)/.ready-dev ## Resolve the dependencies anew into the two lock files
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q -o requirements-dev.lock
+lock: $(VENV)/.ready-dev ## Resolve the dependencies anew into the three lock files
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra evals --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q -c requirements-dev.lock -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra evals --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q -c requirements-dev.lock -o requirements-evals.lock
 
 clean: ## Remove the virtual environment and caches (data stays)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
