@@ -1,0 +1,1 @@
+"""What is evaluated: the product, in this process or at an address, behind its HTTP API."""

@@ -1,0 +1,97 @@
+"""What the product brought for one sample."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+CallStatus = Literal["end", "error", "asked", "open"]
+"""`asked`: a person would have had to allow it; `open`: the run ended before it did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalledTool:
+    """One tool call."""
+
+    name: str
+    """`server.tool`."""
+    arguments: dict[str, Any]
+    status: CallStatus = "end"
+    seconds: float | None = None
+    result: str = ""
+    """What the event shows of it: the beginning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundSource:
+    """A passage that the answer could draw on."""
+
+    filename: str
+    title: str
+    page: int | None = None
+    label: str | None = None
+    cited: bool = False
+    snippet: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer to all messages of a sample: text of the last one, calls and costs of all."""
+
+    content: str
+    reasoning: str = ""
+    status: str = "success"
+    """As the run ended: success, cancelled or awaiting_approval."""
+    calls: tuple[CalledTool, ...] = ()
+    sources: tuple[FoundSource, ...] = ()
+    """In the order in which they were found."""
+    unknown_citations: tuple[str, ...] = ()
+    """Labels that the answer cites and that nothing found has."""
+    seconds: float = 0.0
+    first_token_seconds: float | None = None
+    """Of the last message; None when no text came."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    steps: int = 0
+    """How often the model was asked."""
+    run_ids: tuple[str, ...] = ()
+    session_id: str = ""
+
+    def after(self, earlier: "Answer | None") -> "Answer":
+        """This answer with what an earlier one of the same conversation did and cost."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            calls=earlier.calls + self.calls,
+            sources=earlier.sources + self.sources,
+            seconds=earlier.seconds + self.seconds,
+            tokens_in=earlier.tokens_in + self.tokens_in,
+            tokens_out=earlier.tokens_out + self.tokens_out,
+            steps=earlier.steps + self.steps,
+            run_ids=earlier.run_ids + self.run_ids,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One message to the product."""
+
+    text: str
+    session_id: str
+    model: str | None = None
+    enable_tools: bool = True
+
+
+_ANSWER = TypeAdapter(Answer)
+
+
+def dump_answer(answer: Answer) -> dict[str, Any]:
+    """As JSON."""
+    dumped: dict[str, Any] = _ANSWER.dump_python(answer, mode="json")
+    return dumped
+
+
+def load_answer(dumped: dict[str, Any]) -> Answer:
+    """From JSON."""
+    return _ANSWER.validate_python(dumped)

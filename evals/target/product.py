@@ -1,0 +1,109 @@
+"""The product as those who evaluate it reach it: questions over its HTTP API, as any client's.
+
+The client is that of the command line. It waits in threads, so that the loop is free for the
+product where both are in one process.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from evals.errors import TargetFailed
+from evals.target.answer import Answer, Question
+from evals.target.reading import AnswerReader
+from server.cli.connection import Api, ApiFailure, Connection
+from server.cli.run_events import RunEvents
+
+T = TypeVar("T")
+
+CANCEL_SECONDS = 15.0
+"""How long the product may take to be told that an answer is not waited for any more."""
+
+
+class Product:
+    """One installation and the callers that evals have there."""
+
+    def __init__(self, connection: Connection, *, concurrency: int) -> None:
+        """Args: concurrency: how many questions may be open at a time."""
+        self.url = connection.url
+        self._connection = connection
+        self._apis: dict[str, Api] = {}
+        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._control = anyio.CapacityLimiter(concurrency)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        for api in self._apis.values():
+            api.close()
+
+    async def request(
+        self, method: str, path: str, *, key: str | None = None, **options: Any
+    ) -> Any:
+        """Sends a request with the key that was given, or with a user's; returns the JSON.
+
+        Raises:
+            TargetFailed: It was refused, or there is nobody to take it.
+        """
+        api = self._api(key)
+        return await self._in_thread(
+            lambda: api.request(method, path, **options), limiter=self._control
+        )
+
+    async def ask(self, question: Question, *, key: str | None = None) -> Answer:
+        """Asks, and follows the run to its end.
+
+        Raises:
+            RunFailed: The run ended with an error.
+            TargetFailed: The product refused, or is away.
+        """
+        api = self._api(key)
+        events = RunEvents(api, on_lost=lambda: None)
+
+        def follow() -> Answer:
+            reader = AnswerReader()
+            for event in events.ask(_body(question)):
+                reader.take(event)
+            return reader.answer()
+
+        try:
+            return await self._in_thread(follow, limiter=self._limiter)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CANCEL_SECONDS):
+                await self._call_off(api, events.run_id)
+            raise
+
+    async def _call_off(self, api: Api, run_id: str | None) -> None:
+        """Ends a run for which nobody waits; its thread ends with it."""
+        if run_id is None:
+            return
+        try:
+            await self._in_thread(
+                lambda: api.request("POST", f"/v1/runs/{run_id}/cancel"), limiter=self._control
+            )
+        except TargetFailed:
+            return  # it ends by its own limit of time
+
+    async def _in_thread(self, work: Callable[[], T], *, limiter: anyio.CapacityLimiter) -> T:
+        try:
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+        except ApiFailure as exc:
+            raise TargetFailed(str(exc)) from exc
+
+    def _api(self, key: str | None) -> Api:
+        key = key or self._connection.key
+        if key not in self._apis:
+            self._apis[key] = Api(Connection(url=self.url, key=key))
+        return self._apis[key]
+
+
+def _body(question: Question) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "text_input": question.text,
+        "session_id": question.session_id,
+        "model": question.model,
+        "enable_tools": question.enable_tools,
+    }
+    return {name: value for name, value in body.items() if value is not None}
