@@ -1,0 +1,1 @@
+"""Figures with what is known of their error."""

@@ -1,0 +1,1 @@
+"""A suite put to a product, by Inspect."""
