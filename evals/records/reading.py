@@ -30,10 +30,20 @@ def read_log(
         conditions=conditions,
         started=str(log.stats.started_at),
         finished=str(log.stats.completed_at),
-        attempts=tuple(_attempt(each) for each in log.samples or ()),
+        attempts=_attempts(log),
         thresholds=thresholds,
         failure=_failure(log) if failed else None,
         log=log.location.rpartition("/")[2],
+    )
+
+
+def _attempts(log: EvalLog) -> tuple[AttemptRecord, ...]:
+    """In the suite's order, which is not that of the log."""
+    attempts = [_attempt(each) for each in log.samples or ()]
+    order = [str(each) for each in log.eval.dataset.sample_ids or ()]
+    places = {name: place for place, name in enumerate(order)}
+    return tuple(
+        sorted(attempts, key=lambda each: (places.get(each.sample, len(places)), each.epoch))
     )
 
 

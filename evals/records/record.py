@@ -14,8 +14,6 @@ from evals.target.answer import Answer
 FILE = "results.json"
 PASS_MARK = 1.0
 """What a scorer has to give an answer for it to pass."""
-FORM = 1
-"""Of the file; another number is another form."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +105,8 @@ class RunRecord:
 
     run: str
     suites: tuple[SuiteRecord, ...]
-    form: Literal[1] = FORM
+    form: Literal[1] = 1
+    """Of the file; another number is another form."""
 
 
 _RUN = TypeAdapter(RunRecord)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspect_ai import eval_async
+from inspect_ai import Task, eval_async
 from inspect_ai.log import EvalLog
 
 from evals.records.reading import read_log
@@ -83,10 +83,10 @@ class SuiteRunner:
                 thresholds=_thresholds(spec),
             )
 
-    async def _evaluate(self, task: object, model: str | None, *, epochs: int) -> EvalLog:
+    async def _evaluate(self, task: Task | str, model: str | None, *, epochs: int) -> EvalLog:
         options = self._options
         [log] = await eval_async(
-            task,  # type: ignore[arg-type] - a task or a file of one
+            task,
             model=product_model(self._product, model),
             epochs=options.epochs or epochs,
             limit=options.limit,

@@ -1,7 +1,7 @@
 """The form of a suite's file and of its samples."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -11,16 +11,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
+from evals.errors import UsageMistake
+from evals.numbers.selectors import PASSED, Selector
 from evals.scorers.catalogue import JUDGES, MEASURES, JudgeKind
 from evals.suite.remedies import one_of
-
-PASSED = "passed"
-"""The share of answers in which no scorer found anything wrong."""
 
 
 def _as_list(value: Any) -> Any:
@@ -200,8 +198,6 @@ class SuiteSpec(_Strict):
     limits: Limits = Limits()
     thresholds: dict[str, Threshold] = {}
     tags: Texts = []
-    temperature: PositiveFloat | Literal[0] | None = 0
-    """Of the model, where the product is started here; None leaves it as it is configured."""
 
     @model_validator(mode="after")
     def _metrics_are_known(self) -> Self:
@@ -210,7 +206,11 @@ class SuiteSpec(_Strict):
             raise ValueError(f"scorers {twice} are named twice: keep one of each")
         known = [*names, PASSED]
         for metric in self.thresholds:
-            if metric.partition(".")[0].partition("@")[0] not in known:
+            try:
+                named = Selector.parse(metric)
+            except UsageMistake as exc:
+                raise ValueError(f"thresholds: {exc}") from exc
+            if named.metric not in known:
                 raise ValueError(
                     f"thresholds: there is no metric {metric!r}; {one_of(metric, known)}"
                 )

@@ -63,7 +63,7 @@ def throw_away(settings: Settings, folder: Path) -> Settings:
             "root_api_key": None,
             "allowed_ips": (),
         },
-        "llm": {"qdrant_url": None},
+        "llm": {"qdrant_url": None, "temperature": settings.llm.temperature or 0.0},
         # Foreign servers may do something to somebody: a suite brings those that it needs.
         "mcp": {"servers_file": folder / "mcp.json", "allow_stdio_by_api": True},
     }

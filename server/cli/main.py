@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from typing import Annotated
 
 import typer
@@ -33,6 +33,9 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ingest_runs.app, name="ingest-runs")
 app.add_typer(mcp.app, name="mcp")
+for command in entry_points(group="youworker.commands"):
+    # What stands above the server, such as evals, brings its commands; nothing is imported for it.
+    app.add_typer(command.load(), name=command.name)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""`youworker eval`: what evaluators type."""

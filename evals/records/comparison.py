@@ -1,0 +1,118 @@
+"""Two runs side by side: which samples flipped, and whether one run is better."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evals.numbers.pairing import PairedTest, compare_pairs
+from evals.numbers.passes import State
+from evals.records.record import RunRecord, SuiteRecord
+from evals.records.summary import SuiteSummary
+from evals.scorers.catalogue import MEASURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """A sample of which something else became."""
+
+    sample: str
+    before: State
+    after: State
+
+    @property
+    def direction(self) -> Literal["worse", "better"]:
+        """A sample that fails now and then is worse than one that never does."""
+        order: list[State] = ["failed", "flaky", "passed"]
+        return "worse" if order.index(self.after) < order.index(self.before) else "better"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricComparison:
+    """One metric in both runs."""
+
+    name: str
+    before: float
+    after: float
+    test: PairedTest
+
+    @property
+    def is_measure(self) -> bool:
+        """Whether less of it may be better."""
+        return self.name in MEASURES
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it fell, and hardly by chance."""
+        return not self.is_measure and self.test.difference < 0 and self.test.is_significant
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteComparison:
+    """One suite in both runs."""
+
+    before: SuiteRecord
+    after: SuiteRecord
+    flips: tuple[Flip, ...]
+    """Those that got worse first."""
+    metrics: tuple[MetricComparison, ...]
+    missing: tuple[str, ...]
+    """Samples that only one of the runs has an answer to."""
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether anything fell, and hardly by chance."""
+        return any(each.is_worse for each in self.metrics)
+
+    @property
+    def asks_the_same(self) -> bool:
+        """Whether both were put the same questions."""
+        return self.before.conditions.samples_digest == self.after.conditions.samples_digest
+
+
+def compare_runs(before: RunRecord, after: RunRecord) -> list[SuiteComparison]:
+    """Compares the suites that both runs have; those on several models in their order."""
+    left: dict[str, list[SuiteRecord]] = {}
+    for record in before.suites:
+        left.setdefault(record.suite, []).append(record)
+    compared = []
+    for record in after.suites:
+        others = left.get(record.suite) or []
+        if others:
+            same = [each for each in others if each.conditions.model == record.conditions.model]
+            compared.append(compare_suites((same or others)[0], record))
+    return compared
+
+
+def compare_suites(before: SuiteRecord, after: SuiteRecord) -> SuiteComparison:
+    """Compares a suite sample by sample."""
+    first, second = SuiteSummary(before), SuiteSummary(after)
+    shared = [name for name in second.samples() if name in set(first.samples())]
+    flips = [
+        Flip(sample=name, before=first.state(name), after=second.state(name))
+        for name in shared
+        if "unscored" not in {first.state(name), second.state(name)}
+        and first.state(name) != second.state(name)
+    ]
+    named = [each.name for each in first.metrics]
+    metrics = [_compare(each.name, first, second) for each in second.metrics if each.name in named]
+    judged = [{n for n in s.samples() if s.state(n) != "unscored"} for s in (first, second)]
+    return SuiteComparison(
+        before=before,
+        after=after,
+        flips=tuple(sorted(flips, key=lambda flip: flip.direction == "better")),
+        metrics=tuple(each for each in metrics if each is not None),
+        missing=tuple(sorted(judged[0] ^ judged[1])),
+    )
+
+
+def _compare(name: str, first: SuiteSummary, second: SuiteSummary) -> MetricComparison | None:
+    before, after = first.sample_means(name), second.sample_means(name)
+    test = compare_pairs(before, after, seed=second.record.conditions.seed)
+    if test is None:
+        return None
+    shared = before.keys() & after.keys()
+    return MetricComparison(
+        name=name,
+        before=sum(before[each] for each in shared) / len(shared),
+        after=sum(after[each] for each in shared) / len(shared),
+        test=test,
+    )

@@ -1,0 +1,64 @@
+"""A run as JUnit's XML: samples are test cases, epochs of one sample are one."""
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from evals.records.gate import Check
+from evals.records.record import SuiteRecord
+from evals.records.summary import SuiteSummary
+from evals.reports import wording
+
+
+def junit_report(checked: Sequence[tuple[SuiteRecord, Sequence[Check]]]) -> bytes:
+    """The whole file."""
+    root = ET.Element("testsuites")
+    for record, checks in checked:
+        _suite(root, record, checks)
+    ET.indent(root)
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
+
+
+def _suite(root: ET.Element, record: SuiteRecord, checks: Sequence[Check]) -> None:
+    summary = SuiteSummary(record)
+    suite = ET.SubElement(root, "testsuite", name=record.title)
+    for name in summary.samples():
+        _sample(suite, summary, name)
+    for check in checks:
+        case = ET.SubElement(suite, "testcase", classname="threshold", name=check.bound.name)
+        if not check.holds:
+            ET.SubElement(case, "failure", message=wording.check_line(check))
+    if record.failure:
+        case = ET.SubElement(suite, "testcase", classname=record.suite, name="the suite")
+        ET.SubElement(case, "error", message=_legal(record.failure))
+    for kind in ("failure", "error", "skipped"):
+        attribute = {"failure": "failures", "error": "errors", "skipped": "skipped"}[kind]
+        suite.set(attribute, str(len(suite.findall(f"testcase/{kind}"))))
+    suite.set("tests", str(len(suite)))
+
+
+def _sample(suite: ET.Element, summary: SuiteSummary, name: str) -> None:
+    attempts = summary.attempts(name)
+    seconds = sum(each.answer.seconds for each in attempts if each.answer)
+    case = ET.SubElement(
+        suite, "testcase", classname=summary.record.suite, name=_legal(name), time=f"{seconds:.3f}"
+    )
+    errors = [each.error for each in attempts if each.error]
+    state = summary.state(name)
+    if errors:
+        ET.SubElement(case, "error", message=_legal(errors[0]))
+    elif state == "unscored":
+        ET.SubElement(case, "skipped", message="unscored")
+    elif state != "passed":
+        told = "\n".join(
+            f"epoch {each.epoch}: {fault}" for each in attempts for fault in wording.faults(each)
+        )
+        ET.SubElement(case, "failure", message=state).text = _legal(told)
+
+
+def _legal(text: str) -> str:
+    """XML has no place for most control characters and no escape for them."""
+    return "".join(
+        each if each in "\t\n\r" or " " <= each <= "\ud7ff" or each >= "\ue000" else "\ufffd"
+        for each in text
+    )
