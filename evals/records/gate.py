@@ -60,11 +60,18 @@ class Check:
 
 
 def check_suite(summary: SuiteSummary, asked: Sequence[Bound] = ()) -> list[Check]:
-    """Holds a suite to its own thresholds and to those that were asked for."""
+    """Holds a suite to its own thresholds and to those that were asked for.
+
+    Where only some samples were put, thresholds about which none of them says anything do not
+    count. Where all were, nothing scored is not good enough.
+    """
     own = [
         Bound(name=name, at_least=each.get("at_least"), at_most=each.get("at_most"))
         for name, each in summary.record.thresholds.items()
     ]
     named = {each.name for each in asked}
+    if summary.record.conditions.selection:
+        scored = {metric.name for metric in summary.metrics}
+        own = [each for each in own if Selector.parse(each.name).metric in scored]
     bounds = [each for each in own if each.name not in named] + list(asked)
     return [Check(bound=each, value=summary.value(Selector.parse(each.name))) for each in bounds]

@@ -73,6 +73,8 @@ class Conditions:
     git_dirty: bool | None
     versions: Mapping[str, str] = field(default_factory=dict)
     epochs: int = 1
+    selection: str = ""
+    """Which of the suite's samples were put, if not all."""
     samples_digest: str = ""
     """Of the samples and the suite's file: other digests, other questions."""
 

@@ -161,7 +161,7 @@ def _conditions(record: SuiteRecord) -> str:
         "seed": held.seed,
         "epochs": held.epochs,
         "settings": held.settings_digest or "unknown",
-        "samples": held.samples_digest,
+        "samples": f"{held.samples_digest} {held.selection}".strip(),
         "revision": f"{held.git_revision or 'unknown'}{' with changes' if held.git_dirty else ''}",
         "started": record.started,
         "finished": record.finished,

@@ -61,7 +61,8 @@ def _conditions(record: SuiteRecord) -> str:
     revision = (held.git_revision or "unknown")[:12] + (" with changes" if held.git_dirty else "")
     return (
         f"Target {held.target}, revision {revision}, settings {held.settings_digest or 'unknown'}, "
-        f"samples {held.samples_digest}, seed {held.seed}, epochs {held.epochs}."
+        f"samples {held.samples_digest}{f' ({held.selection})' if held.selection else ''}, "
+        f"seed {held.seed}, epochs {held.epochs}."
     )
 
 

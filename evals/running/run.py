@@ -113,8 +113,14 @@ class SuiteRunner:
             git_dirty=self._revision.dirty,
             versions=versions(),
             epochs=log.eval.config.epochs or 1,
+            selection=_selection(self._options),
             samples_digest=samples_digest(suite.samples, suite.path.read_bytes()),
         )
+
+
+def _selection(options: RunOptions) -> str:
+    parts = [f"tags {', '.join(options.tags)}"] if options.tags else []
+    return "; ".join(parts + ([f"the first {options.limit}"] if options.limit else []))
 
 
 def _thresholds(spec: SuiteSpec | None) -> dict[str, dict[str, float | None]]:
