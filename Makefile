@@ -17,6 +17,9 @@ $(VENV)/.ready-run: requirements.lock pyproject.toml deploy/environment.sh
 $(VENV)/.ready-dev: requirements-dev.lock pyproject.toml deploy/environment.sh tests/foreign/package-lock.json
 	@bash deploy/environment.sh dev
 
+$(VENV)/.ready-evals: requirements-evals.lock pyproject.toml deploy/environment.sh
+	@bash deploy/environment.sh evals
+
 run: $(VENV)/.ready-run ## Set up and run the product on embedded defaults (Ctrl-C stops it)
 	@exec $(BIN)/youworker serve
 
@@ -54,8 +57,8 @@ bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured 
 soak: $(VENV)/.ready-dev ## Kill two replicas 200 times at random moments; nothing may be lost or done twice
 	$(BIN)/python -m bench.soak --kills 200 --stops 20
 
-evals: $(VENV)/.ready-dev ## Measure how often the configured model chooses the right tool
-	$(BIN)/python -m evals.tool_choice --fail-under 0.9
+evals: $(VENV)/.ready-evals ## Run the suite `smoke` on the configured model, and write a report
+	$(BIN)/youworker eval run smoke
 
 lock: $(VENV)/.ready-dev ## Resolve the dependencies anew into the three lock files
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra evals --universal --python-version 3.11 --no-emit-index-url --generate-hashes --no-header -q -o requirements-dev.lock

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Creates .venv and installs from a lock file: `environment.sh run` for the product, `environment.sh dev` for tests too.
+# Creates .venv and installs from a lock file: `environment.sh run` for the product, `environment.sh evals` for evals too,
+# `environment.sh dev` for tests as well.
 # Needs a Python >= 3.11 and a package index; takes uv from the index when it is not on the PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-kind=${1:?run or dev}
+kind=${1:?run, evals or dev}
 venv=.venv
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -82,7 +83,7 @@ need_openmp() {
 }
 
 lock=requirements.lock
-[ "$kind" = dev ] && lock=requirements-dev.lock
+[ "$kind" = run ] || lock=requirements-$kind.lock
 if [ ! -x "$venv/bin/python" ]; then
     say "creating $venv"
     create "$(find_python)"
@@ -102,5 +103,6 @@ if [ "$kind" = dev ]; then
     install_foreign
 fi
 touch "$venv/.ready-$kind"
-# What the development lock installs covers what the product needs: both were resolved together.
+# What the other locks install covers what the product needs: all were resolved together.
 [ "$kind" = run ] || touch "$venv/.ready-run"
+[ "$kind" != dev ] || touch "$venv/.ready-evals"

@@ -108,7 +108,9 @@ def test_the_readme_names_every_make_target():
     assert [target for target in targets if f"make {target}" not in readme] == []
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "requirements-dev.lock", "requirements-evals.lock"]
+)
 def test_a_lock_pins_everything_with_hashes_and_names_no_address(lock):
     text = (ROOT / lock).read_text("utf-8")
     assert "://" not in text

@@ -1,5 +1,6 @@
 """Suites put to a running product, whose model follows a script."""
 
+import asyncio
 import gc
 import warnings
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from evals.cli.running import RunRequest, run_suites
 from evals.errors import TargetFailed
 from evals.records.record import RunRecord, dump_run, load_run
 from evals.records.summary import SuiteSummary
@@ -169,3 +171,65 @@ async def test_nobody_at_the_address_is_an_error_of_the_surroundings(shared_prod
     with pytest.raises(TargetFailed, match="nothing answers"):
         async with open_target(target, shared_product.settings):
             pass
+
+
+async def test_the_command_ends_with_a_code_that_says_how_it_went(shared_product, tmp_path):
+    path = tmp_path / "suite.yaml"
+    samples = [{"id": "echo", "input": "Say this.", "target": "Say this"}]
+    path.write_text(yaml.safe_dump(SUITE | {"samples": samples}), "utf-8")
+
+    async def run(name, **more):
+        request = RunRequest(
+            suites=(str(path),),
+            url=shared_product.url,
+            key=shared_product.secrets.root_api_key,
+            out=tmp_path / name,
+            **more,
+        )
+        return await asyncio.to_thread(_run_and_collect, request)
+
+    assert await run("good") == 0
+    assert await run("again", baseline=tmp_path / "good") == 0
+    assert await run("below", fail_under=("latency=1000",)) == 1
+    shared_product.model.fail("out of memory")
+    assert await run("broken", baseline=tmp_path / "good") == 3
+    written = {each.name.rpartition(".")[2] for each in (tmp_path / "good").iterdir()}
+    assert written == {"eval", "html", "json", "md", "xml"}
+
+
+async def test_a_task_in_python_is_put_to_the_product(shared_product, tmp_path):
+    path = tmp_path / "theirs.py"
+    path.write_text(TASK, "utf-8")
+    shared_product.model.reply("Paris")
+    request = RunRequest(
+        suites=(str(path),),
+        url=shared_product.url,
+        key=shared_product.secrets.root_api_key,
+        out=tmp_path / "out",
+    )
+    assert await asyncio.to_thread(_run_and_collect, request) == 0
+    [record] = load_run(tmp_path / "out").suites
+    [attempt] = record.attempts
+    assert (attempt.passed, attempt.answer.content) == (True, "Paris")
+
+
+def _run_and_collect(request):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        code = run_suites(request)
+        gc.collect()
+    return code
+
+
+TASK = """
+from inspect_ai import Task, task
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import match
+from inspect_ai.solver import generate
+
+
+@task
+def capitals():
+    sample = Sample(input="The capital of France?", target="Paris")
+    return Task(dataset=[sample], solver=generate(), scorer=match())
+"""
