@@ -1,12 +1,11 @@
 """Suites put to a product, one after the other; what comes of it is a record."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from inspect_ai import Task, eval_async
-from inspect_ai.log import EvalLog
+from inspect_ai.log import EvalLog, read_eval_log_async
 
 from evals.records.reading import read_log
 from evals.records.record import Conditions, SuiteRecord
@@ -17,6 +16,7 @@ from evals.records.surroundings import (
     versions,
 )
 from evals.running.fixtures import made
+from evals.running.python_tasks import load_tasks
 from evals.running.task import build_task, choose_samples
 from evals.suite.loading import Suite
 from evals.suite.schema import SuiteSpec
@@ -62,28 +62,32 @@ class SuiteRunner:
         """
         for suite in suites:
             for model in self._options.models:
-                yield await self._run(suite, model)
+                for record in await self._run(suite, model):
+                    yield record
 
-    async def _run(self, suite: Suite, model: str | None) -> SuiteRecord:
-        async with AsyncExitStack() as stack:
-            spec = suite.spec
-            if spec is None:
-                log = await self._evaluate(str(suite.path.resolve()), model, epochs=1)
-            else:
-                samples = choose_samples(suite, tags=self._options.tags, limit=self._options.limit)
-                keys = await stack.enter_async_context(
-                    made(self._product, spec.fixtures, suite.path.parent)
-                )
-                task = build_task(suite, spec, self._product, keys=keys, samples=samples)
-                log = await self._evaluate(task, model, epochs=spec.epochs)
-            return read_log(
-                log,
-                description=suite.description,
-                conditions=self._conditions(suite, model, log),
-                thresholds=_thresholds(spec),
-            )
+    async def _run(self, suite: Suite, model: str | None) -> list[SuiteRecord]:
+        """One record, or one for each task of a Python file."""
+        spec = suite.spec
+        if spec is None:
+            tasks = load_tasks(suite.path)
+            return [await self._record(suite, model, task, epochs=1) for task in tasks]
+        samples = choose_samples(suite, tags=self._options.tags, limit=self._options.limit)
+        async with made(self._product, spec.fixtures, suite.path.parent) as keys:
+            task = build_task(suite, spec, self._product, keys=keys, samples=samples)
+            return [await self._record(suite, model, task, epochs=spec.epochs)]
 
-    async def _evaluate(self, task: Task | str, model: str | None, *, epochs: int) -> EvalLog:
+    async def _record(
+        self, suite: Suite, model: str | None, task: Task, *, epochs: int
+    ) -> SuiteRecord:
+        log = await self._evaluate(task, model, epochs=epochs)
+        return read_log(
+            log,
+            description=suite.description,
+            conditions=self._conditions(suite, model, log),
+            thresholds=_thresholds(suite.spec),
+        )
+
+    async def _evaluate(self, task: Task, model: str | None, *, epochs: int) -> EvalLog:
         options = self._options
         [log] = await eval_async(
             task,
@@ -95,12 +99,13 @@ class SuiteRunner:
             log_realtime=False,
             fail_on_error=False,
             ctl_server=False,
-            acp_server=None,
             score_display=False,
             tags=list(options.tags) or None,
             metadata={"seed": options.seed, "target": self._target.name},
         )
-        return log
+        # The samples of the log at hand are read when they are looked at, by way of patching the
+        # running loop, which may be that of the product.
+        return await read_eval_log_async(log.location) if log.location else log
 
     def _conditions(self, suite: Suite, model: str | None, log: EvalLog) -> Conditions:
         here = self._target.url is None

@@ -109,6 +109,11 @@ async def test_each_epoch_asks_anew_and_a_sample_may_be_flaky(evaluate, shared_p
     assert first.answer.session_id != second.answer.session_id
 
 
+async def test_the_loop_of_the_product_is_left_as_it_is(evaluate):
+    await evaluate([{"id": "echo", "input": "Say this.", "target": "Say this"}])
+    assert asyncio.run.__module__ == "asyncio.runners"
+
+
 async def test_an_answer_that_is_not_there_in_time_is_wrong_and_its_run_ends(
     evaluate, shared_product
 ):
