@@ -212,15 +212,18 @@ async def test_a_task_in_python_is_put_to_the_product(shared_product, tmp_path):
         key=shared_product.secrets.root_api_key,
         out=tmp_path / "out",
     )
-    assert await asyncio.to_thread(_run_and_collect, request) == 0
+    code = await asyncio.to_thread(_run_and_collect, request)
     [record] = load_run(tmp_path / "out").suites
+    assert (code, record.failure) == (0, None)
     [attempt] = record.attempts
+    assert attempt.error is None
     assert (attempt.passed, attempt.answer.content) == (True, "Paris")
 
 
 def _run_and_collect(request):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # Inspect's use of tenacity
         code = run_suites(request)
         gc.collect()
     return code
