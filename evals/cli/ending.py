@@ -14,6 +14,7 @@ EXIT_BELOW = 1
 """Below a threshold, or worse than the baseline."""
 EXIT_USAGE = 2
 EXIT_INFRASTRUCTURE = 3
+EXIT_STOPPED = 130
 
 
 @contextmanager
@@ -27,3 +28,6 @@ def ending() -> Iterator[None]:
     except (EvalsError, ApiFailure) as exc:
         typer.secho(f"youworker eval: {exc}", fg="red", err=True)
         raise typer.Exit(EXIT_INFRASTRUCTURE) from exc
+    except KeyboardInterrupt as exc:
+        typer.secho("youworker eval: stopped; what there is stands in Inspect's log.", err=True)
+        raise typer.Exit(EXIT_STOPPED) from exc

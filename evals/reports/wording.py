@@ -33,7 +33,8 @@ def interval(figure: Estimate | None, *, is_measure: bool = False) -> str:
 
 def counts(metric: MetricSummary) -> str:
     """How many samples were scored, and how many answers could not be."""
-    scored = f"{metric.estimate.samples} samples" if metric.estimate else "none"
+    count = metric.estimate.samples if metric.estimate else 0
+    scored = f"{count} {'sample' if count == 1 else 'samples'}" if count else "none"
     return f"{scored}, {metric.unscored} unscored" if metric.unscored else scored
 
 

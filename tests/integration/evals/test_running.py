@@ -3,17 +3,17 @@
 import asyncio
 import gc
 import warnings
-from pathlib import Path
 
 import pytest
 import yaml
 
 from evals.cli.running import RunRequest, run_suites
 from evals.errors import TargetFailed
+from evals.records.gate import check_suite
 from evals.records.record import RunRecord, dump_run, load_run
 from evals.records.summary import SuiteSummary
 from evals.running.run import RunOptions, SuiteRunner
-from evals.suite.loading import read_suite
+from evals.suite.loading import find_suite, read_suite
 from evals.target.opening import Target, open_target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,33 +27,36 @@ SUITE = {
 
 
 @pytest.fixture
-def evaluate(shared_product, tmp_path):
-    """Runs a suite; returns its record."""
+def put(shared_product, tmp_path):
+    """Puts a suite to the product; returns the record."""
 
-    async def run(samples, *, epochs=1, concurrency=1, **more):
-        path = tmp_path / "suite.yaml"
-        path.write_text(yaml.safe_dump(SUITE | {"samples": samples} | more), "utf-8")
-        return await run_file(path, epochs=epochs, concurrency=concurrency)
-
-    async def run_file(path: Path, *, epochs=1, concurrency=1):
-        with warnings.catch_warnings():
-            # Inspect leaves a stream unclosed for each sample; it is found when it is collected.
-            warnings.simplefilter("ignore", ResourceWarning)
-            record = await put(read_suite(path), epochs=epochs, concurrency=concurrency)
-            gc.collect()
-        return record
-
-    async def put(suite, *, epochs, concurrency):
+    async def run(suite, *, epochs=1, concurrency=1):
         target = Target(
             url=shared_product.url,
             key=shared_product.secrets.root_api_key,
             concurrency=concurrency,
         )
         options = RunOptions(folder=tmp_path / "logs", epochs=epochs)
-        async with open_target(target, shared_product.settings) as product:
-            runner = SuiteRunner(product, target, shared_product.settings, options)
-            [record] = [each async for each in runner.run([suite])]
+        with warnings.catch_warnings():
+            # Inspect leaves a stream unclosed for each sample; it is found when it is collected.
+            warnings.simplefilter("ignore", ResourceWarning)
+            async with open_target(target, shared_product.settings) as product:
+                runner = SuiteRunner(product, target, shared_product.settings, options)
+                [record] = [each async for each in runner.run([suite])]
+            gc.collect()
         return record
+
+    return run
+
+
+@pytest.fixture
+def evaluate(put, tmp_path):
+    """Puts samples to the product; returns the record."""
+
+    async def run(samples, *, epochs=1, **more):
+        path = tmp_path / "suite.yaml"
+        path.write_text(yaml.safe_dump(SUITE | {"samples": samples} | more), "utf-8")
+        return await put(read_suite(path), epochs=epochs)
 
     return run
 
@@ -176,6 +179,14 @@ async def test_nobody_at_the_address_is_an_error_of_the_surroundings(shared_prod
     with pytest.raises(TargetFailed, match="nothing answers"):
         async with open_target(target, shared_product.settings):
             pass
+
+
+async def test_smoke_catches_an_agent_that_uses_no_tools(put):
+    record = await put(find_suite("smoke"), concurrency=4)  # the model says what it is asked
+    kept = {check.bound.name: check.holds for check in check_suite(SuiteSummary(record))}
+    assert kept == {"passed": False, "tool_trajectory": False, "recall": False}
+    passed = {each.sample for each in record.attempts if each.passed}
+    assert passed == {"small-talk", "thanks", "not-his-documents"}
 
 
 async def test_the_command_ends_with_a_code_that_says_how_it_went(shared_product, tmp_path):

@@ -15,6 +15,7 @@ from evals.records.record import dump_run
 from evals.reports.html import html_report
 from evals.reports.junit import junit_report
 from evals.reports.plots import histogram, range_bar
+from server.cli.main import app as products_app
 from tests.unit.evals.records import attempt, run_record, suite_record
 
 RECORD = suite_record(
@@ -108,6 +109,10 @@ def test_a_name_that_is_not_there_ends_with_the_code_for_usage(runs):
     assert cli("compare", runs / "one", runs / "gone").exit_code == 2
     assert cli("run", "smoke", "--fail-under", "passed").exit_code == 2
     assert cli("run", "smoke", "--out", runs / "one").exit_code == 2
+
+
+def test_the_products_command_line_has_the_commands_of_evals():
+    assert "eval" in {group.name for group in products_app.registered_groups}
 
 
 def test_the_products_suites_are_listed():
