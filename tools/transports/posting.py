@@ -70,6 +70,8 @@ class Endpoint:
                 break
             await response.aclose()
             request = moved
+            # For as long as the session lasts: each way round costs a request and a connection.
+            self._url = str(moved.url)
         try:
             yield response
         finally:

@@ -52,6 +52,22 @@ async def test_a_message_follows_a_server_that_moved_within_its_origin(
     assert [each.read() for each in seen] == [b"{}"] * 2
 
 
+async def test_where_a_server_has_moved_to_is_asked_at_once_from_then_on() -> None:
+    seen: list[str] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        return moving_to("/mcp/")(request)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(take)) as client:
+        endpoint = Endpoint(client, "https://a.example/mcp", send=send_plainly)
+        for method in ("POST", "POST", "DELETE"):
+            async with endpoint.respond(method, content=b"{}") as response:
+                assert response.status_code == 200
+
+    assert seen == ["/mcp", "/mcp/", "/mcp/", "/mcp/"]
+
+
 @pytest.mark.parametrize(
     "place",
     [
