@@ -6,13 +6,16 @@ server imports nothing of evals.
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evals.cli.ending import EXIT_USAGE, ending
 from evals.errors import UsageMistake
 from server.cli.connection import KeyOption
+
+if TYPE_CHECKING:
+    from server.settings import Settings
 
 app = typer.Typer(help="Measure the agent with suites of samples.", no_args_is_help=True)
 
@@ -97,7 +100,13 @@ def run(
             url=url,
             key=key,
         )
-        raise typer.Exit(run_suites(request))
+        raise typer.Exit(run_suites(request, begin=_log_faults_alone))
+
+
+def _log_faults_alone(settings: "Settings") -> None:
+    from server.observability import configure_logging
+
+    configure_logging(level="error", json=settings.production)
 
 
 @app.command()

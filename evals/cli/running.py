@@ -1,8 +1,7 @@
 """`youworker eval run`."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,10 @@ from evals.target.opening import Target, open_target
 from server.settings import Settings, load_settings
 
 
+def _as_it_is(_: Settings) -> None:
+    """Leaves the process as it is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
     """What was asked for."""
@@ -42,8 +45,12 @@ class RunRequest:
     key: str | None = field(default=None, repr=False)
 
 
-def run_suites(request: RunRequest) -> int:
+def run_suites(request: RunRequest, *, begin: Callable[[Settings], None] = _as_it_is) -> int:
     """Runs them, writes the reports, says what came of it; returns the exit code.
+
+    Args:
+        request: What was asked for.
+        begin: Called when nothing stands in the way any more, before anything is started.
 
     Raises:
         UsageMistake: Something that was asked for is not there.
@@ -56,7 +63,7 @@ def run_suites(request: RunRequest) -> int:
     folder = request.out or settings.data_dir / "evals" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
     _make_folder(folder)
     init_display_type("none")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    begin(settings)
     records = asyncio.run(_run(request, suites, settings, folder))
     record = RunRecord(run=folder.name, suites=tuple(records))
     checked = check_all(record, bounds)

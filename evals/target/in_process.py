@@ -24,7 +24,6 @@ from server.bootstrap import Resources, open_resources
 from server.cli.connection import Connection
 from server.cli.serve import WEBSOCKETS
 from server.installation import load_secrets
-from server.observability import configure_logging
 from server.settings import Settings
 from tools.errors import ToolsError
 
@@ -39,7 +38,6 @@ async def open_in_process(settings: Settings) -> AsyncIterator[Connection]:
     Raises:
         TargetFailed: A part of it cannot be opened.
     """
-    configure_logging(level="error", json=settings.production)
     with TemporaryDirectory(prefix="youworker-evals-") as folder:
         fresh = throw_away(settings, Path(folder))
         try:

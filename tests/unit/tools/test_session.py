@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 from mcp import types
 from mcp.server.lowlevel import Server
-from structlog.testing import capture_logs
+from structlog.testing import LogCapture
 
+from tools import session as session_module
 from tools.answers import Answers
 from tools.errors import AnswerTooIntricate
 from tools.inbound import SessionProfile
@@ -58,10 +60,13 @@ async def open_session(server: Server[Any, Any]) -> AsyncIterator[HeldSession]:
 
 async def list_all(tools: int, *, page: int) -> tuple[int, list[Any]]:
     """List what such a server has; how much that is, and what is logged."""
-    with capture_logs() as logs:
+    logs = LogCapture()
+    with pytest.MonkeyPatch.context() as patch:
+        # However the process logs.
+        patch.setattr(session_module, "_log", structlog.wrap_logger(None, processors=[logs]))
         async with open_session(server_with(tools, page=page)) as session:
             found = await session.discover()
-    return len(found), [(log["event"], log["what"]) for log in logs]
+    return len(found), [(log["event"], log["what"]) for log in logs.entries]
 
 
 @pytest.mark.parametrize("page", [MAX_TOOLS - 1, MAX_TOOLS, MAX_TOOLS + 1])

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 import pytest
-from structlog.testing import capture_logs
+import structlog
+from structlog.testing import LogCapture
 
 from tools import session_holder
 from tools.inbound import SessionProfile
@@ -42,7 +43,7 @@ class AwayTransport:
         yield
 
 
-async def rests_between(transport: AwayTransport) -> list[float]:
+async def rests_between(transport: AwayTransport, logs: LogCapture) -> list[float]:
     """Tries a server some times; returns how long it was left alone before each time."""
     holder = SessionHolder(
         "away",
@@ -51,13 +52,20 @@ async def rests_between(transport: AwayTransport) -> list[float]:
         connect_seconds=WAIT_SECONDS,
         is_back=lambda: None,
     )
-    with capture_logs() as logs:
-        holder.begin()
-        async with asyncio.timeout(WAIT_SECONDS):
-            await transport.was_tried.wait()
-        await holder.close()
-    rests = [each["retry_seconds"] for each in logs if each["event"] == "mcp_server_away"]
+    holder.begin()
+    async with asyncio.timeout(WAIT_SECONDS):
+        await transport.was_tried.wait()
+    await holder.close()
+    rests = [each["retry_seconds"] for each in logs.entries if each["event"] == "mcp_server_away"]
     return rests[: ATTEMPTS - 1]
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> LogCapture:
+    """What the holder logs, however the process logs."""
+    capture = LogCapture()
+    monkeypatch.setattr(session_holder, "_log", structlog.wrap_logger(None, processors=[capture]))
+    return capture
 
 
 @pytest.fixture
@@ -68,13 +76,13 @@ def transport(monkeypatch: pytest.MonkeyPatch) -> AwayTransport:
 
 
 async def test_a_server_that_stays_away_is_tried_ever_more_seldom_up_to_a_limit(
-    transport: AwayTransport,
+    transport: AwayTransport, logs: LogCapture
 ) -> None:
-    assert await rests_between(transport) == [FIRST, 2 * FIRST, MOST, MOST]
+    assert await rests_between(transport, logs) == [FIRST, 2 * FIRST, MOST, MOST]
 
 
 async def test_a_server_that_was_there_long_enough_is_tried_again_at_once(
-    transport: AwayTransport, monkeypatch: pytest.MonkeyPatch
+    transport: AwayTransport, logs: LogCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_holder, "STABLE_SECONDS", -1)
-    assert await rests_between(transport) == [FIRST] * (ATTEMPTS - 1)
+    assert await rests_between(transport, logs) == [FIRST] * (ATTEMPTS - 1)
