@@ -11,6 +11,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
 from persistence.access import AccessScope
 from persistence.audit_chain import AuditChain, SealedBatch
@@ -22,6 +24,7 @@ from persistence.records import AuditEntry
 from persistence.repositories.audit import AuditRepository
 from persistence.repositories.audit_seals import SealLink
 from persistence.settings import DatabaseSettings
+from server.audit import sealer
 from server.audit.sealer import keep_sealed
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.product import Product, new_secrets, open_product, settings_for
@@ -341,8 +344,12 @@ async def test_a_chain_that_was_made_anew_is_not_sealed_and_the_product_goes_on(
 
 
 async def test_a_refusal_to_seal_is_said_once(
-    database, key_ring: KeyRing, tmp_path, capsys: pytest.CaptureFixture[str]
+    database, key_ring: KeyRing, tmp_path, monkeypatch: pytest.MonkeyPatch
 ):
+    logs = LogCapture()
+    # However the process logs.
+    monkeypatch.setattr(sealer, "log", structlog.wrap_logger(None, processors=[logs]))
+
     class Refusing(AuditChain):
         turns = 0
 
@@ -358,4 +365,4 @@ async def test_a_refusal_to_seal_is_said_once(
     memory.keep(SealLink(position=7, digest=bytes(32)))
     async with keep_sealed(Refusing(database, key_ring, memory), database.audited):
         await asyncio.wait_for(done.wait(), SEALED_WITHIN_SECONDS)
-    assert capsys.readouterr().out.count("audit_sealing_refused") == 1
+    assert [each["event"] for each in logs.entries] == ["audit_sealing_refused"]
