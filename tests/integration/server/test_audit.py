@@ -365,4 +365,4 @@ async def test_a_refusal_to_seal_is_said_once(
     memory.keep(SealLink(position=7, digest=bytes(32)))
     async with keep_sealed(Refusing(database, key_ring, memory), database.audited):
         await asyncio.wait_for(done.wait(), SEALED_WITHIN_SECONDS)
-    assert [each["event"] for each in logs.entries] == ["audit_sealing_refused"]
+    assert [each["event"] for each in logs.entries].count("audit_sealing_refused") == 1
