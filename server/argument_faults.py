@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tools.errors import SchemaUnusable
-from tools.schema_faults import find_faults
+from tools.schema_faults import SchemaChecker
 
 
 def faults_in(args: Mapping[str, Any], schema: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -13,7 +13,7 @@ def faults_in(args: Mapping[str, Any], schema: Mapping[str, Any]) -> list[dict[s
     Regular expressions in the schema are left to the tool.
     """
     try:
-        faults = find_faults(args, schema)
+        faults = SchemaChecker(schema).find_faults(args)
     except SchemaUnusable:
         return [{"argument": "", "problem": "the tool's schema cannot be read"}]
     return [{"argument": fault.place, "problem": fault.problem} for fault in faults]

@@ -45,26 +45,39 @@ class SchemaFault:
     problem: str
 
 
-def find_faults(value: Any, schema: Mapping[str, Any]) -> list[SchemaFault]:
-    """Say where the value does not fit; regular expressions in the schema are passed over.
+class SchemaChecker:
+    """Holds values against one schema; regular expressions in it are passed over."""
 
-    Raises:
-        SchemaUnusable: It cannot be found out.
-    """
-    reset = _deadline.set(time.monotonic() + CHECK_SECONDS)
-    faults: list[SchemaFault] = []
-    try:
-        checker = _TimedValidator(_without_unchecked(schema), registry=_NO_DOCUMENTS)
-        for error in checker.iter_errors(value):
-            if (fault := _explain(error)) not in faults:  # each argument that lacks is an error
-                faults.append(fault)
-            if len(faults) == FAULTS_MAX:
-                break
-    except _STUMBLES as error:
-        raise SchemaUnusable("the schema cannot be read") from error
-    finally:
-        _deadline.reset(reset)
-    return faults
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Read a schema.
+
+        Raises:
+            SchemaUnusable: It is none.
+        """
+        try:
+            self._validator = _TimedValidator(_without_unchecked(schema), registry=_NO_DOCUMENTS)
+        except _STUMBLES as error:
+            raise SchemaUnusable("the schema cannot be read") from error
+
+    def find_faults(self, value: Any, *, seconds: float | None = None) -> list[SchemaFault]:
+        """Say where a value does not fit.
+
+        Raises:
+            SchemaUnusable: It cannot be found out, or not in so many seconds (`CHECK_SECONDS`).
+        """
+        reset = _deadline.set(time.monotonic() + (CHECK_SECONDS if seconds is None else seconds))
+        faults: list[SchemaFault] = []
+        try:
+            for error in self._validator.iter_errors(value):
+                if (fault := _explain(error)) not in faults:  # each argument that lacks is an error
+                    faults.append(fault)
+                if len(faults) == FAULTS_MAX:
+                    break
+        except _STUMBLES as error:
+            raise SchemaUnusable("the schema cannot be read") from error
+        finally:
+            _deadline.reset(reset)
+        return faults
 
 
 def _timed(check: Callable[..., Any]) -> Callable[..., Iterator[ValidationError]]:

@@ -10,11 +10,14 @@ from mcp import types
 
 from tools.errors import SchemaUnusable
 from tools.quotation import as_one_line
-from tools.schema_faults import SchemaFault, find_faults
+from tools.schema_faults import SchemaChecker, SchemaFault
+from tools.weight import is_light
 
 CHECKED_MAX_CHARS = 1_000_000
 """A larger answer is not held against its schema, nor compared with what else was said."""
 SCHEMA_MAX_CHARS = 65_536
+GLANCE_SECONDS = 0.002
+"""How long a small answer may be held against a schema where everybody else waits for it."""
 FAULTS_TOLD, FAULT_MAX_CHARS = 3, 200
 REPEATED = "(as above)"
 LACKING = "it has no structured content"
@@ -28,34 +31,46 @@ class DeclaredOutput:
     def __init__(self, definition: types.Tool) -> None:
         self._tool = definition.name
         self._schema = definition.outputSchema
-        self._is_usable: bool | None = None
+        self._checker: SchemaChecker | None = None
 
     async def find_misfit(self, structured: Mapping[str, Any] | None) -> str | None:
         """Say why an answer is not what was declared; None if it is, or if nothing can be said."""
         if self._schema is None:
             return None
+        if self._checker is not None and is_light(structured):
+            try:
+                return _misfit(self._checker, structured, seconds=GLANCE_SECONDS)
+            except SchemaUnusable:
+                pass  # with more time, it may be of use
         # In a thread: a large answer takes a while, and a hostile schema all of its time.
         return await asyncio.to_thread(self._judge, structured, self._schema)
 
     def _judge(self, structured: Mapping[str, Any] | None, schema: Mapping[str, Any]) -> str | None:
-        if not self._can_be_used(schema):
-            return None
-        if structured is None:
-            return LACKING
-        if (told := write_json(structured)) is None or len(told) > CHECKED_MAX_CHARS:
-            return None
         try:
-            faults = find_faults(structured, schema)
+            if self._checker is None:
+                self._checker = _read_schema(schema)
+            return _misfit(self._checker, structured)
         except SchemaUnusable as error:
             _log.info("mcp_output_unchecked", tool=self._tool, reason=str(error))
             return None
-        return "; ".join(map(_in_words, faults[:FAULTS_TOLD])) or None
 
-    def _can_be_used(self, schema: Mapping[str, Any]) -> bool:
-        if self._is_usable is None:
-            told = write_json(schema)
-            self._is_usable = told is not None and len(told) <= SCHEMA_MAX_CHARS
-        return self._is_usable
+
+def _read_schema(schema: Mapping[str, Any]) -> SchemaChecker:
+    told = write_json(schema)
+    if told is None or len(told) > SCHEMA_MAX_CHARS:
+        raise SchemaUnusable("the schema is too large")
+    return SchemaChecker(schema)
+
+
+def _misfit(
+    checker: SchemaChecker, structured: Mapping[str, Any] | None, *, seconds: float | None = None
+) -> str | None:
+    if structured is None:
+        return LACKING
+    if (told := write_json(structured)) is None or len(told) > CHECKED_MAX_CHARS:
+        return None
+    faults = checker.find_faults(structured, seconds=seconds)
+    return "; ".join(map(_in_words, faults[:FAULTS_TOLD])) or None
 
 
 def write_json(value: Any) -> str | None:
@@ -70,6 +85,8 @@ async def tell_apart(
     structured: Mapping[str, Any], blocks: Sequence[types.ContentBlock]
 ) -> str | None:
     """Return as JSON what the structured content says beyond the blocks; None if it is nothing."""
+    if is_light(structured, *(_weighed(block) for block in blocks)):
+        return _tell_apart(structured, blocks)
     return await asyncio.to_thread(_tell_apart, structured, blocks)
 
 
@@ -91,8 +108,11 @@ def is_told(structured: Mapping[str, Any], blocks: Sequence[types.ContentBlock])
     wanted: list[Any] = [structured]
     if len(structured) == 1:
         wanted += structured.values()
-    shown = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in blocks]
-    return any(value in wanted for value in (*said, *texts, said, "\n".join(texts), shown))
+    if any(value in wanted for value in (*said, *texts, said, "\n".join(texts))):
+        return True
+    return [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in blocks] in (
+        wanted
+    )
 
 
 def without_data(value: Any, blocks: Sequence[types.ContentBlock]) -> Any:
@@ -115,6 +135,10 @@ def _leave_out(value: Any, data: frozenset[str]) -> Any:
     if isinstance(value, list):
         return [_leave_out(each, data) for each in value]
     return REPEATED if isinstance(value, str) and value in data else value
+
+
+def _weighed(block: types.ContentBlock) -> Any:
+    return block.text if isinstance(block, types.TextContent) else block.model_dump()
 
 
 def _read(text: str) -> Any:

@@ -9,7 +9,7 @@ from mcp import types
 
 from tests.fakes.content_keeper import HeldContents
 from tests.fixtures.images import make_jpeg, make_png
-from tools import schema_faults
+from tools import schema_faults, structured
 from tools.calls import CallContext
 from tools.contents import ContentLimits
 from tools.errors import AnswerTooLarge, CallRejected, ServerLost
@@ -397,3 +397,49 @@ async def test_links_that_take_too_long_are_given_up(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("tools.resource_links.LINKS_SECONDS", 0.01)
     answer = await read(text("See:"), link("a"), library=Slow())
     assert answer.text.startswith("See:\n\n[A link")
+
+
+async def test_small_answers_are_judged_where_they_are_and_large_ones_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apart: list[str] = []
+    to_thread = asyncio.to_thread
+
+    async def noted(work: Any, *args: Any) -> Any:
+        apart.append(work.__name__)
+        return await to_thread(work, *args)
+
+    monkeypatch.setattr(asyncio, "to_thread", noted)
+    reader = ResultReader(
+        types.Tool(
+            name="t", inputSchema={}, outputSchema={"properties": {"said": {"type": "string"}}}
+        ),
+        Library(),  # type: ignore[arg-type]
+        name="s__t",
+        limits=ContentLimits(),
+    )
+
+    async def told(said: object) -> ToolAnswer:
+        result = types.CallToolResult(content=[], structuredContent={"said": said})
+        return await reader.read(result, CallContext(), max_chars=100)
+
+    assert (await told("the schema is read")).text == '{"said": "the schema is read"}'
+    assert apart == ["_judge"]
+    assert (await told("small")).text == '{"said": "small"}'
+    assert (await told(7)).is_error
+    assert apart == ["_judge"]
+    assert (await told("x" * 20_000)).text.startswith('{"said": "xxx')
+    assert apart == ["_judge", "_judge", "_tell_apart"]
+
+
+async def test_a_small_answer_gets_more_time_where_a_glance_does_not_suffice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(structured, "GLANCE_SECONDS", -1.0)
+    output = structured.DeclaredOutput(
+        types.Tool(
+            name="t", inputSchema={}, outputSchema={"properties": {"said": {"type": "string"}}}
+        )
+    )
+    for _ in range(2):
+        assert await output.find_misfit({"said": 7}) == "said: does not fit 'type': string"
