@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from inspect_ai import Task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageUser
+from inspect_ai.scorer import Scorer
 
 from evals.errors import UsageMistake
 from evals.scorers.scoring import EXPECT, as_scorer
@@ -27,13 +28,18 @@ def build_task(
         name=suite.name,
         dataset=MemoryDataset([as_sample(each) for each in samples], name=suite.name),
         solver=ask_product(product, keys),
-        scorer=[
-            as_scorer(each.name, each.kind.build(each.kind.options.model_validate(each.options)))
-            for each in spec.scorers
-        ],
+        scorer=build_scorers(spec),
         time_limit=spec.limits.seconds,
         fail_on_error=False,  # an error is counted as one; the other samples go on
     )
+
+
+def build_scorers(spec: SuiteSpec) -> list[Scorer]:
+    """What judges the answers of a suite."""
+    return [
+        as_scorer(each.name, each.kind.build(each.kind.options.model_validate(each.options)))
+        for each in spec.scorers
+    ]
 
 
 def as_sample(spec: SampleSpec) -> Sample:
