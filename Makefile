@@ -53,6 +53,7 @@ bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured 
 	$(BIN)/python -m bench.search
 	$(BIN)/python -m bench.ocr
 	$(BIN)/python -m bench.embedded_model
+	$(BIN)/python -m bench.evals
 
 soak: $(VENV)/.ready-dev ## Kill two replicas 200 times at random moments; nothing may be lost or done twice
 	$(BIN)/python -m bench.soak --kills 200 --stops 20

@@ -4,7 +4,8 @@ EvalsError
 ├── UsageMistake        the command asked for something that there is not
 │   └── SuiteInvalid    a suite cannot be used as it is written
 └── TargetFailed        the product or its surroundings failed, so nothing was measured
-    └── RunFailed       a run of the product ended with an error
+    ├── RunFailed       a run of the product ended with an error
+    └── GraderFailed    the model that grades answers did not
 """
 
 
@@ -23,10 +24,18 @@ class SuiteInvalid(UsageMistake):
 class TargetFailed(EvalsError):
     """The product or its surroundings failed: that is no wrong answer, and nothing was measured."""
 
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """The product's own, where it refused; what a sample expects is no failure."""
+
 
 class RunFailed(TargetFailed):
     """A run of the product ended with an error."""
 
     def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(f"{message} [{code}]")
-        self.code = code
+        super().__init__(f"{message} [{code}]", code=code)
+
+
+class GraderFailed(TargetFailed):
+    """The model that grades answers did not: what was to be graded is neither right nor wrong."""

@@ -19,6 +19,8 @@ IMAGE_TOKENS = 768
 """About what models make of a picture of the usual size."""
 CLIPPED_RESULT_CHARS = 400
 """What is left of a tool result when one turn alone exceeds the budget."""
+_CLIPPED = " [… the rest is left out]"
+"""Without a figure: small models took it for one of the result's."""
 INTERRUPTED_CALL = "This call was interrupted before it gave a result."
 
 
@@ -147,10 +149,8 @@ def _clip_tool_results(messages: list[AnyMessage], excess: int) -> list[AnyMessa
         if excess <= 0:
             break
         if isinstance(message, ToolMessage) and len(message.text) > CLIPPED_RESULT_CHARS:
-            left_out = len(message.text) - CLIPPED_RESULT_CHARS
-            note = f" [… {left_out} characters left out]"
             clipped = message.model_copy(
-                update={"content": message.text[:CLIPPED_RESULT_CHARS] + note}
+                update={"content": message.text[:CLIPPED_RESULT_CHARS] + _CLIPPED}
             )
             excess -= _message_tokens(message) - _message_tokens(clipped)
             messages[place] = clipped

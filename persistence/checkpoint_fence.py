@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from persistence.records import RunClaim
+from persistence.run_records import RunClaim
 
 _KEY = "__youworker_claim"
 """Two underscores keep it out of the metadata of checkpoints and of traces."""

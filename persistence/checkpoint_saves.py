@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from persistence.records import RunClaim
+from persistence.run_records import RunClaim
 
 HELD_RUNS = "youworker_held_runs(uuid[], integer[], text[])"
 """The function by which the agent's role asks which runs are still held."""

@@ -4,13 +4,34 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid5
 
-from persistence.records import ModelCall, Role
+from persistence.run_records import ModelCall
+
+Role = Literal["user", "assistant"]
+TitleOrigin = Literal["first_line", "model", "user"]
 
 _COPIED_TURNS = UUID("6f9c1d0e-6d3c-4f0b-9a57-2f6f7f0a4b11")
 """A name space of our own (RFC 9562, 5.5)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatSession:
+    """A conversation."""
+
+    id: int
+    session_id: str
+    """The name that the client chose; unique per user."""
+    thread_id: UUID
+    """The name of the conversation's checkpoints."""
+    user_id: int
+    title: str | None
+    title_by: TitleOrigin
+    message_count: int
+    """Without those that were superseded."""
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Text, Uuid, bindparam, text
 
+from persistence.account_records import KeyOwner, Login, LoginOwner, User
 from persistence.autocommit import Autocommit
 from persistence.identifiers import plain_uuid
-from persistence.records import KeyOwner, Login, LoginOwner, User
 from persistence.statements import Statement
 from persistence.transaction import Row
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from persistence.encryption import KeyRing
 from persistence.large_values import apart_if_large
-from persistence.records import RunInput
+from persistence.run_records import RunInput
 
 
 async def seal_input(key_ring: KeyRing, run_id: UUID, run_input: RunInput) -> bytes:

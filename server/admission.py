@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.encryption import KeyRing
 from persistence.rate_limits import RateLimiter
-from persistence.records import User
 from server.auth.service import AuthService
 from server.installation import InstallationSecrets
 from server.security.attempt_cookie import AttemptCookie

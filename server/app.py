@@ -10,7 +10,6 @@ from server.account.routes import router as account_router
 from server.approvals.routes import router as approvals_router
 from server.audit.routes import router as audit_router
 from server.auth.routes import router as auth_router
-from server.bootstrap import Resources
 from server.chat.image_routes import router as images_router
 from server.chat.message_body import MessageReader
 from server.chat.message_memory import MessageMemory
@@ -34,6 +33,7 @@ from server.mcp_oauth.routes import router as authorizations_router
 from server.openapi import describe_fully
 from server.prompts.routes import router as prompts_router
 from server.questions.routes import router as questions_router
+from server.resources import Resources
 from server.runs.routes import router as runs_router
 from server.sso.routes import router as sso_router
 from server.tool_contents.routes import router as tool_contents_router

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +14,11 @@ from graph.llm.embedded.model_files import prepare_speech_model
 from graph.llm.embedded.settings import default_cache_dir
 from graph.llm.vision import VisionModels
 from graph.settings import AgentSettings
-from loaders.pipeline import Pipeline, open_pipeline
+from loaders.pipeline import open_pipeline
 from loaders.speech.errors import SpeechUnavailable
 from loaders.speech.transcriber import open_transcriber
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.audit_chain import AuditChain
 from persistence.audit_head import HeadMemory
 from persistence.blobs import BlobStore
@@ -27,10 +27,9 @@ from persistence.database import Database, open_database
 from persistence.encryption import KeyRing
 from persistence.notifications import open_notifications
 from persistence.passage_rotation import serve_rotation
-from persistence.records import User
 from server.account.eraser import AccountEraser, keep_resuming
 from server.account.service import AccountService
-from server.admission import Doors, build_doors
+from server.admission import build_doors
 from server.audit.sealer import keep_sealed
 from server.audit.service import AuditService
 from server.chat.answers import AnswerService
@@ -39,7 +38,6 @@ from server.chat.service import ChatService
 from server.chat.sessions import SessionService
 from server.documents.contents import DocumentContents
 from server.documents.editing import DocumentEditor
-from server.documents.ingestion import IngestService
 from server.documents.service import DocumentService
 from server.documents.sharing import DocumentSharing
 from server.erasure.documents import DocumentEraser
@@ -49,77 +47,34 @@ from server.health.service import HealthService
 from server.ingestion_parts import IngestionBase, build_ingestion, keep_house
 from server.installation import InstallationSecrets
 from server.jobs.runner import keep_jobs
-from server.mcp.service import McpServerService
 from server.mcp.tool_service import ToolService
 from server.mcp_endpoint.agent_tool import AgentTool
 from server.mcp_endpoint.document_tools import DocumentTools
 from server.mcp_endpoint.open_calls import OpenCalls
 from server.mcp_endpoint.service import McpService
-from server.mcp_oauth.service import AuthorizationService
 from server.opening import enter_both
-from server.prompts.service import PromptService
-from server.questions.desk import QUESTIONS_MAX
-from server.questions.service import QuestionService
+from server.questions.asker import QUESTIONS_MAX
+from server.resources import Resources
 from server.retrieval_parts import open_retriever
 from server.run_parts import RunBase, open_runs
 from server.runs.approvals import ApprovalService
 from server.runs.event_retention import keep_expiring
-from server.runs.executor import RunExecutor
-from server.runs.feed import RunFeed
-from server.runs.keeper import RunKeeper, keep_runs
+from server.runs.keeper import keep_runs
 from server.runs.leases import keep_leases
 from server.runs.service import RunService
-from server.security.identity_tokens import IdentityTokens
-from server.security.revocation import Revocation, open_revocation
+from server.security.revocation import open_revocation
 from server.settings import LlmSettings, Settings
 from server.tool_contents.service import ToolContentService
-from server.tool_limits.service import ToolLimitService
 from server.tool_parts import open_tools
-from server.tool_policies.service import ToolPolicyService
 from server.users.service import UserService
 from tools.scope import ScopeSigner
+
+__all__ = ["Resources", "find_speech_model", "open_resources"]
 
 EMBEDDED_HISTORY_TOKENS = 1_200
 CALLER_MARGIN_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What the routes work with."""
-
-    settings: Settings
-    doors: Doors
-    revocation: Revocation
-    executor: RunExecutor
-    keeper: RunKeeper
-    chat: ChatService
-    answers: AnswerService
-    sessions: SessionService
-    approvals: ApprovalService
-    questions: QuestionService
-    tool_policies: ToolPolicyService
-    tool_limits: ToolLimitService
-    mcp_servers: McpServerService
-    authorizations: AuthorizationService
-    identities: IdentityTokens
-    tools: ToolService
-    prompts: PromptService
-    tool_contents: ToolContentService
-    feed: RunFeed
-    runs: RunService
-    documents: DocumentService
-    ingestion: IngestService
-    pipeline: Pipeline
-    editor: DocumentEditor
-    contents: DocumentContents
-    groups: GroupService
-    users: UserService
-    account: AccountService
-    audit: AuditService
-    health: HealthService
-    mcp: McpService
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.bootstrap import Resources
 from server.documentation import FILES_PATH
 from server.middleware.allow_list import AllowListMiddleware
 from server.middleware.authentication import AuthenticationMiddleware
@@ -13,6 +12,7 @@ from server.middleware.correlation import CorrelationMiddleware
 from server.middleware.csrf import CsrfMiddleware
 from server.middleware.rate_limit import RateLimitMiddleware
 from server.middleware.security_headers import SecurityHeadersMiddleware
+from server.resources import Resources
 from server.security.networks import Networks
 
 UPLOAD_PATH = "/v1/ingest/upload"

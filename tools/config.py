@@ -266,34 +266,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-def describe_server(config: ServerConfig) -> dict[str, Any]:
-    """Return an entry without anything that may be secret: arguments and paths hold keys, too."""
-    shown: dict[str, Any] = {
-        "disabled": config.disabled,
-        "forwardCaller": config.forward_caller,
-        "trustAnnotations": config.trust_annotations,
-        "session": config.session,
-        "roots": [HIDDEN] * len(config.roots),
-        "elicitation": config.elicitation,
-        "sampling": config.sampling,
-    }
-    if config.identity is not None:
-        shown["identity"] = {"audience": config.identity.audience}
-    if isinstance(config, StdioServer):
-        return shown | {
-            "command": config.command,
-            "args": [HIDDEN] * len(config.args),
-            "env": dict.fromkeys(config.env, HIDDEN),
-            "cwd": config.cwd,
-        }
-    url = config.url
-    return shown | {
-        "url": f"{url.scheme}://{url.host}:{url.port}/{HIDDEN}",
-        "headers": dict.fromkeys(config.headers, HIDDEN),
-        **({} if config.auth is None else {"auth": _describe_auth(config.auth)}),
-    }
-
-
 def is_authorized(config: ServerConfig | None) -> bool:
     """Return whether each person lets the product act for them there."""
     return isinstance(config, HttpServer) and config.auth is not None
@@ -302,12 +274,3 @@ def is_authorized(config: ServerConfig | None) -> bool:
 def audience_of(config: ServerConfig | None) -> str | None:
     """Return whom the tokens are for with which a server is told who is asking, if it is."""
     return None if config is None or config.identity is None else config.identity.audience
-
-
-def _describe_auth(auth: OAuthEntry) -> dict[str, Any]:
-    return {
-        "type": auth.type,
-        "clientId": auth.client_id,
-        "clientSecret": None if auth.client_secret is None else HIDDEN,
-        "scopes": auth.scopes,
-    }

@@ -15,6 +15,8 @@ from tools.errors import SchemaUnusable
 
 FAULTS_MAX = 20
 CHECK_SECONDS = 0.5
+GLANCE_SECONDS = 0.002
+"""How long a small value may be held against a schema where everybody else waits for it."""
 EXPECTATION_MAX_CHARS = 200
 
 # Regular expressions of a foreign server can stand still, and `uniqueItems` grows with the square.

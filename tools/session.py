@@ -9,32 +9,30 @@ import asyncio
 import contextlib
 import enum
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
 import anyio
-import structlog
 from mcp import types
 from mcp.shared.message import SessionMessage
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tools.answers import Answers, SessionEnded
 from tools.budget import MessageBudget
 from tools.calls import CallListener
 from tools.errors import AnswerTooIntricate, CallRejected, ServerUnavailable
 from tools.inbound import Inbound, SessionProfile
+from tools.listing import list_all
 from tools.transports import Streams
 
 __all__ = ["HeldSession", "SessionEnded", "Signal"]
 
 MAX_TOOLS = 256
 MAX_PROMPTS = 256
-MAX_PAGES = 32
 MAX_BLOCKS = 1_000
 """How many an answer may have: each is looked at."""
-CURSOR_MAX_CHARS = 4_096
 PROMPTS_KEPT_SECONDS = 60.0
 """How long a list of prompts is good, unless the server says before that it has changed."""
 PING_TIMEOUT_SECONDS = 5
@@ -45,18 +43,9 @@ SEND_TIMEOUT_SECONDS = 10
 _CLIENT = {"name": "youworker", "version": "1"}
 _BLOCKS = ("content", "contents", "messages")
 """Where what a server gives for a tool, a resource and a prompt stands."""
-_log = structlog.get_logger(__name__)
 
 _Result = TypeVar("_Result", bound=BaseModel)
 _GONE = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
-
-
-class _Page(BaseModel):
-    """A page of a list, whose entries are looked at one by one."""
-
-    model_config = ConfigDict(extra="allow")
-
-    next_cursor: str | None = Field(default=None, alias="nextCursor")
 
 
 class Signal(enum.Enum):
@@ -149,7 +138,7 @@ class HeldSession:
             ServerLost: The session ended meanwhile.
             CallRejected: The server does not list tools, or what it lists makes no sense.
         """
-        return await self._list("tools", types.Tool, most=MAX_TOOLS)
+        return await list_all(self._ask, "tools", types.Tool, most=MAX_TOOLS, server=self._name)
 
     async def list_prompts(self) -> tuple[types.Prompt, ...]:
         """List the prompts, as `discover` lists the tools, and with its errors.
@@ -161,7 +150,9 @@ class HeldSession:
         if time.monotonic() < self._prompts_until:
             return self._prompts
         changes = self._prompt_changes
-        listed = await self._list("prompts", types.Prompt, most=MAX_PROMPTS)
+        listed = await list_all(
+            self._ask, "prompts", types.Prompt, most=MAX_PROMPTS, server=self._name
+        )
         if changes == self._prompt_changes:  # else it may be of the past already
             self._prompts, self._prompts_until = listed, time.monotonic() + PROMPTS_KEPT_SECONDS
         return listed
@@ -200,44 +191,6 @@ class HeldSession:
         except (TimeoutError, SessionEnded, ServerUnavailable):
             return False
         return True
-
-    async def _list(self, what: str, kind: type[_Result], *, most: int) -> tuple[_Result, ...]:
-        """List what there is; one that makes no sense does not spoil the others."""
-        found: list[_Result] = []
-        unusable, is_cut = 0, False
-        async for page in self._pages(f"{what}/list"):
-            listed = (page.model_extra or {}).get(what)
-            if not isinstance(listed, list):
-                raise CallRejected("its answer makes no sense")
-            room = most - len(found)
-            is_cut = is_cut or len(listed) > room
-            for each in listed[:room]:
-                try:
-                    found.append(kind.model_validate(each))
-                except ValidationError:
-                    unusable += 1
-            if len(found) >= most:
-                is_cut = is_cut or bool(page.next_cursor)
-                break
-        if is_cut:
-            _log.warning("mcp_list_cut", server=self._name, what=what, limit=most)
-        if unusable:
-            _log.warning("mcp_list_unusable", server=self._name, what=what, unusable=unusable)
-        return tuple(found)
-
-    async def _pages(self, method: str) -> AsyncIterator["_Page"]:
-        seen: set[str] = set()
-        position: dict[str, Any] | None = None
-        for _ in range(MAX_PAGES):
-            page = await self._ask(method, position, _Page)
-            yield page
-            cursor = page.next_cursor
-            if not cursor or cursor in seen or len(cursor) > CURSOR_MAX_CHARS:
-                return
-            seen.add(cursor)
-            position = {"cursor": cursor}
-        what = method.partition("/")[0]
-        _log.warning("mcp_list_cut", server=self._name, what=what, limit_pages=MAX_PAGES)
 
     async def _ask(
         self,

@@ -19,6 +19,7 @@ RETRY_MAX_SECONDS = 60.0
 STABLE_SECONDS = 30.0
 RELIST_SECONDS = 2.0
 """How often the tools are listed at most, however often a server says that they changed."""
+STILL_STARTING = "it is still starting"
 
 _SHUT_DOWN = "it is shut down"
 
@@ -43,7 +44,7 @@ class SessionHolder:
     ) -> None:
         """Args: is_back: told whenever a session was opened."""
         self.tools: tuple[types.Tool, ...] = ()
-        self.error: str | None = "it is still starting"
+        self.error: str | None = STILL_STARTING
         """Why there is no session, free of secrets."""
         self.transport = transport
         self._name = name

@@ -10,14 +10,12 @@ from mcp import types
 
 from tools.errors import SchemaUnusable
 from tools.quotation import as_one_line
-from tools.schema_faults import SchemaChecker, SchemaFault
+from tools.schema_faults import GLANCE_SECONDS, SchemaChecker, SchemaFault
 from tools.weight import is_light
 
 CHECKED_MAX_CHARS = 1_000_000
 """A larger answer is not held against its schema, nor compared with what else was said."""
 SCHEMA_MAX_CHARS = 65_536
-GLANCE_SECONDS = 0.002
-"""How long a small answer may be held against a schema where everybody else waits for it."""
 FAULTS_TOLD, FAULT_MAX_CHARS = 3, 200
 REPEATED = "(as above)"
 LACKING = "it has no structured content"

@@ -29,5 +29,5 @@ def ending() -> Iterator[None]:
         typer.secho(f"youworker eval: {exc}", fg="red", err=True)
         raise typer.Exit(EXIT_INFRASTRUCTURE) from exc
     except KeyboardInterrupt as exc:
-        typer.secho("youworker eval: stopped; what there is stands in Inspect's log.", err=True)
+        typer.secho("youworker eval: stopped.", err=True)
         raise typer.Exit(EXIT_STOPPED) from exc

@@ -16,6 +16,8 @@ from evals.reports.html import html_report
 from evals.reports.junit import junit_report
 from evals.reports.markdown import comparison_report, run_report
 
+UNFINISHED = "This run is unfinished: 'youworker eval retry' with its folder goes on."
+
 Checked = Sequence[tuple[SuiteRecord, Sequence[Check]]]
 
 
@@ -68,6 +70,7 @@ def write_reports(folder: Path, record: RunRecord, checked: Checked) -> None:
     """JSON, JUnit XML, Markdown and HTML."""
     (folder / FILE).write_bytes(dump_run(record))
     (folder / "junit.xml").write_bytes(junit_report(checked))
-    (folder / "summary.md").write_text(run_report(checked), "utf-8")
-    title = f"Evals of {record.run}"
+    unfinished = f"**{UNFINISHED}**\n\n" if record.unfinished else ""
+    (folder / "summary.md").write_text(unfinished + run_report(checked), "utf-8")
+    title = f"Evals of {record.run}{' (unfinished)' if record.unfinished else ''}"
     (folder / "report.html").write_text(html_report(checked, title=title), "utf-8")

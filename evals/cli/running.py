@@ -1,115 +1,220 @@
-"""`youworker eval run`."""
+"""`youworker eval run` and `retry`."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 from inspect_ai.util._display import init_display_type  # the one way to set it for eval_async
 
-from evals.cli.ending import EXIT_BELOW, EXIT_INFRASTRUCTURE, EXIT_PASSED
-from evals.cli.reading import Checked, check_all, write_reports
-from evals.errors import UsageMistake
-from evals.records.comparison import compare_runs
+from evals.cli.concluding import RUNS, conclude, make_folder
+from evals.cli.progress import choose_progress
+from evals.cli.stopping import stopped_by_sigterm, tell_stopped
+from evals.errors import EvalsError, UsageMistake
 from evals.records.gate import Bound
 from evals.records.record import RunRecord, SuiteRecord, load_run
 from evals.records.summary import SuiteSummary
-from evals.reports import markdown, wording
-from evals.running.run import RunOptions, SuiteRunner
-from evals.suite.loading import Suite, find_suite
+from evals.records.surroundings import read_revision, settings_digest
+from evals.reports import wording
+from evals.reports.models import model_table
+from evals.running.conditions import model_name
+from evals.running.options import RunOptions
+from evals.running.request import (
+    FILE,
+    KeptRequest,
+    RunRequest,
+    changes_since,
+    find_suites,
+    keep_request,
+    load_request,
+    require_same,
+    suite_digest,
+)
+from evals.running.run import SuiteRunner
+from evals.running.task import choose_samples
+from evals.suite.loading import Suite
 from evals.target.opening import Target, open_target
+from server.cli.connection import ApiFailure
 from server.settings import Settings, load_settings
+
+CACHE = "cache"
+"""Beside them: answers that runs were given."""
 
 
 def _as_it_is(_: Settings) -> None:
     """Leaves the process as it is."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """What was asked for."""
-
-    suites: tuple[str, ...]
-    models: tuple[str | None, ...] = (None,)
-    epochs: int | None = None
-    concurrency: int = 1
-    limit: int | None = None
-    tags: tuple[str, ...] = ()
-    seed: int = 0
-    fail_under: tuple[str, ...] = ()
-    baseline: Path | None = None
-    out: Path | None = None
-    url: str | None = None
-    key: str | None = field(default=None, repr=False)
+Begin = Callable[[Settings], None]
+"""Called when nothing stands in the way any more, before anything is started."""
 
 
-def run_suites(request: RunRequest, *, begin: Callable[[Settings], None] = _as_it_is) -> int:
+def run_suites(request: RunRequest, *, begin: Begin = _as_it_is) -> int:
     """Runs them, writes the reports, says what came of it; returns the exit code.
-
-    Args:
-        request: What was asked for.
-        begin: Called when nothing stands in the way any more, before anything is started.
 
     Raises:
         UsageMistake: Something that was asked for is not there.
         TargetFailed: The product does not start, or is away.
+        KeyboardInterrupt: It was stopped; reports of what there is are written.
     """
-    suites = [find_suite(name) for name in request.suites]
+    suites = find_suites(request.suites)
+    _require_usable(request, suites)
+    settings = _settings(request)
+    folder = request.out or settings.data_dir / RUNS / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
+    make_folder(folder)
+    keep_request(folder, _kept(request, suites, settings))
+    return _put(request, suites, settings, _options(request, settings, folder), begin=begin)
+
+
+def retry_run(
+    folder: Path | None, *, key: str | None = None, quiet: bool = False, begin: Begin = _as_it_is
+) -> int:
+    """Goes on with a run: puts what has no answer, and writes the reports; returns the exit code.
+
+    Args:
+        folder: The run; the newest one of the installation when left out.
+        key: For a run at an address.
+        quiet: Whether nothing is said of how far it is.
+        begin: Called before anything is started.
+
+    Raises:
+        UsageMistake: There is no such run, or what it asked is not the same any more.
+        TargetFailed: The product does not start, or is away.
+        KeyboardInterrupt: It was stopped again.
+    """
+    folder = folder or _newest_run(Settings().data_dir / RUNS)
+    before = load_request(folder)
+    request = replace(before.request, key=key, quiet=quiet)
+    suites = find_suites(request.suites)
+    _require_usable(request, suites)
+    settings = _settings(request)
+    now = _kept(request, suites, settings)
+    require_same(before, now)
+    notes = tuple(changes_since(before, now))
+    for note in notes:
+        typer.secho(f"youworker eval: {note}.", fg="yellow", err=True)
+    options = replace(_options(request, settings, folder), goes_on=True, notes=notes)
+    return _put(request, suites, settings, options, begin=begin)
+
+
+def _put(
+    request: RunRequest,
+    suites: Sequence[Suite],
+    settings: Settings,
+    options: RunOptions,
+    *,
+    begin: Begin,
+) -> int:
     bounds = [Bound.parse(text) for text in request.fail_under]
     before = load_run(request.baseline) if request.baseline else None
-    settings = Settings() if request.url and request.key else load_settings()
-    folder = request.out or settings.data_dir / "evals" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
-    _make_folder(folder)
     init_display_type("none")
     begin(settings)
-    records = asyncio.run(_run(request, suites, settings, folder))
-    record = RunRecord(run=folder.name, suites=tuple(records))
-    checked = check_all(record, bounds)
-    write_reports(folder, record, checked)
-    typer.echo(f"report: {folder / 'report.html'}")
-    worse = False
-    if before is not None:
-        compared = compare_runs(before, record)
-        typer.echo(markdown.comparison_report(compared))
-        worse = any(each.is_worse for each in compared)
-    return exit_code(checked, worse=worse)
+    try:
+        with stopped_by_sigterm():
+            records = asyncio.run(_run(request, suites, settings, options))
+    except (KeyboardInterrupt, EvalsError, ApiFailure):
+        tell_stopped(options.folder)
+        raise
+    record = RunRecord(run=options.folder.name, suites=tuple(records))
+    if len(request.models) > 1:
+        typer.echo(model_table(records))
+    return conclude(record, options.folder, bounds=bounds, baseline=before)
 
 
-def exit_code(checked: Checked, *, worse: bool = False) -> int:
-    """Errors of the surroundings come first: with them, no figure is whole."""
-    if any(record.failure or SuiteSummary(record).errors for record, _ in checked):
-        return EXIT_INFRASTRUCTURE
-    below = any(not check.holds for _, checks in checked for check in checks)
-    return EXIT_BELOW if below or worse else EXIT_PASSED
+def _tell_who_grades(request: RunRequest, suites: Sequence[Suite]) -> None:
+    asking = [each.name for each in suites if each.spec and each.spec.needs_grader]
+    if asking and request.grader is None:
+        typer.secho(
+            f"youworker eval: in {', '.join(asking)} the model grades its own answers, and models "
+            "think too well of those: name another one with --grader.",
+            fg="yellow",
+            err=True,
+        )
 
 
-async def _run(
-    request: RunRequest, suites: Sequence[Suite], settings: Settings, folder: Path
-) -> list[SuiteRecord]:
-    target = Target(url=request.url, key=request.key, concurrency=request.concurrency)
-    options = RunOptions(
+def _options(request: RunRequest, settings: Settings, folder: Path) -> RunOptions:
+    return RunOptions(
         models=request.models,
         epochs=request.epochs,
         limit=request.limit,
         tags=request.tags,
         seed=request.seed,
         folder=folder,
+        cache=settings.data_dir / RUNS / CACHE if request.cache else None,
+        grader=request.grader,
     )
-    typer.echo(f"evaluating {target.name}", err=True)
+
+
+async def _run(
+    request: RunRequest, suites: Sequence[Suite], settings: Settings, options: RunOptions
+) -> list[SuiteRecord]:
+    target = _target(request)
+    _tell_who_grades(request, suites)
+    progress = choose_progress(quiet=request.quiet)
+    if not request.quiet:
+        typer.echo(f"evaluating {target.name}", err=True)
     records = []
     async with open_target(target, settings) as product:
-        async for record in SuiteRunner(product, target, settings, options).run(suites):
+        runner = SuiteRunner(product, target, settings, options, progress)
+        async for record in runner.run(suites):
             typer.echo(f"{record.title}: {wording.tally(SuiteSummary(record))}")
             records.append(record)
     return records
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as exc:
-        raise UsageMistake(f"{str(folder)!r} is there already; choose another --out.") from exc
-    except OSError as exc:
-        raise UsageMistake(f"{str(folder)!r} cannot be made: {exc.strerror}.") from exc
+def _require_usable(request: RunRequest, suites: Sequence[Suite]) -> None:
+    """Faults are told before anything is started, or made.
+
+    Raises:
+        UsageMistake: Something that was asked for is not there, or does not go together.
+    """
+    for text in request.fail_under:
+        Bound.parse(text)
+    if request.baseline:
+        load_run(request.baseline)
+    for suite in suites:
+        if suite.spec is not None:
+            choose_samples(suite, tags=request.tags, limit=request.limit)
+        elif request.cache:
+            raise UsageMistake(
+                f"--cache is for suites of samples: {suite.name!r} is a task in Python, which has "
+                "Inspect's own."
+            )
+    if request.cache and request.url:
+        raise UsageMistake(
+            "--cache is for a product that is started here: what a server is set to nobody knows, "
+            "so nobody knows which answers of it still hold."
+        )
+
+
+def _settings(request: RunRequest) -> Settings:
+    return Settings() if request.url and request.key else load_settings()
+
+
+def _target(request: RunRequest) -> Target:
+    return Target(
+        url=request.url,
+        key=request.key,
+        concurrency=request.concurrency,
+        tools_host=request.tools_host,
+    )
+
+
+def _kept(request: RunRequest, suites: Sequence[Suite], settings: Settings) -> KeptRequest:
+    target = _target(request)
+    return KeptRequest(
+        request=request,
+        digests=tuple(suite_digest(each) for each in suites),
+        models=tuple(model_name(each, target, settings) for each in request.models),
+        settings_digest=settings_digest(settings) if target.url is None else None,
+        git_revision=read_revision().commit,
+    )
+
+
+def _newest_run(runs: Path) -> Path:
+    requests = sorted(runs.glob(f"*/{FILE}"), key=lambda each: each.stat().st_mtime)
+    if not requests:
+        raise UsageMistake(f"there is no run in {str(runs)!r} that can go on: give its folder.")
+    return requests[-1].parent

@@ -14,6 +14,8 @@ import numpy as np
 
 LEVEL = 0.95
 _DRAWS = 2_000
+_ROUNDING = 1e-9
+"""Standard errors below it are those of equal values, but for what adding them up leaves."""
 Clusters = Sequence[Sequence[float]]
 """The values of each sample, one an epoch."""
 
@@ -44,7 +46,8 @@ def estimate(clusters: Clusters, *, is_share: bool, seed: int = 0) -> Estimate |
     Args:
         clusters: The values by sample.
         is_share: Whether all values lie between 0 and 1: then the interval does too, and says
-            something even when all values are the same (Wilson). Else it is a bootstrap.
+            something even when all values are the same (Wilson). Else, or where a value lies
+            outside after all, it is a bootstrap.
         seed: Of the bootstrap.
     """
     scored = [cluster for cluster in clusters if cluster]
@@ -54,10 +57,10 @@ def estimate(clusters: Clusters, *, is_share: bool, seed: int = 0) -> Estimate |
     mean = math.fsum(values) / len(values)
     stderr = clustered_stderr(scored, mean)
     interval = None
-    if stderr is not None:
-        interval = (
-            wilson(mean, stderr, samples=len(scored)) if is_share else bootstrap(scored, seed=seed)
-        )
+    if stderr is not None and is_share and all(0 <= value <= 1 for value in values):
+        interval = wilson(mean, stderr, samples=len(scored), most=_most(values))
+    elif stderr is not None:
+        interval = bootstrap(scored, seed=seed)
     return Estimate(
         mean=mean, stderr=stderr, interval=interval, samples=len(scored), values=len(values)
     )
@@ -73,14 +76,27 @@ def clustered_stderr(clusters: Clusters, mean: float) -> float | None:
     return math.sqrt(squares * count / (count - 1)) / total
 
 
-def wilson(mean: float, stderr: float, *, samples: int) -> Interval:
-    """Wilson's interval for as many independent answers as the standard error speaks of."""
+def wilson(mean: float, stderr: float, *, samples: int, most: float = math.inf) -> Interval:
+    """Wilson's interval for as many independent answers as the standard error speaks of.
+
+    Args:
+        mean: The share.
+        stderr: Its standard error.
+        samples: How many answers it speaks of when all are the same.
+        most: How many it speaks of at most, whatever the standard error (Korn and Graubard 1998).
+    """
     z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
     spread = mean * (1 - mean)
-    n = spread / stderr**2 if stderr > 0 and spread > 0 else float(samples)
+    told = spread / stderr**2 if stderr > _ROUNDING and spread > 0 else float(samples)
+    n = min(told, most)
     centre = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(spread / n + z**2 / (4 * n**2))
     return Interval(low=max(0.0, min(mean, centre - half)), high=min(1.0, max(mean, centre + half)))
+
+
+def _most(values: Sequence[float]) -> float:
+    """Of right and wrong, no more answers than there are; graded ones may well differ less."""
+    return len(values) if set(values) <= {0.0, 1.0} else math.inf
 
 
 def bootstrap(clusters: Clusters, *, seed: int) -> Interval:

@@ -1,4 +1,6 @@
-"""How a figure of a suite is named: `METRIC`, `METRIC@TAG`, `METRIC#SAMPLE`, `pass@K`, `pass^K`."""
+"""How a figure of a suite is named: `METRIC`, `METRIC@TAG`, `METRIC#SAMPLE`, `pass@K`, `pass^K`,
+and of graders `SCORER.agreement` and `SCORER.kappa`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +10,10 @@ from evals.errors import UsageMistake
 
 PASSED = "passed"
 """The share of answers in which no scorer found anything wrong."""
+AGREEMENT = "agreement"
+"""Of `SCORER.agreement`: the share of labelled answers that its grader grades as people do."""
+KAPPA = "kappa"
+"""Of `SCORER.kappa`: the same, without what chance alone brings."""
 _PASSES = re.compile(r"pass(?P<kind>[@^])(?P<k>[1-9]\d{0,3})")
 _METRIC = re.compile(r"(?P<name>[A-Za-z_][\w/.-]*)(?:@(?P<tag>[^@#]+)|#(?P<sample>.+))?")
 

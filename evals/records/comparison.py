@@ -9,6 +9,8 @@ from evals.records.record import RunRecord, SuiteRecord
 from evals.records.summary import SuiteSummary
 from evals.scorers.catalogue import MEASURES
 
+GRADER = "grader"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
@@ -46,6 +48,15 @@ class MetricComparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Change:
+    """A condition under which the answers came about that is another one now."""
+
+    what: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SuiteComparison:
     """One suite in both runs."""
 
@@ -61,6 +72,16 @@ class SuiteComparison:
     def is_worse(self) -> bool:
         """Whether anything fell, and hardly by chance."""
         return any(each.is_worse for each in self.metrics)
+
+    @property
+    def changes(self) -> list[Change]:
+        """What else was not the same; who graded comes first."""
+        before, after = _conditions(self.before), _conditions(self.after)
+        return [
+            Change(what=what, before=before[what], after=after[what])
+            for what in before
+            if before[what] != after[what]
+        ]
 
     @property
     def asks_the_same(self) -> bool:
@@ -85,7 +106,8 @@ def compare_runs(before: RunRecord, after: RunRecord) -> list[SuiteComparison]:
 def compare_suites(before: SuiteRecord, after: SuiteRecord) -> SuiteComparison:
     """Compares a suite sample by sample."""
     first, second = SuiteSummary(before), SuiteSummary(after)
-    shared = [name for name in second.samples() if name in set(first.samples())]
+    known = set(first.samples())
+    shared = [name for name in second.samples() if name in known]
     flips = [
         Flip(sample=name, before=first.state(name), after=second.state(name))
         for name in shared
@@ -102,6 +124,23 @@ def compare_suites(before: SuiteRecord, after: SuiteRecord) -> SuiteComparison:
         metrics=tuple(each for each in metrics if each is not None),
         missing=tuple(sorted(judged[0] ^ judged[1])),
     )
+
+
+def _conditions(record: SuiteRecord) -> dict[str, str]:
+    """Without the questions, which are compared apart."""
+    held = record.conditions
+    told = {
+        GRADER: held.grader,
+        "model": held.model,
+        "target": held.target,
+        "settings": held.settings_digest,
+        "revision": held.git_revision and held.git_revision[:12],
+        "seed": held.seed,
+        "epochs": held.epochs,
+        "samples put": held.selection or "all",
+        "versions": ", ".join(f"{name} {each}" for name, each in sorted(held.versions.items())),
+    }
+    return {what: "none" if value is None else str(value) for what, value in told.items()}
 
 
 def _compare(name: str, first: SuiteSummary, second: SuiteSummary) -> MetricComparison | None:

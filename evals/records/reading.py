@@ -6,13 +6,22 @@ from typing import Any
 from inspect_ai.log import EvalLog, EvalSample
 from inspect_ai.scorer import Score, value_to_float
 
-from evals.records.record import AttemptRecord, Conditions, ScoreRecord, SuiteRecord, finite
+from evals.records.record import (
+    AttemptRecord,
+    Conditions,
+    FailedTry,
+    ScoreRecord,
+    SuiteRecord,
+    finite,
+)
 from evals.scorers.catalogue import MEASURES
-from evals.scorers.scoring import EXPECT
 from evals.target.answer import Answer, load_answer
-from evals.target.solver import ANSWER
+from evals.target.media import load_media
+from evals.target.solver import ANSWER, CACHED, EXPECT, LIMIT, MEDIA
 
 _as_number = value_to_float()
+_CANCELLED = ("CancelledError(", "Cancelled(")
+"""How Inspect writes down what Ctrl-C ended."""
 
 
 def read_log(
@@ -23,23 +32,26 @@ def read_log(
     thresholds: dict[str, dict[str, float | None]],
 ) -> SuiteRecord:
     """What a log says of a suite."""
-    failed = log.status != "success"
+    attempts = _attempts(log)
+    # One that was killed has said nothing of its end; the samples that have one are there.
+    stopped = log.status in {"started", "cancelled"}
     return SuiteRecord(
         suite=log.eval.task,
         description=description,
         conditions=conditions,
         started=str(log.stats.started_at),
         finished=str(log.stats.completed_at),
-        attempts=_attempts(log),
+        attempts=attempts,
         thresholds=thresholds,
-        failure=_failure(log) if failed else None,
+        failure=_failure(log) if log.status == "error" else None,
         log=log.location.rpartition("/")[2],
+        missing=_asked(log) - len(attempts) if stopped else 0,
     )
 
 
 def _attempts(log: EvalLog) -> tuple[AttemptRecord, ...]:
     """In the suite's order, which is not that of the log."""
-    attempts = [_attempt(each) for each in log.samples or ()]
+    attempts = [read_attempt(each) for each in log.samples or () if not was_stopped(each)]
     order = [str(each) for each in log.eval.dataset.sample_ids or ()]
     places = {name: place for place, name in enumerate(order)}
     return tuple(
@@ -47,11 +59,24 @@ def _attempts(log: EvalLog) -> tuple[AttemptRecord, ...]:
     )
 
 
+def was_stopped(sample: EvalSample) -> bool:
+    """Whether it was being put when its run was stopped: that is neither an answer nor an error."""
+    return sample.error is not None and sample.error.message.startswith(_CANCELLED)
+
+
 def _failure(log: EvalLog) -> str:
     return log.error.message if log.error else f"it ended as {log.status}."
 
 
-def _attempt(sample: EvalSample) -> AttemptRecord:
+def _asked(log: EvalLog) -> int:
+    samples = log.eval.dataset.samples or 0
+    limit = log.eval.config.limit
+    chosen = min(samples, limit) if isinstance(limit, int) else samples
+    return chosen * (log.eval.config.epochs or 1)
+
+
+def read_attempt(sample: EvalSample) -> AttemptRecord:
+    """What a log says of one sample."""
     texts = [sample.input] if isinstance(sample.input, str) else [m.text for m in sample.input]
     targets = [sample.target] if isinstance(sample.target, str) else sample.target
     scores = {} if sample.error else sample.scores or {}
@@ -59,15 +84,28 @@ def _attempt(sample: EvalSample) -> AttemptRecord:
         sample=str(sample.id),
         epoch=sample.epoch,
         input=tuple(texts),
+        media=load_media(sample.store.get(MEDIA) or ()),
         target=tuple(each for each in targets if each),
-        tags=tuple(sample.metadata.get("tags", ())),
+        tags=_tags(sample.metadata.get("tags")),
         expect=sample.metadata.get(EXPECT) or {},
         answer=_answer(sample),
         scores={name: _score(each) for name, each in scores.items()},
         measures=tuple(sorted(MEASURES & scores.keys())),
         error=sample.error.message if sample.error else None,
-        limit=sample.limit.type if sample.limit else None,
+        limit=sample.store.get(LIMIT) or (sample.limit.type if sample.limit else None),
+        cached=bool(sample.store.get(CACHED)),
+        earlier=tuple(
+            FailedTry(number=number, error=each.message)
+            for number, each in enumerate(sample.error_retries or (), start=1)
+        ),
     )
+
+
+def _tags(told: Any) -> tuple[str, ...]:
+    """Tasks in Python may have anything there."""
+    if isinstance(told, str):
+        return (told,)
+    return tuple(map(str, told)) if isinstance(told, list | tuple) else ()
 
 
 def _answer(sample: EvalSample) -> Answer | None:

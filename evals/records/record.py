@@ -9,7 +9,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from evals.errors import UsageMistake
+from evals.records.agreement import AgreementRecord
 from evals.target.answer import Answer
+from evals.target.media import MediaFile
 
 FILE = "results.json"
 PASS_MARK = 1.0
@@ -28,12 +30,22 @@ class ScoreRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailedTry:
+    """An earlier try of the same sample and epoch, which an error ended; no figure counts it."""
+
+    number: int
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttemptRecord:
     """One answer to one sample, or the error that stood in its way."""
 
     sample: str
     epoch: int
     input: tuple[str, ...]
+    media: tuple[MediaFile, ...] = ()
+    """What went with the first message."""
     target: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     expect: Mapping[str, Any] = field(default_factory=dict)
@@ -46,12 +58,23 @@ class AttemptRecord:
     """Of the product or its surroundings: no wrong answer."""
     limit: str | None = None
     """Which limit it met."""
+    cached: bool = False
+    """Whether an earlier run was given the answer; how long it took then is no measure."""
+    earlier: tuple[FailedTry, ...] = ()
+    """What had been tried before the run went on."""
+
+    @property
+    def number(self) -> int:
+        """Which try of its sample and epoch it is, from 1."""
+        return len(self.earlier) + 1
 
     @property
     def passed(self) -> bool | None:
         """Whether no scorer found anything wrong; None when it was not judged."""
         if self.error is not None:
             return None
+        if self.limit is not None:
+            return False
         judged = [
             each.value
             for name, each in self.scores.items()
@@ -77,6 +100,13 @@ class Conditions:
     """Which of the suite's samples were put, if not all."""
     samples_digest: str = ""
     """Of the samples and the suite's file: other digests, other questions."""
+    grader: str | None = None
+    """The model that graded answers, where one was asked to."""
+
+    @property
+    def grades_itself(self) -> bool:
+        """Whether the model was asked about its own answers."""
+        return self.grader is not None and self.grader == self.model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +124,14 @@ class SuiteRecord:
     """Why the whole suite came to nothing."""
     log: str = ""
     """Inspect's own log, beside this file."""
+    agreements: Mapping[str, AgreementRecord] = field(default_factory=dict)
+    """By scorer, how far its grader agrees with people."""
+    scored_from: str = ""
+    """The run whose answers these are, where they were only judged again."""
+    missing: int = 0
+    """How many answers a run that was stopped has not come to."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the figures has to know."""
 
     @property
     def title(self) -> str:
@@ -107,6 +145,8 @@ class RunRecord:
 
     run: str
     suites: tuple[SuiteRecord, ...]
+    unfinished: bool = False
+    """Whether it was stopped; `youworker eval retry` goes on."""
     form: Literal[1] = 1
     """Of the file; another number is another form."""
 

@@ -46,7 +46,7 @@ class SuiteSummary:
         """Those that were scored, `passed` first and measures last."""
         names = dict.fromkeys(name for each in self.record.attempts for name in each.scores)
         ordered = [PASSED, *sorted(names, key=lambda name: name in MEASURES)]
-        return [self._summary(name) for name in ordered]
+        return [*(self._summary(name) for name in ordered), *self._agreements()]
 
     def samples(self) -> list[str]:
         """The ids, in their order."""
@@ -71,6 +71,9 @@ class SuiteSummary:
         self, metric: str, *, tag: str | None = None, sample: str | None = None
     ) -> Estimate | None:
         """A metric over all samples, those with a tag, or one."""
+        for scorer, agreement in self.record.agreements.items():
+            if metric in (figures := agreement.figures(scorer)):
+                return figures[metric] if tag is None and sample is None else None
         clusters = [
             [value for each in attempts if (value := value_of(each, metric)) is not None]
             for name, attempts in self._by_sample.items()
@@ -94,6 +97,14 @@ class SuiteSummary:
 
     def _passes(self, sample: str) -> list[bool]:
         return [each.passed for each in self._by_sample[sample] if each.passed is not None]
+
+    def _agreements(self) -> list[MetricSummary]:
+        """How far graders agree with people; of their labels, not of the samples."""
+        return [
+            MetricSummary(name=name, estimate=figure, is_measure=False, unscored=agreement.unscored)
+            for scorer, agreement in self.record.agreements.items()
+            for name, figure in agreement.figures(scorer).items()
+        ]
 
     def _summary(self, name: str) -> MetricSummary:
         unscored = sum(

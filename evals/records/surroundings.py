@@ -34,6 +34,12 @@ def read_revision(root: Path = _ROOT) -> Revision:
     return Revision(commit=commit, dirty=None if changed is None else bool(changed))
 
 
+def read_changes(root: Path = _ROOT) -> str | None:
+    """A digest of what the checkout holds beyond its revision."""
+    changes = _git(root, "diff", "HEAD")
+    return None if changes is None else hashlib.sha256(changes.encode()).hexdigest()[:16]
+
+
 def settings_digest(settings: Settings) -> str:
     """The same for installations that are set alike; secrets have no part in it."""
     shown = settings.model_dump_json(exclude=_NOT_BEHAVIOUR)

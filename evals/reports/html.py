@@ -1,61 +1,107 @@
 """One file that holds a whole run: figures, plots and every transcript, without any script."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
-from importlib.resources import files
-from json import dumps
 
+from evals.numbers.selectors import PASSED
 from evals.records.gate import Check
-from evals.records.record import AttemptRecord, SuiteRecord
+from evals.records.record import SuiteRecord
 from evals.records.summary import MetricSummary, SuiteSummary
 from evals.reports import wording
+from evals.reports.agreement import html_agreements
+from evals.reports.conditions import conditions_list
+from evals.reports.page import page
 from evals.reports.plots import histogram, range_bar
-from evals.target.answer import Answer, CalledTool, FoundSource
+from evals.reports.samples import anchor, sample_list
+from evals.reports.verdicts import Verdict, verdict_of, worst
 
-STYLE = (files("evals.reports") / "report.css").read_text("utf-8")
+Checked = Sequence[tuple[SuiteRecord, Sequence[Check]]]
 
 
-def html_report(checked: Sequence[tuple[SuiteRecord, Sequence[Check]]], *, title: str) -> str:
+def html_report(checked: Checked, *, title: str) -> str:
     """The whole page."""
-    body = "\n".join(line for record, checks in checked for line in _suite(record, checks))
+    lines = list(_header(checked, title))
+    for number, (record, checks) in enumerate(checked):
+        lines += _suite(record, checks, number)
+    return page(title, "\n".join(lines))
+
+
+def _header(checked: Checked, title: str) -> Iterator[str]:
+    verdicts = [verdict_of(record, checks) for record, checks in checked]
+    yield f"<header>{_badge(worst(verdicts))}<h1>{escape(title)}</h1>"
+    yield f'<span class="headline">{escape(wording.headline(checked))}</span></header>'
+    if len(checked) > 1:
+        yield '<section><h2>Suites</h2><div class="wide"><table class="overview">'
+        yield "<thead><tr><th>suite<th>samples<th>passed<th></tr></thead>"
+        for number, (verdict, (record, _)) in enumerate(zip(verdicts, checked, strict=True)):
+            yield _overview(record, verdict, number)
+        yield "</table></div></section>"
+
+
+def _overview(record: SuiteRecord, verdict: Verdict, number: int) -> str:
+    summary = SuiteSummary(record)
+    figure = summary.figure(PASSED)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
-        f'</title><meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+        f'<tr><td><a href="#suite-{number}">{escape(record.title)}</a> {_badge(verdict)}'
+        f"<td>{escape(wording.tally(summary))}<td>{wording.with_error(figure)}"
+        f"<td>{range_bar(figure)}</tr>"
     )
 
 
-def _suite(record: SuiteRecord, checks: Sequence[Check]) -> Iterator[str]:
+def _badge(verdict: Verdict) -> str:
+    return f'<span class="badge {verdict.state}">{escape(verdict.text)}</span>'
+
+
+def _suite(record: SuiteRecord, checks: Sequence[Check], number: int) -> Iterator[str]:
     summary = SuiteSummary(record)
-    yield f"<section><h2>{escape(record.title)}</h2><p>{escape(record.description)}</p>"
+    yield f'<section id="suite-{number}"><div class="title">{_badge(verdict_of(record, checks))}'
+    yield f"<h2>{escape(record.title)}</h2></div><p>{escape(record.description)}</p>"
     if record.failure:
-        yield f'<p class="failed"><b>The suite came to nothing:</b> {escape(record.failure)}</p>'
-    yield f'<p class="tally">{_states(summary)}</p>'
-    for check in checks:
-        kept = "passed" if check.holds else "failed"
-        yield f'<p class="check {kept}">{escape(wording.check_line(check))}</p>'
-    yield "<table><tr><th>metric<th>mean ± error<th>95 %<th><th>scored</tr>"
+        yield f'<p class="fault"><b>The suite came to nothing:</b> {escape(record.failure)}</p>'
+    yield from _tiles(summary)
+    yield f'<p class="squares">{_squares(summary, number)}</p>'
+    if record.scored_from:
+        yield f'<p class="note">Answers of {escape(record.scored_from)}, judged again.</p>'
+    yield from (f'<p class="note">{escape(note)}.</p>' for note in record.notes)
+    if checks:
+        yield f'<ul class="checks">{"".join(map(_check, checks))}</ul>'
+    yield '<div class="wide"><table class="metrics">'
+    yield "<thead><tr><th>metric<th>mean ± error<th>95 %<th><th>scored</tr></thead>"
     yield from (_metric(metric, summary) for metric in summary.metrics)
-    yield "</table>"
+    yield "</table></div>"
     if summary.tags:
         yield from _tags(summary)
-    yield "<h3>Samples</h3>"
-    for name in sorted(summary.samples(), key=lambda each: _ORDER.index(summary.state(each))):
-        yield from _sample(summary, name)
-    yield f"{_conditions(record)}</section>"
+    yield from html_agreements(record)
+    yield from sample_list(summary, number)
+    yield f"{conditions_list(record)}</section>"
 
 
-_ORDER = ["failed", "flaky", "unscored", "passed"]
-
-
-def _states(summary: SuiteSummary) -> str:
-    """A square for each sample, so that a glance tells how it went."""
-    squares = "".join(
-        f'<a href="#{escape(_anchor(summary, name))}" class="square {summary.state(name)}" '
-        f'title="{escape(name)}: {summary.state(name)}"></a>'
-        for name in summary.samples()
+def _tiles(summary: SuiteSummary) -> Iterator[str]:
+    """What became of the samples, in large figures."""
+    states = [summary.state(name) for name in summary.samples()]
+    told = [(state, states.count(state)) for state in ("passed", "flaky", "failed")]
+    told += [("errors", len(summary.errors)), ("not put yet", summary.record.missing)]
+    told += [("retried", sum(bool(each.earlier) for each in summary.record.attempts))]
+    tiles = "".join(
+        f'<li class="{name.split()[0]}"><b>{count}</b> {name}'
+        for name, count in told
+        if count or name == "passed"
     )
-    return f"{squares} <span>{escape(wording.tally(summary))}</span>"
+    yield f'<ul class="tiles">{tiles}</ul>'
+
+
+def _squares(summary: SuiteSummary, number: int) -> str:
+    """A square for each sample, so that a glance tells how it went."""
+    return "".join(
+        f'<a href="#{escape(anchor(number, place))}" class="square {summary.state(name)}" '
+        f'title="{escape(name)}: {summary.state(name)}"></a>'
+        for place, name in enumerate(summary.samples())
+    )
+
+
+def _check(check: Check) -> str:
+    state = "passed" if check.holds else "failed"
+    return f'<li class="{state}">{escape(wording.check_line(check))}</li>'
 
 
 def _metric(metric: MetricSummary, summary: SuiteSummary) -> str:
@@ -78,99 +124,13 @@ def _metric(metric: MetricSummary, summary: SuiteSummary) -> str:
 
 
 def _tags(summary: SuiteSummary) -> Iterator[str]:
-    yield "<h3>By tag</h3><table><tr><th>tag<th>passed<th>95 %<th></tr>"
+    yield '<h3>By tag</h3><div class="wide"><table class="metrics">'
+    yield "<thead><tr><th>tag<th>passed<th>95 %<th><th>scored</tr></thead>"
     for tag in summary.tags:
-        figure = summary.figure("passed", tag=tag)
+        figure = summary.figure(PASSED, tag=tag)
+        count = figure.samples if figure else 0
         yield (
             f"<tr><td>{escape(tag)}<td>{wording.with_error(figure)}<td>{wording.interval(figure)}"
-            f"<td>{range_bar(figure)}</tr>"
+            f"<td>{range_bar(figure)}<td>{count} {'sample' if count == 1 else 'samples'}</tr>"
         )
-    yield "</table>"
-
-
-def _sample(summary: SuiteSummary, name: str) -> Iterator[str]:
-    attempts, state = summary.attempts(name), summary.state(name)
-    is_open = " open" if state in {"failed", "flaky"} else ""
-    yield f'<details id="{escape(_anchor(summary, name))}" class="sample"{is_open}>'
-    tags = "".join(f'<span class="tag">{escape(tag)}</span>' for tag in attempts[0].tags)
-    yield f'<summary><span class="state {state}">{state}</span> {escape(name)} {tags}</summary>'
-    for attempt in attempts:
-        if len(attempts) > 1:
-            yield f"<h4>Epoch {attempt.epoch}</h4>"
-        yield from _attempt(attempt)
-    yield "</details>"
-
-
-def _attempt(attempt: AttemptRecord) -> Iterator[str]:
-    for text in attempt.input:
-        yield f'<div class="message user">{escape(text)}</div>'
-    if attempt.answer is not None:
-        yield from _answer(attempt.answer)
-    for fault in wording.faults(attempt):
-        yield f'<p class="fault">{escape(fault)}</p>'
-    if attempt.target or attempt.expect:
-        expected = dumps(dict(attempt.expect), ensure_ascii=False) if attempt.expect else ""
-        yield f'<p class="expected">expected {escape("; ".join((*attempt.target, expected)))}</p>'
-    yield f'<p class="figures">{escape(_figures(attempt))}</p>'
-
-
-def _answer(answer: Answer) -> Iterator[str]:
-    if answer.reasoning:
-        yield "<details><summary>reasoning</summary>"
-        yield f"<pre>{escape(answer.reasoning)}</pre></details>"
-    yield from (_call(call) for call in answer.calls)
-    said = escape(answer.content) or "<i>nothing</i>"
-    yield f'<div class="message agent">{said}</div>'
-    if answer.sources:
-        yield f'<ol class="sources">{"".join(map(_source, answer.sources))}</ol>'
-    if answer.unknown_citations:
-        unknown = escape(", ".join(answer.unknown_citations))
-        yield f'<p class="fault">cites what there is not: {unknown}</p>'
-
-
-def _call(call: CalledTool) -> str:
-    seconds = "" if call.seconds is None else f" · {call.seconds:.2f} s"
-    arguments = dumps(call.arguments, ensure_ascii=False)
-    return (
-        f'<div class="call {call.status}"><code>{escape(call.name)}({escape(arguments)})</code>'
-        f"<span>{call.status}{seconds}</span><pre>{escape(call.result)}</pre></div>"
-    )
-
-
-def _source(source: FoundSource) -> str:
-    page = f", page {source.page}" if source.page else ""
-    mark = f"<b>[{escape(source.label or '')}]</b> cited " if source.cited else ""
-    snippet = f"<small>{escape(source.snippet)}</small>" if source.snippet else ""
-    return f"<li>{mark}{escape(source.filename)}{page} {snippet}</li>"
-
-
-def _figures(attempt: AttemptRecord) -> str:
-    told = [
-        f"{name} {wording.number(score.value, is_measure=name in attempt.measures)}"
-        for name, score in attempt.scores.items()
-    ]
-    runs = attempt.answer.run_ids if attempt.answer else ()
-    return " · ".join([*told, *(f"run {run}" for run in runs)])
-
-
-def _conditions(record: SuiteRecord) -> str:
-    held = record.conditions
-    shown: Iterable[tuple[str, object]] = {
-        "model": held.model,
-        "target": held.target,
-        "seed": held.seed,
-        "epochs": held.epochs,
-        "settings": held.settings_digest or "unknown",
-        "samples": f"{held.samples_digest} {held.selection}".strip(),
-        "revision": f"{held.git_revision or 'unknown'}{' with changes' if held.git_dirty else ''}",
-        "started": record.started,
-        "finished": record.finished,
-        "log": record.log,
-        **held.versions,
-    }.items()
-    rows = "".join(f"<dt>{escape(name)}<dd>{escape(str(value))}" for name, value in shown)
-    return f'<dl class="conditions">{rows}</dl>'
-
-
-def _anchor(summary: SuiteSummary, name: str) -> str:
-    return f"{summary.record.suite}/{summary.record.conditions.model}/{name}"
+    yield "</table></div>"

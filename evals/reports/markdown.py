@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from evals.records.comparison import MetricComparison, SuiteComparison
+from evals.records.comparison import GRADER, MetricComparison, SuiteComparison
 from evals.records.gate import Check
-from evals.records.record import SuiteRecord
+from evals.records.record import Conditions, SuiteRecord
 from evals.records.summary import SuiteSummary
 from evals.reports import wording
+from evals.reports.agreement import markdown_agreements
 
 FAULTS_SHOWN = 20
 
@@ -27,6 +28,8 @@ def _suite(record: SuiteRecord, checks: Sequence[Check]) -> Iterator[str]:
     if record.failure:
         yield from (f"**The suite came to nothing: {record.failure}**", "")
     yield from (f"{wording.tally(summary)}.", "")
+    for note in record.notes:
+        yield from (f"Note: {note}.", "")
     yield from ("| metric | mean | 95 % | scored |", "|---|---|---|---|")
     for metric in summary.metrics:
         mean = wording.with_error(metric.estimate, is_measure=metric.is_measure)
@@ -36,6 +39,7 @@ def _suite(record: SuiteRecord, checks: Sequence[Check]) -> Iterator[str]:
     yield from (f"- {wording.check_line(each)}" for each in checks)
     if checks:
         yield ""
+    yield from markdown_agreements(record)
     yield from _faults(summary)
     yield from (_conditions(record), "")
 
@@ -44,7 +48,7 @@ def _faults(summary: SuiteSummary) -> Iterator[str]:
     wrong = [
         (attempt, fault)
         for attempt in summary.record.attempts
-        if attempt.passed is not True
+        if attempt.passed is not True or attempt.earlier
         for fault in wording.faults(attempt)
     ]
     for attempt, fault in wrong[:FAULTS_SHOWN]:
@@ -62,8 +66,14 @@ def _conditions(record: SuiteRecord) -> str:
     return (
         f"Target {held.target}, revision {revision}, settings {held.settings_digest or 'unknown'}, "
         f"samples {held.samples_digest}{f' ({held.selection})' if held.selection else ''}, "
-        f"seed {held.seed}, epochs {held.epochs}."
+        f"seed {held.seed}, epochs {held.epochs}{_grader(held)}."
     )
+
+
+def _grader(held: Conditions) -> str:
+    if held.grader is None:
+        return ""
+    return f", graded by {held.grader}{', which is itself' if held.grades_itself else ''}"
 
 
 def _comparison(compared: SuiteComparison) -> Iterator[str]:
@@ -73,6 +83,7 @@ def _comparison(compared: SuiteComparison) -> Iterator[str]:
             "The suite has changed in between; only samples of the same id are compared.",
             "",
         )
+    yield from _changes(compared)
     for flip in compared.flips:
         yield f"- **{flip.direction}**: `{flip.sample}` {flip.before} → {flip.after}"
     if not compared.flips:
@@ -83,6 +94,17 @@ def _comparison(compared: SuiteComparison) -> Iterator[str]:
     yield ""
     if compared.missing:
         yield from (f"Judged in one run only: {', '.join(compared.missing)}.", "")
+
+
+def _changes(compared: SuiteComparison) -> Iterator[str]:
+    """Under what else than before; another grader makes other figures of the same answers."""
+    changes = compared.changes
+    if any(each.what == GRADER for each in changes):
+        yield "**Another grader has judged: what it was asked about cannot be compared.**"
+        yield ""
+    if changes:
+        told = "; ".join(f"{each.what} {each.before} → {each.after}" for each in changes)
+        yield from (f"Not the same: {told}.", "")
 
 
 def _metric_line(metric: MetricComparison) -> str:

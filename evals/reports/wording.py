@@ -1,9 +1,12 @@
 """Figures as people read them."""
 
+from collections.abc import Sequence
+
 from evals.numbers.estimates import Estimate
 from evals.records.gate import Check
-from evals.records.record import AttemptRecord
+from evals.records.record import AttemptRecord, SuiteRecord
 from evals.records.summary import MetricSummary, SuiteSummary
+from evals.target.media import MediaFile
 
 
 def number(value: float | None, *, is_measure: bool = False) -> str:
@@ -48,7 +51,24 @@ def tally(summary: SuiteSummary) -> str:
     ]
     if errors := len(summary.errors):
         told.append(f"{errors} {'error' if errors == 1 else 'errors'}")
+    if missing := summary.record.missing:
+        told.append(f"{missing} not put yet")
     return ", ".join(told) or "nothing"
+
+
+def headline(checked: Sequence[tuple[SuiteRecord, Sequence[Check]]]) -> str:
+    """The whole run in one sentence."""
+    summaries = [SuiteSummary(record) for record, _ in checked]
+    answers = sum(len(each.record.attempts) - len(each.errors) for each in summaries)
+    told = [f"{answers} {'answer' if answers == 1 else 'answers'}"]
+    checks = [check for _, checks in checked for check in checks]
+    if checks:
+        kept = sum(check.holds for check in checks)
+        told.append(f"{kept} of {len(checks)} thresholds kept")
+    if errors := sum(len(each.errors) for each in summaries):
+        kind = "error" if errors == 1 else "errors"
+        told.append(f"{errors} {kind} of the product or its surroundings, counted apart")
+    return "; ".join(told) + "."
 
 
 def check_line(check: Check) -> str:
@@ -57,11 +77,18 @@ def check_line(check: Check) -> str:
     return f"{check.bound.name} {check.bound.text}: {number(check.value)}, {mark}"
 
 
+def media_line(file: MediaFile) -> str:
+    """A recording or an image, and how large it is."""
+    kind = {"audio": "recording", "image": "image"}[file.kind]
+    return f"{kind} {file.name}, {file.bytes / 1024:,.1f} KiB"
+
+
 def faults(attempt: AttemptRecord) -> list[str]:
-    """Why an attempt did not pass."""
+    """Why an attempt did not pass, and what ended the tries before it."""
+    told = [f"try {each.number} ended in an error: {each.error}" for each in attempt.earlier]
     if attempt.error:
-        return [f"error: {attempt.error}"]
-    told = [f"limit met: {attempt.limit}"] if attempt.limit else []
+        return [*told, f"error: {attempt.error}"]
+    told += [f"limit met: {attempt.limit}"] if attempt.limit else []
     return told + [
         f"{name} {number(score.value)}: {score.explanation}".rstrip(": ")
         for name, score in attempt.scores.items()

@@ -1,7 +1,7 @@
 """What a suite needs at the product before the first question, and its removal afterwards."""
 
 import mimetypes
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,22 @@ from uuid import uuid4
 import anyio
 
 from evals.errors import TargetFailed
-from evals.suite.schema import DocumentFixture, Fixtures, ServerFixture
+from evals.running.accounts import later, make_group, make_user
+from evals.running.placeholders import fill_placeholders
+from evals.suite.schema import (
+    DocumentFixture,
+    Fixtures,
+    PolicyFixture,
+    ServerFixture,
+    ToolLimitFixture,
+)
 from evals.target.product import Product
+from tools.session_holder import STILL_STARTING
 
 INGEST_WAIT_SECONDS = 60
 """The longest that the product lets one request wait."""
 INGEST_SECONDS = 900.0
-CLEAN_UP_SECONDS = 60.0
+SERVER_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -32,51 +41,68 @@ async def made(
     """
     suffix = uuid4().hex[:8]
     async with AsyncExitStack() as stack:
-        users = {name: await _user(product, f"{name}-{suffix}", stack) for name in fixtures.users}
+        users = {
+            name: await make_user(product, f"{name}-{suffix}", stack) for name in fixtures.users
+        }
         groups = {
-            name: await _group(
+            name: await make_group(
                 product, f"{name}-{suffix}", [users[each] for each in members], stack
             )
             for name, members in fixtures.groups.items()
         }
         for server in fixtures.mcp_servers:
-            await _server(product, server, groups, stack)
+            config = fill_placeholders(server.config, folder)
+            await _server(product, server, config, groups=groups, stack=stack)
+        for limit in fixtures.tool_limits:
+            await _tool_limit(product, limit, stack)
+        for policy in fixtures.policies:
+            await _policy(product, policy, groups, stack)
         keys = {name: user["key"] for name, user in users.items()}
         for document in fixtures.documents:
             await _document(product, document, folder, keys=keys, groups=groups, stack=stack)
         yield keys
 
 
-async def _user(product: Product, name: str, stack: AsyncExitStack) -> dict[str, Any]:
-    user = await product.request("POST", "/v1/users", json={"username": name})
-    path = f"/v1/users/{user['id']}"
-    _later(stack, product, "PATCH", path, json={"is_active": False})
-    issued = await product.request("POST", f"{path}/api-keys", json={"name": "evals"})
-    return {"id": user["id"], "key": issued["key"]}
-
-
-async def _group(
-    product: Product, name: str, members: Sequence[Mapping[str, Any]], stack: AsyncExitStack
-) -> int:
-    """The first member makes it, and so is its admin."""
-    key = members[0]["key"] if members else None
-    group = await product.request("POST", "/v1/groups", key=key, json={"name": name})
-    path = f"/v1/groups/{group['id']}"
-    _later(stack, product, "DELETE", path, key=key)
-    for member in members[1:]:
-        await product.request("POST", f"{path}/members", key=key, json={"user_id": member["id"]})
-    return int(group["id"])
-
-
 async def _server(
-    product: Product, server: ServerFixture, groups: Mapping[str, int], stack: AsyncExitStack
+    product: Product,
+    server: ServerFixture,
+    config: Mapping[str, Any],
+    *,
+    groups: Mapping[str, int],
+    stack: AsyncExitStack,
 ) -> None:
     chosen = None if server.groups is None else [groups[name] for name in server.groups]
-    body = {"name": server.name, "config": server.config, "groups": chosen}
+    body = {"name": server.name, "config": config, "groups": chosen}
     added = await product.request("POST", "/v1/mcp/servers", json=body)
-    _later(stack, product, "DELETE", f"/v1/mcp/servers/{added['id']}")
-    if not added["status"]["healthy"]:
-        raise TargetFailed(f"MCP server {server.name!r} is not there: {added['status']['error']}")
+    later(stack, product, "DELETE", f"/v1/mcp/servers/{added['id']}")
+    status = await _started(product, added)
+    if not status["healthy"]:
+        raise TargetFailed(f"MCP server {server.name!r} is not there: {status['error']}")
+
+
+async def _started(product: Product, server: dict[str, Any]) -> dict[str, Any]:
+    """Waits for a server: a command takes its time to start where others are starting as well."""
+    with anyio.move_on_after(SERVER_SECONDS):
+        while server["status"]["error"] == STILL_STARTING:
+            await anyio.sleep(1)
+            server = await product.request("GET", f"/v1/mcp/servers/{server['id']}")
+    status: dict[str, Any] = server["status"]
+    return status
+
+
+async def _tool_limit(product: Product, limit: ToolLimitFixture, stack: AsyncExitStack) -> None:
+    added = await product.request("POST", "/v1/tool-limits", json=limit.model_dump())
+    later(stack, product, "DELETE", f"/v1/tool-limits/{added['id']}")
+
+
+async def _policy(
+    product: Product, policy: PolicyFixture, groups: Mapping[str, int], stack: AsyncExitStack
+) -> None:
+    body = policy.model_dump(exclude={"group"})
+    if policy.group is not None:
+        body["group_id"] = groups[policy.group]
+    added = await product.request("POST", "/v1/tool-policies", json=body)
+    later(stack, product, "DELETE", f"/v1/tool-policies/{added['id']}")
 
 
 async def _document(
@@ -107,7 +133,7 @@ async def _document(
         told = "; ".join(f"{each['path']}: {each['message']}" for each in run["errors"])
         raise TargetFailed(f"document {document.path!r} was not taken: {told}")
     for each in run["files"]:
-        _later(stack, product, "DELETE", f"/v1/documents/{each['document_id']}", key=key)
+        later(stack, product, "DELETE", f"/v1/documents/{each['document_id']}", key=key)
 
 
 async def _ended(product: Product, run_id: str, key: str | None) -> dict[str, Any]:
@@ -118,16 +144,3 @@ async def _ended(product: Product, run_id: str, key: str | None) -> dict[str, An
                 return run
             await anyio.sleep(1)
     raise TargetFailed(f"a document was not searchable within {INGEST_SECONDS:.0f} seconds.")
-
-
-def _later(stack: AsyncExitStack, product: Product, method: str, path: str, **options: Any) -> None:
-    """Takes back at the end what was made; what cannot be taken back harms no figure."""
-
-    async def take_back() -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_SECONDS):
-            try:
-                await product.request(method, path, **options)
-            except TargetFailed:
-                return
-
-    stack.push_async_callback(take_back)

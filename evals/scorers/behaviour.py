@@ -79,7 +79,9 @@ def tool_calls(options: MeasureOptions) -> Judge:
 
 
 def _measure(read: Callable[[Answer], float | None]) -> Judge:
-    def judge(answer: Answer, expected: Expectation) -> Verdict:
+    def judge(answer: Answer, expected: Expectation) -> Verdict | None:
+        if answer.error_code:
+            return None  # there was no run that could have cost anything
         value = read(answer)
         return unscored("not measured") if value is None else Verdict(value=float(value))
 

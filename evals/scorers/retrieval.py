@@ -8,31 +8,36 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 
 from evals.scorers.verdict import Expectation, Judge, Verdict
 from evals.target.answer import Answer, FoundSource
 
 
 class RankOptions(BaseModel):
-    """How far down is looked."""
+    """How far down is looked, and for what."""
 
     model_config = ConfigDict(extra="forbid")
 
     k: PositiveInt = 5
+    grade: NonNegativeFloat = 0
+    """What has a lower grade does not count."""
 
 
 class CitationOptions(BaseModel):
-    """Nothing to choose."""
+    """What counts as relevant."""
 
     model_config = ConfigDict(extra="forbid")
+
+    grade: NonNegativeFloat = 0
+    """What has a lower grade does not count."""
 
 
 def recall(options: RankOptions) -> Judge:
     """The share of what is relevant that is among the first k."""
 
     def judge(answer: Answer, expected: Expectation) -> Verdict | None:
-        relevant = relevant_in(expected)
+        relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
         found = set(ranking(answer.sources, relevant)[: options.k]) & relevant.keys()
@@ -45,7 +50,7 @@ def ndcg(options: RankOptions) -> Judge:
     """How near the order of the first k is to the best one, by grades."""
 
     def judge(answer: Answer, expected: Expectation) -> Verdict | None:
-        relevant = relevant_in(expected)
+        relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
         ranked = ranking(answer.sources, relevant)[: options.k]
@@ -60,7 +65,7 @@ def mrr(options: RankOptions) -> Judge:
     """One over the place of the first that is relevant; 0 when none is among the first k."""
 
     def judge(answer: Answer, expected: Expectation) -> Verdict | None:
-        relevant = relevant_in(expected)
+        relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
         ranked = ranking(answer.sources, relevant)[: options.k]
@@ -74,7 +79,7 @@ def citation_precision(options: CitationOptions) -> Judge:
     """The share of what the answer cites that is relevant; what does not exist is not."""
 
     def judge(answer: Answer, expected: Expectation) -> Verdict | None:
-        relevant = relevant_in(expected)
+        relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
         cited = [each for each in answer.sources if each.cited]
@@ -92,7 +97,7 @@ def citation_recall(options: CitationOptions) -> Judge:
     """The share of what is relevant that the answer cites."""
 
     def judge(answer: Answer, expected: Expectation) -> Verdict | None:
-        relevant = relevant_in(expected)
+        relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
         cited = {_name(each, relevant) for each in answer.sources if each.cited}
@@ -102,11 +107,12 @@ def citation_recall(options: CitationOptions) -> Judge:
     return judge
 
 
-def relevant_in(expected: Expectation) -> dict[str, float]:
-    """What a sample calls relevant, with grades."""
+def relevant_in(expected: Expectation, *, least: float = 0) -> dict[str, float]:
+    """What a sample calls relevant, with grades; a name alone has grade 1."""
     given: Any = expected.more.get("relevant") or {}
     if isinstance(given, Mapping):
-        return {str(name): float(grade) for name, grade in given.items() if grade > 0}
+        grades = {str(name): float(grade) for name, grade in given.items()}
+        return {name: grade for name, grade in grades.items() if grade > 0 and grade >= least}
     return dict.fromkeys(given, 1.0)
 
 

@@ -1,16 +1,17 @@
 """Judges as scorers of Inspect's."""
 
+from inspect_ai.model import ChatMessageUser
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState
 
 from evals.scorers.catalogue import JUDGES
-from evals.scorers.verdict import Expectation, Judge
+from evals.scorers.verdict import Expectation, Judge, ask_judge
 from evals.target.answer import Answer
-from evals.target.solver import answer_in
+from evals.target.solver import CACHED, EXPECT, LIMIT, answer_in
 
-EXPECT = "expect"
-"""Under which a sample's metadata have what single scorers look for."""
 NO_ANSWER = Answer(content="")
+TIMES = frozenset({"latency", "first_token"})
+"""Measures of which an answer from the cache says nothing."""
 
 
 def as_scorer(name: str, judge: Judge) -> Scorer:
@@ -22,15 +23,21 @@ def as_scorer(name: str, judge: Judge) -> Scorer:
         async def score(state: TaskState, target: Target) -> Score | None:
             answer = answer_in(state)
             expected = Expectation(
-                target=[each for each in target if each], more=state.metadata.get(EXPECT) or {}
+                target=[each for each in target if each],
+                more=state.metadata.get(EXPECT) or {},
+                question=_question(state),
             )
-            judged = judge(answer or NO_ANSWER, expected)
+            judged = await ask_judge(judge, answer or NO_ANSWER, expected)
             if judged is None:
                 return None
             if answer is None:
                 return _without_answer(is_measure)
+            if name in TIMES and state.store.get(CACHED):
+                return Score.unscored(reason="not_measured", explanation="from the cache")
+            if not is_measure and (met := state.store.get(LIMIT)):
+                return Score(value=0.0, answer=answer.content, explanation=f"limit met: {met}")
             if not judged.is_scored:
-                return Score.unscored(reason="not_measured", explanation=judged.explanation)
+                return Score.unscored(reason=judged.reason, explanation=judged.explanation)
             return Score(
                 value=judged.value,
                 answer=None if is_measure else answer.content,
@@ -40,6 +47,13 @@ def as_scorer(name: str, judge: Judge) -> Scorer:
         return score
 
     return scoring()
+
+
+def _question(state: TaskState) -> list[str]:
+    """The messages of the sample, as it was written."""
+    if isinstance(state.input, str):
+        return [state.input]
+    return [each.text for each in state.input if isinstance(each, ChatMessageUser)]
 
 
 def _without_answer(is_measure: bool) -> Score:

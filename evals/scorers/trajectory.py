@@ -5,21 +5,16 @@ none but expected calls. superset: all expected calls, and perhaps others. Each 
 empty list of expected calls means that no tool is needed: then any call is wrong, in every mode.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from evals.scorers.text import plain
+from evals.scorers.arguments import TextComparison, arguments_fit
 from evals.scorers.verdict import Expectation, Judge, Verdict, verdict
 from evals.target.answer import Answer, CalledTool
 
 
-class TrajectoryOptions(BaseModel):
+class TrajectoryOptions(TextComparison):
     """How calls and their arguments are compared."""
-
-    model_config = ConfigDict(extra="forbid")
 
     mode: Literal["strict", "unordered", "subset", "superset"] = "strict"
     arguments: Literal["exact", "ignore", "subset", "superset"] = "superset"
@@ -34,7 +29,8 @@ def tool_trajectory(options: TrajectoryOptions) -> Judge:
         if wanted is None:
             return None
         pairs = [
-            [fits(call, each, how=options.arguments) for each in wanted] for call in answer.calls
+            [fits(call, each, how=options.arguments, texts=options) for each in wanted]
+            for call in answer.calls
         ]
         right = _holds(options.mode, pairs, len(wanted))
         return verdict(right, f"expected {_told(wanted)}, called {_called(answer.calls)}")
@@ -42,34 +38,14 @@ def tool_trajectory(options: TrajectoryOptions) -> Judge:
     return judge
 
 
-def fits(call: CalledTool, wanted: Mapping[str, Any], *, how: str) -> bool:
+def fits(call: CalledTool, wanted: Mapping[str, Any], *, how: str, texts: TextComparison) -> bool:
     """Whether a call is the one that is expected."""
     if call.name != wanted["tool"]:
         return False
-    given, asked = call.arguments, wanted.get("arguments")
+    asked = wanted.get("arguments")
     if how == "ignore" or asked is None:
         return True
-    if how in {"exact", "subset"} and not given.keys() <= asked.keys():
-        return False
-    if how in {"exact", "superset"} and not asked.keys() <= given.keys():
-        return False
-    return all(argument_fits(given[name], asked[name]) for name in given.keys() & asked.keys())
-
-
-def argument_fits(given: Any, asked: Any) -> bool:
-    """Whether an argument is right: equal, or as `$any_of`, `$includes` or `$regex` say."""
-    match asked:
-        case {"$any_of": list(choices), **rest} if not rest:
-            return any(argument_fits(given, each) for each in choices)
-        case {"$includes": str(part), **rest} if not rest:
-            return plain(part, ignore_case=True) in plain(str(given), ignore_case=True)
-        case {"$regex": str(pattern), **rest} if not rest:
-            return re.search(pattern, str(given), re.IGNORECASE) is not None
-        case str() if isinstance(given, str):
-            return plain(given, ignore_case=True) == plain(asked, ignore_case=True)
-        case bool() | None:
-            return given is asked
-    return not isinstance(given, bool) and bool(given == asked)
+    return arguments_fit(call.arguments, asked, how=how, texts=texts)
 
 
 def _holds(mode: str, pairs: Sequence[Sequence[bool]], wanted: int) -> bool:

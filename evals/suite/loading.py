@@ -1,12 +1,14 @@
 """Where suites are, and how their files are read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from evals.errors import SuiteInvalid, UsageMistake
+from evals.scorers.model_graded import RubricOptions
+from evals.suite.labelled import LabelledAnswer, read_labelled
 from evals.suite.remedies import faults, one_of
 from evals.suite.samples import placed_samples, read_samples
 from evals.suite.schema import SampleSpec, SuiteSpec
@@ -26,6 +28,13 @@ class Suite:
     spec: SuiteSpec | None
     """None of a task in Python, which Inspect reads itself."""
     samples: Sequence[SampleSpec] = ()
+    labelled: Mapping[str, Sequence[LabelledAnswer]] = field(default_factory=dict)
+    """By scorer, answers that people have labelled."""
+
+    def read_media(self) -> list[bytes]:
+        """The recordings and images of its samples: other ones are other questions."""
+        names = {name for each in self.samples for name in each.media_names}
+        return [(self.path.parent / name).read_bytes() for name in sorted(names)]
 
     @property
     def description(self) -> str:
@@ -79,11 +88,21 @@ def read_suite(path: Path) -> Suite:
             )
         ) from exc
     if isinstance(spec.samples, str):
-        samples = read_samples(path.parent / spec.samples)
+        samples = read_samples(path.parent / spec.samples, folder=path.parent)
     else:
         samples = placed_samples(path, document, ("samples",))
     _check_surroundings(path, document, spec, samples)
-    return Suite(name=spec.name, path=path, spec=spec, samples=samples)
+    labelled = _labelled(path, spec)
+    return Suite(name=spec.name, path=path, spec=spec, samples=samples, labelled=labelled)
+
+
+def _labelled(path: Path, spec: SuiteSpec) -> dict[str, Sequence[LabelledAnswer]]:
+    chosen = {each.name: each.kind.options.model_validate(each.options) for each in spec.scorers}
+    return {
+        name: read_labelled(path.parent / options.labelled, options)
+        for name, options in chosen.items()
+        if isinstance(options, RubricOptions) and options.labelled
+    }
 
 
 def _check_surroundings(

@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from evals.errors import SuiteInvalid
+from evals.suite.functions import with_functions_of_file
 from evals.suite.remedies import faults
 from evals.suite.schema import SampleSpec
 from evals.suite.yaml_places import PlacedYaml, read_yaml
 
-CSV_COLUMNS = {"id", "input", "target", "tags", "user", "tools", "expect"}
+CSV_COLUMNS = {"id", "input", "target", "tags", "user", "tools", "expect", "audio", "images"}
 CSV_LIST_SEPARATOR = "|"
 
 
@@ -26,8 +27,12 @@ class RawSample:
     line: int
 
 
-def read_samples(path: Path) -> list[SampleSpec]:
+def read_samples(path: Path, *, folder: Path | None = None) -> list[SampleSpec]:
     """All samples of a file.
+
+    Args:
+        path: Of the file.
+        folder: Where their recordings and images are; that of the file itself by default.
 
     Raises:
         SuiteInvalid: A sample has a fault, or the file has none.
@@ -37,7 +42,7 @@ def read_samples(path: Path) -> list[SampleSpec]:
     if reader is None:
         raise SuiteInvalid(f"{path}: samples are in files of {', '.join(readers)}.")
     try:
-        return check_samples(path, list(reader(path)))
+        return check_samples(path, list(reader(path)), folder=folder or path.parent)
     except (OSError, UnicodeDecodeError) as exc:
         raise SuiteInvalid(f"{path}: cannot be read ({exc}).") from exc
 
@@ -57,10 +62,10 @@ def placed_samples(
         RawSample(content=each, line=document.line_of((*place, number)))
         for number, each in enumerate(content)
     ]
-    return check_samples(path, raw)
+    return check_samples(path, raw, folder=path.parent)
 
 
-def check_samples(path: Path, raw: Sequence[RawSample]) -> list[SampleSpec]:
+def check_samples(path: Path, raw: Sequence[RawSample], *, folder: Path) -> list[SampleSpec]:
     """Holds samples to their form, and to having ids of their own.
 
     Raises:
@@ -70,7 +75,7 @@ def check_samples(path: Path, raw: Sequence[RawSample]) -> list[SampleSpec]:
     told: list[str] = []
     for each in raw:
         try:
-            sample = SampleSpec.model_validate(each.content)
+            sample = SampleSpec.model_validate(with_functions_of_file(each.content, path.parent))
         except ValidationError as exc:
             told += [
                 f"{path}, line {each.line}: {'.'.join(map(str, place)) or 'the sample'} {fault}."
@@ -80,6 +85,12 @@ def check_samples(path: Path, raw: Sequence[RawSample]) -> list[SampleSpec]:
         if sample.id in samples:
             told.append(f"{path}, line {each.line}: id {sample.id!r} is there already: change one.")
         samples[sample.id] = sample
+        told += [
+            f"{path}, line {each.line}: there is no file {name!r}; paths are relative to the "
+            "suite's file."
+            for name in sample.media_names
+            if not (folder / name).is_file()
+        ]
     if not raw:
         told.append(f"{path}: there are no samples: add one.")
     if told:
@@ -115,7 +126,7 @@ def _csv(path: Path) -> Iterator[RawSample]:
 
 def _csv_sample(path: Path, line: int, row: dict[str, str | None]) -> dict[str, Any]:
     sample: dict[str, Any] = {name: value for name, value in row.items() if value}
-    for name in {"target", "tags"} & sample.keys():
+    for name in {"target", "tags", "images"} & sample.keys():
         sample[name] = [each.strip() for each in sample[name].split(CSV_LIST_SEPARATOR)]
     if "expect" in sample:
         try:

@@ -1,6 +1,7 @@
 """What the product brought for one sample."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -32,6 +33,10 @@ class FoundSource:
     label: str | None = None
     cited: bool = False
     snippet: str = ""
+    """Its beginning."""
+    id: str = ""
+    text: str = ""
+    """All of it; empty where it was not opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +44,15 @@ class Answer:
     """The answer to all messages of a sample: text of the last one, calls and costs of all."""
 
     content: str
+    transcript: str = ""
+    """What was understood of the recording, where the sample has one."""
+    said_before: tuple[str, ...] = ()
+    """The texts of the earlier ones."""
     reasoning: str = ""
     status: str = "success"
-    """As the run ended: success, cancelled or awaiting_approval."""
+    """As the run ended: success, cancelled or awaiting_approval; refused, if there was none."""
+    error_code: str = ""
+    """With which the product refused, where the sample expects that it does."""
     calls: tuple[CalledTool, ...] = ()
     sources: tuple[FoundSource, ...] = ()
     """In the order in which they were found."""
@@ -63,6 +74,9 @@ class Answer:
             return self
         return replace(
             self,
+            transcript=earlier.transcript or self.transcript,
+            said_before=(*earlier.said_before, earlier.content),
+            reasoning="\n\n".join(filter(None, (earlier.reasoning, self.reasoning))),
             calls=earlier.calls + self.calls,
             sources=earlier.sources + self.sources,
             seconds=earlier.seconds + self.seconds,
@@ -81,6 +95,10 @@ class Question:
     session_id: str
     model: str | None = None
     enable_tools: bool = True
+    audio: Path | None = None
+    images: tuple[Path, ...] = ()
+    queued: bool = False
+    """Whether it waits for its turn while its session is answering another one."""
 
 
 _ANSWER = TypeAdapter(Answer)

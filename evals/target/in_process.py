@@ -6,16 +6,16 @@ how the agent works, while database, index and documents are fresh and embedded.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
-from typing_extensions import override
 
 from evals.errors import TargetFailed
+from evals.target.quiet_server import QuietServer
 from graph.errors import AgentError
 from loaders.errors import LoaderError
 from persistence.errors import PersistenceError
@@ -74,7 +74,7 @@ def throw_away(settings: Settings, folder: Path) -> Settings:
 @asynccontextmanager
 async def _serving(resources: Resources) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        server = _Server(
+        server = QuietServer(
             uvicorn.Config(
                 create_app(resources),
                 log_config=None,
@@ -92,12 +92,3 @@ async def _serving(resources: Resources) -> AsyncIterator[str]:
             server.should_exit = True
             await resources.executor.stop()
             await serving
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn, without its own signal handling: Ctrl-C ends the eval, which ends it."""
-
-    @override
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield

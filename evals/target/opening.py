@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from evals.target.in_process import open_in_process
 from evals.target.product import Product
 from server.cli.connection import Connection
 from server.settings import Settings
+from tools.origins import is_loopback
 
 REACH = "/health"
 
@@ -21,6 +23,13 @@ class Target:
     key: str | None = field(default=None, repr=False)
     concurrency: int = 1
     """How many questions may be open at a time."""
+    tools_host: str | None = None
+    """The address of this machine at which the product can reach tools that samples bring."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine, as far as its address tells."""
+        return self.url is None or is_loopback(urlsplit(self.url).hostname or "")
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ product where both are in one process.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import anyio
@@ -13,6 +14,8 @@ import anyio.to_thread
 
 from evals.errors import TargetFailed
 from evals.target.answer import Answer, Question
+from evals.target.media import media_fields
+from evals.target.patience import patiently
 from evals.target.reading import AnswerReader
 from server.cli.connection import Api, ApiFailure, Connection
 from server.cli.run_events import RunEvents
@@ -21,6 +24,8 @@ T = TypeVar("T")
 
 CANCEL_SECONDS = 15.0
 """How long the product may take to be told that an answer is not waited for any more."""
+MESSAGES_OF_A_TURN = 2
+"""What was asked, and the answer."""
 
 
 class Product:
@@ -66,10 +71,17 @@ class Product:
             reader = AnswerReader()
             for event in events.ask(_body(question)):
                 reader.take(event)
-            return reader.answer()
+            answer = reader.answer()
+            if question.audio is None:
+                return answer
+            return replace(answer, transcript=_transcript(api, question, answer.session_id))
 
+        # Messages that are sent at once all go out, however few samples are put at a time.
+        limiter = anyio.CapacityLimiter(1) if question.queued else self._limiter
         try:
-            return await self._in_thread(follow, limiter=self._limiter)
+            return await self._in_thread(
+                follow, limiter=limiter, may_repeat=lambda: events.run_id is None
+            )
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CANCEL_SECONDS):
                 await self._call_off(api, events.run_id)
@@ -86,11 +98,20 @@ class Product:
         except TargetFailed:
             return  # it ends by its own limit of time
 
-    async def _in_thread(self, work: Callable[[], T], *, limiter: anyio.CapacityLimiter) -> T:
+    async def _in_thread(
+        self,
+        work: Callable[[], T],
+        *,
+        limiter: anyio.CapacityLimiter,
+        may_repeat: Callable[[], bool] = lambda: True,
+    ) -> T:
         try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+            return await patiently(
+                lambda: anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter),
+                may_repeat=may_repeat,
+            )
         except ApiFailure as exc:
-            raise TargetFailed(str(exc)) from exc
+            raise TargetFailed(str(exc), code=exc.code) from exc
 
     def _api(self, key: str | None) -> Api:
         key = key or self._connection.key
@@ -100,10 +121,21 @@ class Product:
 
 
 def _body(question: Question) -> dict[str, Any]:
+    media = media_fields(question.audio, question.images)
     body: dict[str, Any] = {
-        "text_input": question.text,
+        "text_input": question.text or None if media else question.text,
         "session_id": question.session_id,
         "model": question.model,
         "enable_tools": question.enable_tools,
+        "multitask": "enqueue" if question.queued else None,
+        **media,
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _transcript(api: Api, question: Question, session_id: str) -> str:
+    """What stands after the text that was typed; no event of a run tells it."""
+    newest_first = {"order": "desc", "limit": MESSAGES_OF_A_TURN}
+    session = api.request("GET", f"/v1/chat/sessions/{session_id}", params=newest_first)
+    kept = next((each["content"] for each in session["messages"] if each["audio"]), "")
+    return str(kept).removeprefix(question.text).strip()

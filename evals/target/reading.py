@@ -111,4 +111,5 @@ def _source(data: dict[str, Any]) -> FoundSource:
         label=data.get("label"),
         cited=bool(data.get("cited")),
         snippet=data.get("snippet", ""),
+        id=str(data.get("id", "")),
     )

@@ -1,49 +1,81 @@
 """Inspect's solver that puts a sample to the product and keeps all that came of it."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+from anyio import to_thread
 from inspect_ai.log import transcript
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageTool, ChatMessageUser
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import ToolCall, ToolCallError
 
-from evals.target.answer import Answer, CalledTool, Question, dump_answer, load_answer
+from evals.target.answer import Answer, CalledTool, dump_answer, load_answer
+from evals.target.caching import AnswerCache
+from evals.target.conversation import Conversation, together
+from evals.target.limits import UNLIMITED, AnswerLimits
+from evals.target.media import dump_media, list_media
 from evals.target.model import as_output, chosen_model
 from evals.target.product import Product
 
 ANSWER = "answer"
 """Under which the store of a sample has what came of it."""
+EXPECT = "expect"
+"""Under which a sample's metadata have what single scorers look for."""
+LIMIT = "limit"
+"""Under which the store has the limit that an answer has gone beyond."""
+MEDIA = "media"
+"""Under which the store has the files that went with the first message."""
+CACHED = "cached"
+"""Under which the store says that an earlier run was given the answer."""
 
 
-def ask_product(product: Product, keys: Mapping[str, str]) -> Solver:
+def ask_product(
+    product: Product,
+    keys: Mapping[str, str],
+    *,
+    folder: Path,
+    limits: AnswerLimits = UNLIMITED,
+    cache: AnswerCache | None = None,
+) -> Solver:
     """Asks as the user whom the sample names.
 
     Args:
         product: Whom to ask.
         keys: The key of each user that the suite has made.
+        folder: Where recordings and images of samples are.
+        limits: How much an answer may take.
+        cache: Answers that earlier runs were given; those of this one are added.
     """
 
     @solver(name="product")
     def asking() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
-            user = state.metadata.get("user")
             asked = [each for each in state.messages if isinstance(each, ChatMessageUser)]
-            session_id, answer = f"eval-{uuid4().hex}", None
+            conversation = _conversation(state, product, keys, folder=folder)
+            audio, images = state.metadata.get("audio"), state.metadata.get("images") or ()
+            media = await to_thread.run_sync(list_media, folder, audio, images)
+            state.store.set(MEDIA, dump_media(media))
+            is_at_once = state.metadata.get("at_once", False)
+            send = conversation.at_once if is_at_once else conversation.in_turn
+            cached = await cache.load(_asked(state)) if cache else None
+            turns: list[Answer] = []
+            answer: Answer | None = None
             messages: list[ChatMessage] = []
-            for message in asked:
-                turn = await product.ask(
-                    Question(
-                        text=message.text,
-                        session_id=session_id,
-                        model=chosen_model(state.model.name),
-                        enable_tools=state.metadata.get("tools", True),
-                    ),
-                    key=keys[user] if user else None,
-                )
-                messages += [message, *as_messages(turn, state.model.name)]
-                answer = turn.after(answer)
+            coming = _again(cached) if cached else send([message.text for message in asked])
+            async for turn in coming:
+                messages += [asked[len(turns)], *as_messages(turn, state.model.name)]
+                turns.append(turn)
+                answer = together(turns) if is_at_once else turn.after(answer)
                 transcript().info(dump_answer(turn), source="product")
+                if met := limits.met(answer):
+                    state.store.set(LIMIT, met)
+                    break
+            else:
+                if cache and not cached:
+                    await cache.keep(_asked(state), turns)
+            state.store.set(CACHED, cached is not None)
             if answer is not None:
                 state.store.set(ANSWER, dump_answer(answer))
                 state.output = as_output(answer, state.model.name)
@@ -53,6 +85,43 @@ def ask_product(product: Product, keys: Mapping[str, str]) -> Solver:
         return solve
 
     return asking()
+
+
+def _conversation(
+    state: TaskState, product: Product, keys: Mapping[str, str], *, folder: Path
+) -> Conversation:
+    """Who asks, and what goes with the first message."""
+    user, audio = state.metadata.get("user"), state.metadata.get("audio")
+    return Conversation(
+        product=product,
+        session_id=f"eval-{uuid4().hex}",
+        key=keys[user] if user else None,
+        model=chosen_model(state.model.name),
+        enable_tools=state.metadata.get("tools", True),
+        audio=folder / audio if audio else None,
+        images=tuple(folder / each for each in state.metadata.get("images") or ()),
+        expected_error=(state.metadata.get(EXPECT) or {}).get("error"),
+    )
+
+
+def _asked(state: TaskState) -> dict[str, Any]:
+    """All of a sample that its answer hangs on, with the epoch: repetitions are no copies."""
+    return {
+        "sample": str(state.sample_id),
+        "epoch": state.epoch,
+        "model": state.model.name,
+        "input": [each.text for each in state.messages],
+        "media": state.store.get(MEDIA),
+        "metadata": {
+            name: value for name, value in state.metadata.items() if name not in {EXPECT, "tags"}
+        },
+        "error": (state.metadata.get(EXPECT) or {}).get("error"),
+    }
+
+
+async def _again(turns: Sequence[Answer]) -> AsyncIterator[Answer]:
+    for turn in turns:
+        yield turn
 
 
 def answer_in(state: TaskState) -> Answer | None:

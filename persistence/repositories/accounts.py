@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import ScalarSelect, delete, exists, func, select
 
 from persistence.access import Guard, ScopedStatement
+from persistence.account_records import AccountCounts
 from persistence.models import (
     api_keys,
     chat_sessions,
@@ -14,7 +15,6 @@ from persistence.models import (
     messages,
     users,
 )
-from persistence.records import AccountCounts
 from persistence.repositories.base import Repository
 
 _OTHER = group_members.alias("other_memberships")

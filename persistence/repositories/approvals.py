@@ -27,6 +27,7 @@ from persistence.identifiers import plain_uuid
 from persistence.models import approvals, groups, runs, users
 from persistence.records import Page
 from persistence.repositories.base import Repository
+from persistence.repositories.given_rows import given_rows
 from persistence.transaction import Row
 
 UNANSWERED = "Nobody answered in time."
@@ -50,17 +51,12 @@ _ASKED: dict[str, TypeEngine[Any]] = {
 _DECIDED: dict[str, TypeEngine[Any]] = {"id": Uuid(), "status": Text(), "decision": LargeBinary()}
 
 
-def _given(columns: Mapping[str, TypeEngine[Any]]) -> Any:
-    arrays = [bindparam(name, type_=ARRAY(type_)) for name, type_ in columns.items()]
-    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
-
-
 def _build_ask(guard: Guard) -> Any:
     """Insert any number of rows in one round trip, each guarded by its run.
 
     A group that ended since the rule was read is left out.
     """
-    given = _given(_ASKED)
+    given = given_rows(_ASKED)
     group = select(groups.c.id).where(groups.c.id == given.c.group_id, guard.member(groups.c.id))
     values: dict[str, ColumnElement[Any]] = {
         **{name: given.c[name] for name in _ASKED},
@@ -75,7 +71,7 @@ def _build_ask(guard: Guard) -> Any:
 
 
 def _build_decide(guard: Guard) -> Any:
-    given = _given(_DECIDED)
+    given = given_rows(_DECIDED)
     return (
         update(approvals)
         .where(

@@ -20,7 +20,6 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine, Uuid
 
@@ -40,6 +39,7 @@ from persistence.ingest_records import (
 from persistence.models import ingest_files, ingest_runs
 from persistence.notifications import Channel
 from persistence.records import Page
+from persistence.repositories.given_rows import given_rows
 from persistence.repositories.ingest_cancels import build_cancel, build_withdraw
 from persistence.repositories.ingest_rows import (
     IS_OPEN,
@@ -88,8 +88,7 @@ _FORGET_JOBS = Statement(
 
 def _build_insert_files(guard: Guard) -> Any:
     """Insert files of a run that the scope owns, but those that it has already."""
-    arrays = [bindparam(name, type_=ARRAY(type_)) for name, type_ in _FILE_COLUMNS.items()]
-    given = func.unnest(*arrays).table_valued(*_FILE_COLUMNS).render_derived(name="given")
+    given = given_rows(_FILE_COLUMNS)
     rows = select(ingest_runs.c.id, ingest_runs.c.user_id, *given.c, THIS_TRANSACTION).where(
         ingest_runs.c.id == bindparam("run", type_=Uuid),
         guard.owned(ingest_runs.c.user_id),

@@ -10,12 +10,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger, DateTime, Text, TypeEngine, Uuid
 
 from persistence.access import Guard, ScopedStatement
+from persistence.account_records import Login
 from persistence.credentials import read_login
 from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7, plain_uuid
 from persistence.models import api_keys, login_sessions, users
 from persistence.notifications import Channel
-from persistence.records import Login
 from persistence.repositories.base import Repository
 
 

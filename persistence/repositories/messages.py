@@ -18,12 +18,12 @@ from sqlalchemy import (
 from sqlalchemy.types import Boolean, Integer, LargeBinary, Text, TypeEngine, Uuid
 
 from persistence.access import AccessScope, Guard, ScopedStatement
-from persistence.conversation_records import Message
+from persistence.conversation_records import Message, Role
 from persistence.encryption import KeyRing
 from persistence.errors import NotFound
 from persistence.large_values import apart_if_large
 from persistence.models import chat_sessions, messages
-from persistence.records import Page, Role
+from persistence.records import Page
 from persistence.repositories.base import Repository
 from persistence.repositories.message_images import MessageImageRepository
 from persistence.repositories.message_rows import (

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.types import BigInteger, Boolean, Integer, Text, TypeEngine, Uuid
 
 from persistence.access import Guard, ScopedStatement
@@ -13,8 +12,9 @@ from persistence.conversation_records import StoredModelCall
 from persistence.errors import NotFound
 from persistence.identifiers import plain_uuid
 from persistence.models import model_calls, runs, users
-from persistence.records import ModelCall
 from persistence.repositories.base import Repository
+from persistence.repositories.given_rows import given_rows
+from persistence.run_records import ModelCall
 from persistence.transaction import Row
 
 _COLUMNS: dict[str, TypeEngine[Any]] = {
@@ -29,8 +29,7 @@ _COLUMNS: dict[str, TypeEngine[Any]] = {
 
 def _build_insert(guard: Guard) -> Any:
     """Insert any number of rows in one round trip; a run that is gone is left out of them."""
-    arrays = [bindparam(name, type_=ARRAY(type_)) for name, type_ in _COLUMNS.items()]
-    given = func.unnest(*arrays).table_valued(*_COLUMNS).render_derived(name="given")
+    given = given_rows(_COLUMNS)
     # Locked as a foreign key would, so that it is not deleted before this is committed.
     run = (
         select(runs.c.id)

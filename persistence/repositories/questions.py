@@ -23,8 +23,10 @@ from persistence.identifiers import plain_uuid
 from persistence.models import questions, runs
 from persistence.notifications import Channel
 from persistence.question_records import NewQuestion, Question, QuestionAnswer, QuestionStatus
-from persistence.records import Page, RunClaim
+from persistence.records import Page
 from persistence.repositories.base import Repository
+from persistence.repositories.given_rows import given_rows
+from persistence.run_records import RunClaim
 from persistence.transaction import Row
 
 _STATUS_OF: dict[str, QuestionStatus] = {
@@ -69,8 +71,7 @@ def _build_ask(guard: Guard) -> Any:
 
 
 def _build_answer(guard: Guard) -> Any:
-    arrays = [bindparam(name, type_=ARRAY(type_)) for name, type_ in _DECIDED.items()]
-    given = func.unnest(*arrays).table_valued(*_DECIDED).render_derived(name="given")
+    given = given_rows(_DECIDED)
     return (
         update(questions)
         .where(

@@ -18,7 +18,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import LargeBinary, TypeEngine, Uuid
 
@@ -33,9 +32,10 @@ from persistence.event_batches import (
     seal_batch,
 )
 from persistence.models import approvals, chat_sessions, run_events, runs
-from persistence.records import RunStatus
 from persistence.repositories.base import Repository
+from persistence.repositories.given_rows import given_rows
 from persistence.repositories.sessions import session_id_context
+from persistence.run_records import RunStatus
 from persistence.transaction import Row
 
 FIRST_EVENT = "run"
@@ -78,8 +78,7 @@ class RunHistory:
 
 def _build_insert(guard: Guard) -> Any:
     """Insert batches that are not there yet, each guarded by its run."""
-    arrays = [bindparam(name, type_=ARRAY(type_)) for name, type_ in _COLUMNS.items()]
-    given = func.unnest(*arrays).table_valued(*_COLUMNS).render_derived(name="given")
+    given = given_rows(_COLUMNS)
     rows = (
         select(*given.c).join(runs, runs.c.id == given.c.run_id).where(guard.owned(runs.c.user_id))
     )

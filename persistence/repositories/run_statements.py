@@ -30,6 +30,7 @@ from sqlalchemy.types import (
 
 from persistence.access import Guard, ScopedStatement
 from persistence.models import api_keys, chat_sessions, model_calls, runs, users
+from persistence.repositories.given_rows import given_rows
 
 RUN_COLUMNS = tuple(column for column in runs.c if column.name != "input")
 """What is read of runs, unless somebody goes on with them: what they were asked may be large."""
@@ -186,8 +187,7 @@ def with_model_calls(changed: Any) -> Any:
         "estimated": Boolean(),
         "latency_ms": Integer(),
     }
-    arrays = [bindparam(f"call_{name}", type_=ARRAY(type_)) for name, type_ in columns.items()]
-    given = func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+    given = given_rows(columns, prefix="call_")
     calls = (
         insert(model_calls)
         .from_select(

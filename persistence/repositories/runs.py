@@ -14,7 +14,6 @@ from persistence.errors import (
 )
 from persistence.identifiers import plain_uuid
 from persistence.notifications import Channel
-from persistence.records import ModelCall, Run, RunClaim, RunInput, RunStatus
 from persistence.repositories.base import Repository
 from persistence.repositories.run_statements import (
     AFTER,
@@ -30,6 +29,7 @@ from persistence.repositories.run_statements import (
     START,
 )
 from persistence.run_inputs import seal_input
+from persistence.run_records import ModelCall, Run, RunClaim, RunInput, RunStatus
 from persistence.transaction import Row
 
 _BEFORE_ALL = UUID(int=0)

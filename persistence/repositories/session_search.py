@@ -12,9 +12,9 @@ from sqlalchemy import Select, and_, bindparam, func, literal_column, select, tu
 from sqlalchemy.types import BigInteger, DateTime
 
 from persistence.access import Guard, ScopedStatement
+from persistence.conversation_records import ChatSession, Role
 from persistence.encryption import KeyRing
 from persistence.models import chat_sessions, messages
-from persistence.records import ChatSession, Role
 from persistence.repositories.base import Repository
 from persistence.repositories.message_rows import STANDS, body_context
 from persistence.repositories.sessions import read_session

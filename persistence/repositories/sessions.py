@@ -17,11 +17,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger
 
 from persistence.access import Guard, ScopedStatement
+from persistence.conversation_records import ChatSession, TitleOrigin
 from persistence.encryption import KeyRing
 from persistence.errors import AccessDenied, Conflict, NotFound
 from persistence.identifiers import new_uuid7, plain_uuid
 from persistence.models import chat_sessions
-from persistence.records import ChatSession, Page, TitleOrigin
+from persistence.records import Page
 from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row

@@ -14,8 +14,8 @@ from persistence.errors import NotFound
 from persistence.identifiers import plain_uuid
 from persistence.large_values import apart_if_large
 from persistence.models import runs, tool_contents
-from persistence.records import RunClaim
 from persistence.repositories.base import Repository
+from persistence.run_records import RunClaim
 from persistence.tool_content_records import NewToolContent, StoredToolContent, ToolContentFacts
 from persistence.transaction import Row
 

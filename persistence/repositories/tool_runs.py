@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import bindparam, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import DateTime, Integer, LargeBinary, Text, TypeEngine, Uuid
@@ -13,8 +13,9 @@ from persistence.access import Guard, ScopedStatement
 from persistence.errors import NotFound, RunLost
 from persistence.identifiers import plain_uuid
 from persistence.models import runs, tool_runs
-from persistence.records import NewToolRun, RunClaim, ToolRun
 from persistence.repositories.base import Repository
+from persistence.repositories.given_rows import given_rows
+from persistence.run_records import NewToolRun, RunClaim, ToolRun
 from persistence.transaction import Row
 
 _COLUMNS: dict[str, TypeEngine[Any]] = {
@@ -33,8 +34,7 @@ _CHANGES = ("body", "status", "latency_ms", "started_at")
 
 def _build_put(guard: Guard, *, fenced: bool) -> Any:
     """Insert or replace any number of rows in one round trip, each guarded by its run."""
-    arrays = [bindparam(name, type_=ARRAY(type_)) for name, type_ in _COLUMNS.items()]
-    given = func.unnest(*arrays).table_valued(*_COLUMNS).render_derived(name="given")
+    given = given_rows(_COLUMNS)
     rows = (
         select(*given.c).join(runs, runs.c.id == given.c.run_id).where(guard.owned(runs.c.user_id))
     )

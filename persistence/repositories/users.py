@@ -8,10 +8,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger
 
 from persistence.access import ScopedStatement
+from persistence.account_records import User
 from persistence.errors import AccessDenied, NotFound, UsernameTaken
 from persistence.models import users
 from persistence.notifications import Channel
-from persistence.records import Page, User
+from persistence.records import Page
 from persistence.repositories.base import Repository
 from persistence.repositories.login_sessions import LoginSessionRepository
 from persistence.statements import Statement

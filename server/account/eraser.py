@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 import structlog
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable, PersistenceError
-from persistence.records import AuditEntry, Document, User
+from persistence.records import AuditEntry, Document
 from server.account.departure import leave_all
 from server.audit.entry import audit_entry
 from server.erasure.documents import DocumentEraser

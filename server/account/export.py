@@ -12,14 +12,15 @@ from uuid import UUID
 import orjson
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.authorization_records import McpAuthorization
 from persistence.blobs import BlobStore
-from persistence.conversation_records import Message, StoredImage
+from persistence.conversation_records import ChatSession, Message, StoredImage
 from persistence.database import Database
 from persistence.errors import DecryptionError, NotFound
 from persistence.ingest_records import IngestRun
 from persistence.large_values import apart_if_large
-from persistence.records import ChatSession, Document, User
+from persistence.records import Document
 from server.account.archive import Entry
 from server.account.exported_contents import describe_content, export_contents
 from server.account.file_names import safe_file_name

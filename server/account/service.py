@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from persistence.account_records import AccountCounts, User
 from persistence.blobs import BlobStore
 from persistence.database import Database
 from persistence.errors import PersistenceError
-from persistence.records import AccountCounts, AuditEntry, User
+from persistence.records import AuditEntry
 from persistence.unit_of_work import UnitOfWork
 from server.account.archive import zip_entries
 from server.account.departure import leave_all

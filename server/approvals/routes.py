@@ -23,6 +23,7 @@ from server.errors import (
     NotGroupAdmin,
     RunNotFound,
 )
+from server.pages import place_of, show_each
 from server.routing import PolicedRoute
 from server.runs.approvals import ApprovalService
 
@@ -44,12 +45,8 @@ async def list_approvals(
         caller, run_id=run_id, status=status, limit=limit, offset=offset
     )
     return ApprovalList(
-        approvals=[
-            ApprovalAnswer.model_validate(each, from_attributes=True) for each in page.items
-        ],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        approvals=show_each(ApprovalAnswer, page.items),
+        **place_of(page),
     )
 
 
@@ -84,5 +81,5 @@ async def resume_run(
     pending = await approvals.answer(caller, origin, run_id, answers)
     return ResumeAnswer(
         run_id=run_id,
-        pending=[ApprovalAnswer.model_validate(each, from_attributes=True) for each in pending],
+        pending=show_each(ApprovalAnswer, pending),
     )

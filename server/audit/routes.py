@@ -10,6 +10,7 @@ from server.audit.service import AuditService
 from server.dependencies import Caller, RequestOrigin, provided
 from server.error_responses import responses
 from server.errors import NotAuthorized
+from server.pages import place_of, show_each
 from server.routing import PolicedRoute
 
 router = APIRouter(prefix="/v1", tags=["audit"], route_class=PolicedRoute)
@@ -38,10 +39,8 @@ async def read_audit(
         caller, origin, query.conditions, limit=query.limit, offset=query.offset
     )
     return AuditList(
-        entries=[AuditEntryAnswer.model_validate(e, from_attributes=True) for e in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        entries=show_each(AuditEntryAnswer, page.items),
+        **place_of(page),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from persistence.conversation_records import Message
 from persistence.database import Database
 from persistence.errors import NotFound
-from persistence.records import Run, RunStatus
+from persistence.run_records import Run, RunStatus
 from server.chat.followed_runs import FIRST_ID
 from server.chat.service import AcceptedRun
 from server.errors import RunGoesOn, RunNotFound, ServerError, find_kind

@@ -11,7 +11,7 @@ import structlog
 
 from persistence.errors import PersistenceError
 from persistence.event_batches import StoredEvent
-from persistence.records import Run
+from persistence.run_records import Run
 from server.chat.socket_messages import ended_note, error_note, note
 from server.error_responses import translate
 from server.errors import RunNotFound, ServerError, TooManyFollowed

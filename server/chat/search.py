@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
-from persistence.records import ChatSession
 from persistence.repositories.session_search import FoundMessage, SealedMessage, SearchPosition
 from server.chat.search_cursor import read_cursor, write_cursor
 from server.chat.words import SearchedWords

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from persistence.database import Database
 from persistence.errors import NotFound, RunInProgress
 from persistence.identifiers import new_uuid7
-from persistence.records import Run, RunInput
+from persistence.run_records import Run, RunInput
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
 from server.chat.media import MediaIntake, SentAudio, SentImage, TakenMedia

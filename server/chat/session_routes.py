@@ -28,6 +28,7 @@ from server.errors import (
     SessionNotFound,
     Unavailable,
 )
+from server.pages import place_of, show_each
 from server.routing import PolicedRoute
 
 router = APIRouter(prefix="/v1", tags=["chat"], route_class=PolicedRoute)
@@ -49,10 +50,8 @@ async def list_sessions(
         raise BadRequest("Words are looked for with POST /v1/chat/sessions/search, in the body.")
     page = await sessions.list(caller, limit=limit, offset=offset)
     return SessionList(
-        sessions=[SessionSummary.model_validate(s, from_attributes=True) for s in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        sessions=show_each(SessionSummary, page.items),
+        **place_of(page),
     )
 
 

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from uuid import uuid4
 
-from persistence.conversation_records import Message, StoredImage
+from persistence.conversation_records import ChatSession, Message, StoredImage
 from persistence.database import Database
 from persistence.errors import Conflict, NotFound
-from persistence.records import ChatSession, Page
+from persistence.records import Page
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
 from server.chat.search import SearchResult, SessionSearch

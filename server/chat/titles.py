@@ -14,7 +14,7 @@ from graph.titles import MadeTitle, make_title
 from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
-from persistence.records import ModelCall
+from persistence.run_records import ModelCall
 from server.observability import describe
 from server.runs.run import RunOutcome, RunRequest
 

@@ -17,6 +17,8 @@ ANSWER_TIMEOUT_SECONDS = 600.0
 SILENCE_SECONDS = 60.0
 """On an event stream, which a heartbeat keeps awake: who hears nothing for so long comes again."""
 NOT_READY = {429, 502, 503, 504}
+BUSY = {429, 503}
+"""Of these, the ones that say when to come again."""
 
 UrlOption = Annotated[
     str | None,
@@ -38,9 +40,13 @@ KeyOption = Annotated[
 class ApiFailure(Exception):
     """The server refused or could not be reached; the message is for the person at the terminal."""
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, retry_after_seconds: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after_seconds = retry_after_seconds
+        """When the server wants to be asked again, where it is busy and says so."""
 
 
 class ConnectionLost(ApiFailure):
@@ -156,13 +162,27 @@ def _require_success(answer: httpx.Response) -> None:
     if not answer.is_error:
         return
     kind = ConnectionLost if answer.status_code in NOT_READY else ApiFailure
+    retry_after_seconds = _retry_after(answer)
     try:
         error = answer.json()["error"]
         message, code = str(error["message"]), str(error["code"])
     except (ValueError, KeyError, TypeError) as exc:
-        raise kind(f"the server answered with status {answer.status_code}.") from exc
+        raise kind(
+            f"the server answered with status {answer.status_code}.",
+            retry_after_seconds=retry_after_seconds,
+        ) from exc
     faults = "; ".join(
         f"{fault.get('field', fault.get('argument', ''))}: {fault['problem']}"
         for fault in error["details"].get("errors", [])
     )
-    raise kind(f"{message} {faults}".strip() + f" [{code}]", code=code)
+    raise kind(
+        f"{message} {faults}".strip() + f" [{code}]",
+        code=code,
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """In seconds; a date, which this server never sends, says nothing."""
+    told = answer.headers.get("Retry-After", "")
+    return float(told) if answer.status_code in BUSY and told.isdecimal() else None

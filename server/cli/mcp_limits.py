@@ -6,7 +6,7 @@ import typer
 
 from server.cli.connection import KeyOption, UrlOption, connect
 from server.cli.mcp_lookup import walk
-from server.cli.mcp_view import JsonOption, print_json, visible
+from server.cli.mcp_view import JsonOption, print_list, visible
 
 LIMITS = "/v1/tool-limits"
 
@@ -29,11 +29,7 @@ def list_limits(as_json: JsonOption = False, url: UrlOption = None, key: KeyOpti
     """List the limits that bind you, one line each (root: all)."""
     with connect(url, key) as api:
         limits = list(walk(api, LIMITS, "tool_limits"))
-    if as_json:
-        print_json(limits)
-        return
-    for limit in limits:
-        typer.echo(_line(limit))
+    print_list(limits, _columns, as_json=as_json)
 
 
 @app.command("add")
@@ -95,6 +91,10 @@ def _given(seconds: float | None, result_chars: int | None, calls: int | None) -
 
 
 def _line(limit: Any) -> str:
+    return "\t".join(map(visible, _columns(limit)))
+
+
+def _columns(limit: Any) -> tuple[str, ...]:
     told = {
         "s a call": limit["max_seconds"],
         "characters of a result": limit["max_result_chars"],
@@ -102,4 +102,4 @@ def _line(limit: Any) -> str:
     }
     limits = ", ".join(f"{value:g} {what}" for what, value in told.items() if value is not None)
     whom = "everybody" if limit["group_id"] is None else f"group {limit['group_id']}"
-    return "\t".join(map(visible, (str(limit["id"]), limit["tool"], limits, whom)))
+    return (str(limit["id"]), limit["tool"], limits, whom)

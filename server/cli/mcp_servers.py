@@ -8,7 +8,7 @@ from server.cli.connection import Api, ApiFailure, KeyOption, UrlOption, connect
 from server.cli.mcp_differences import print_held
 from server.cli.mcp_lookup import SERVERS, TOOLS, find_server, walk
 from server.cli.mcp_server_view import groups_of, print_server, state_of
-from server.cli.mcp_view import JsonOption, YesOption, confirm, print_json, visible
+from server.cli.mcp_view import JsonOption, YesOption, confirm, print_json, print_list, visible
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The server's name, or its id.")]
 
@@ -20,12 +20,7 @@ def list_servers(as_json: JsonOption = False, url: UrlOption = None, key: KeyOpt
     """List them, one line each: how they are, and for whom."""
     with connect(url, key) as api:
         servers = list(walk(api, SERVERS, "servers"))
-    if as_json:
-        print_json(servers)
-        return
-    for server in servers:
-        parts = (str(server["id"]), server["name"], state_of(server), groups_of(server))
-        typer.echo("\t".join(map(visible, parts)))
+    print_list(servers, _columns, as_json=as_json)
 
 
 @app.command("show")
@@ -74,6 +69,10 @@ def approve_server(
         body = {"fingerprint": server["held_fingerprint"]}
         approved = api.request("POST", f"{SERVERS}/{server['id']}/approve", json=body)
     print_server(approved)
+
+
+def _columns(server: Any) -> tuple[str, ...]:
+    return (str(server["id"]), server["name"], state_of(server), groups_of(server))
 
 
 def _held_tools(api: Api, server: Any) -> list[Any]:

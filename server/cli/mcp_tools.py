@@ -8,7 +8,15 @@ import typer
 from server.cli.connection import KeyOption, UrlOption, connect
 from server.cli.mcp_differences import print_held
 from server.cli.mcp_lookup import TOOLS, find_tool, walk
-from server.cli.mcp_view import JsonOption, YesOption, confirm, print_fields, print_json, visible
+from server.cli.mcp_view import (
+    JsonOption,
+    YesOption,
+    confirm,
+    print_fields,
+    print_json,
+    print_list,
+    visible,
+)
 
 DESCRIPTION_SHOWN_CHARS = 80
 
@@ -34,14 +42,7 @@ def list_tools(
             for tool in walk(api, TOOLS, "tools")
             if server in (None, tool["server"]) and (tool["held"] or not held)
         ]
-    if as_json:
-        print_json(tools)
-        return
-    for tool in tools:
-        about = " ".join((tool["title"] or tool["description"] or "").split())
-        state = tool["status"] if tool["reason"] is None else f"{tool['status']}: {tool['reason']}"
-        parts = (tool["name"], tool["policy"], state, about[:DESCRIPTION_SHOWN_CHARS])
-        typer.echo("\t".join(map(visible, parts)))
+    print_list(tools, _columns, as_json=as_json)
 
 
 @app.command("show")
@@ -104,6 +105,12 @@ def _change(name: str, body: dict[str, Any], url: str | None, key: str | None) -
     with connect(url, key) as api:
         tool = find_tool(api, name)
         _print(api.request("PATCH", f"{TOOLS}/{tool['id']}", json=body))
+
+
+def _columns(tool: Any) -> tuple[str, ...]:
+    about = " ".join((tool["title"] or tool["description"] or "").split())
+    state = tool["status"] if tool["reason"] is None else f"{tool['status']}: {tool['reason']}"
+    return (tool["name"], tool["policy"], state, about[:DESCRIPTION_SHOWN_CHARS])
 
 
 def _print(tool: Any) -> None:

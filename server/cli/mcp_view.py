@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,17 @@ def visible_lines(text: str) -> str:
 def print_json(value: Any) -> None:
     """Prints JSON in ASCII."""
     typer.echo(json.dumps(value))
+
+
+def print_list(
+    things: Sequence[Any], columns: Callable[[Any], Iterable[str]], *, as_json: bool
+) -> None:
+    """Prints one line for each, of these columns; or all of it as JSON."""
+    if as_json:
+        print_json(things)
+        return
+    for thing in things:
+        typer.echo("\t".join(map(visible, columns(thing))))
 
 
 def print_fields(fields: dict[str, str | None]) -> None:

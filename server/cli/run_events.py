@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import httpx
@@ -12,6 +12,8 @@ from server.cli.events import ServerSentEvent, read_events
 
 RETRY_PAUSES_SECONDS = (0.2, 1.0, 2.0, *[5.0] * 24)
 """Before a connection is tried again; some two minutes in all."""
+
+AWAITING_APPROVAL = "awaiting_approval"
 
 OpenStream = Callable[[], AbstractContextManager[httpx.Response]]
 
@@ -59,11 +61,13 @@ class RunEvents:
         while True:
             try:
                 with connect() as answer:
-                    for event in read_events(answer.iter_lines()):
+                    lines = answer.iter_lines()
+                    for event in read_events(lines):
                         self._note(event)
                         pauses = iter(RETRY_PAUSES_SECONDS)
                         yield event
                         if event.event == "done":
+                            _read_to_the_end(event, lines)
                             return
                 lost = ConnectionLost(f"{self._api.url} broke the answer off.")
             except ConnectionLost as exc:
@@ -79,3 +83,15 @@ class RunEvents:
         self._last_id = event.id or self._last_id
         if event.event == "run":
             self.run_id = event.data["run_id"]
+
+
+def _read_to_the_end(done: ServerSentEvent, lines: Iterator[str]) -> None:
+    """Takes what ends the stream, so that the next question goes over the same connection.
+
+    After a `done` that waits for an approval more events may follow.
+    """
+    if done.data["metadata"].get("status") == AWAITING_APPROVAL:
+        return
+    with suppress(httpx.HTTPError):
+        for _ in lines:
+            pass

@@ -37,6 +37,7 @@ from server.errors import (
     TooLarge,
     UploadTooSlow,
 )
+from server.pages import place_of
 from server.routing import PolicedRoute
 from server.runs.event_stream import EventStream
 
@@ -219,9 +220,7 @@ async def list_runs(
     page = await ingestion.list_runs(caller, limit=limit, offset=offset)
     return IngestRunList(
         runs=[summary(run) for run in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        **place_of(page),
     )
 
 

@@ -36,6 +36,7 @@ from server.errors import (
     ResourceNotFound,
     UpstreamFailed,
 )
+from server.pages import place_of
 from server.routing import PolicedRoute
 from tools.cite_labels import cite_label
 
@@ -85,9 +86,7 @@ async def list_documents(
     page = await documents.list_documents(caller, wanted, limit=limit, offset=offset)
     return DocumentList(
         documents=[_described(each, caller) for each in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        **place_of(page),
     )
 
 

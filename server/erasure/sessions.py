@@ -8,9 +8,10 @@ import structlog
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import PersistenceError
-from persistence.records import AuditEntry, ChatSession
+from persistence.records import AuditEntry
 from persistence.unit_of_work import UnitOfWork
 from server.observability import describe
 from server.runs.canceller import RunCanceller

@@ -25,6 +25,7 @@ from server.groups.schemas import (
     MemberUpdate,
 )
 from server.groups.service import GroupService, GroupWithMembers
+from server.pages import place_of, show_each
 from server.routing import PolicedRoute
 
 router = APIRouter(prefix="/v1/groups", tags=["groups"], route_class=PolicedRoute)
@@ -46,10 +47,8 @@ async def list_groups(
     """Lists groups, the oldest first."""
     page = await groups.list_groups(caller, limit=limit, offset=offset)
     return GroupList(
-        groups=[GroupAnswer.model_validate(group, from_attributes=True) for group in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        groups=show_each(GroupAnswer, page.items),
+        **place_of(page),
     )
 
 
@@ -134,5 +133,5 @@ async def remove_member(
 
 def _detail(found: GroupWithMembers) -> GroupDetail:
     group = GroupAnswer.model_validate(found.group, from_attributes=True)
-    members = [MemberAnswer.model_validate(each, from_attributes=True) for each in found.members]
+    members = show_each(MemberAnswer, found.members)
     return GroupDetail.model_validate(group.model_dump() | {"members": members})

@@ -19,6 +19,7 @@ from server.errors import (
 )
 from server.mcp.schemas import HeldApproval, ServerAnswer, ServerCreate, ServerList, ServerUpdate
 from server.mcp.service import McpServerService, ServerView
+from server.pages import place_of
 from server.routing import PolicedRoute
 
 router = APIRouter(prefix="/v1/mcp/servers", tags=["tools"], route_class=PolicedRoute)
@@ -33,9 +34,7 @@ async def list_servers(
     page = await servers.list_servers(caller, limit=limit, offset=offset)
     return ServerList(
         servers=[_answer(each) for each in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        **place_of(page),
     )
 
 

@@ -26,8 +26,9 @@ from server.mcp.keeper import ServerKeeper
 from server.mcp.registry import ServerRegistry
 from server.security.principal import Origin, Principal
 from tools.catalog import ToolCatalog
-from tools.config import ServerConfig, StdioServer, describe_server, parse_server
+from tools.config import ServerConfig, StdioServer, parse_server
 from tools.errors import McpConfigError
+from tools.shown_config import describe_server
 
 SERVERS_MAX = 100
 """Every replica holds a session with each."""

@@ -16,6 +16,7 @@ from server.errors import (
 )
 from server.mcp.tool_schemas import HeldDefinition, ToolAnswer, ToolList, ToolUpdate
 from server.mcp.tool_service import HeldView, ToolChanges, ToolService, ToolView
+from server.pages import place_of
 from server.routing import PolicedRoute
 
 router = APIRouter(prefix="/v1/tools", tags=["tools"], route_class=PolicedRoute)
@@ -32,9 +33,7 @@ async def list_tools(
     page = await tools.list_tools(caller, limit=limit, offset=offset)
     return ToolList(
         tools=[_answer(each) for each in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        **place_of(page),
     )
 
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.authorization_records import McpAuthorizationAttempt
 from persistence.database import Database
 from persistence.errors import NotFound
-from persistence.records import User
 from persistence.unit_of_work import UnitOfWork
 from server.errors import (
     AuthorizationInvalid,

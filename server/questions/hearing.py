@@ -12,7 +12,8 @@ from graph.context import Listen
 from graph.events import CallEvent, QuestionClosed, QuestionOpened
 from graph.hearing import CallHearing, PersonQuestion, Sampling
 from graph.sampling import Sampler, SamplingBudget
-from server.questions.desk import Asker, QuestionDesk
+from server.questions.asker import Asker
+from server.questions.desk import QuestionDesk
 from server.questions.wording import server_of
 from tools.calls import ElicitationAnswer, Pausing
 

@@ -14,6 +14,7 @@ from server.errors import (
     QuestionNotFound,
     RunNotFound,
 )
+from server.pages import place_of, show_each
 from server.questions.schemas import (
     AnswerRequest,
     AnswerResult,
@@ -43,10 +44,8 @@ async def list_questions(
         caller, run_id=run_id, status=status, limit=limit, offset=offset
     )
     return QuestionList(
-        questions=[QuestionView.model_validate(each, from_attributes=True) for each in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        questions=show_each(QuestionView, page.items),
+        **place_of(page),
     )
 
 
@@ -73,5 +72,5 @@ async def answer_questions(
     left = await questions.answer(caller, origin, run_id, answers)
     return AnswerResult(
         run_id=run_id,
-        open=[QuestionView.model_validate(each, from_attributes=True) for each in left],
+        open=show_each(QuestionView, left),
     )

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from persistence.database import Database
-from persistence.errors import AccessDenied, NotFound
+from persistence.errors import AccessDenied
 from persistence.question_records import Question, QuestionAnswer, QuestionStatus
 from persistence.records import Page
 from persistence.unit_of_work import UnitOfWork
@@ -20,9 +20,9 @@ from server.errors import (
     QuestionAnswered,
     QuestionExpired,
     QuestionNotFound,
-    RunNotFound,
 )
-from server.questions.desk import describe_question
+from server.known_runs import require_run
+from server.questions.trail import describe_question
 from server.security.principal import Origin, Principal
 from tools.calls import ElicitationAnswer
 
@@ -122,7 +122,7 @@ class QuestionService:
     ) -> list[Question]:
         page = await uow.questions.list(run_id=run_id, limit=LISTED_MAX)
         if not page.items:
-            await _require_run(uow, run_id)
+            await require_run(uow, run_id)
         seen, now = {each.id: each for each in page.items}, self._clock()
         return [_require_open(seen.get(each), each, now=now) for each in question_ids]
 
@@ -184,10 +184,3 @@ def _too_many_choices(
 
 def _is_small(content: Mapping[str, object]) -> bool:
     return len(json.dumps(content)) <= CONTENT_MAX_CHARS
-
-
-async def _require_run(uow: UnitOfWork, run_id: UUID) -> None:
-    try:
-        await uow.runs.get(run_id)
-    except NotFound as exc:
-        raise RunNotFound from exc

@@ -7,11 +7,11 @@ from uuid import UUID
 from graph.approvals import Decision
 from persistence.approval_records import Approval, ApprovalAnswer, ApprovalStatus
 from persistence.database import Database
-from persistence.errors import AccessDenied, NotFound
+from persistence.errors import AccessDenied
 from persistence.notifications import Channel
 from persistence.records import Page
 from persistence.unit_of_work import UnitOfWork
-from server.argument_faults import faults_in
+from server.argument_faults import find_faults
 from server.audit.entry import audit_entry
 from server.errors import (
     ApprovalDecided,
@@ -21,8 +21,8 @@ from server.errors import (
     InvalidArguments,
     NotAuthorized,
     NotGroupAdmin,
-    RunNotFound,
 )
+from server.known_runs import require_run
 from server.runs.asking import describe_approval, group_told
 from server.security.principal import Origin, Principal
 from tools.catalog import ToolCatalog
@@ -100,14 +100,14 @@ class ApprovalService:
             InvalidArguments: Edited arguments do not fit the tool.
             NotAuthorized: The principal has lost the right at this moment.
         """
+        # What does not fit may take its time to be found, so nothing is locked meanwhile.
+        await self._require_fit(principal, run_id, answers)
         async with self._database.unit_of_work(principal.scope) as uow:
             seen = {each.id: each for each in await uow.approvals.of_run(run_id, lock=True)}
             if not seen:
-                await _require_run(uow, run_id)
+                await require_run(uow, run_id)
             now = self._clock()
             asked = [_require_open(seen.get(each), each, now=now) for each in answers]
-            for approval in asked:
-                self._check(approval, answers[approval.id])
             await _decide(uow, run_id, answers, now=now)
             for approval in asked:
                 await _record(uow, principal, origin, approval, answers[approval.id])
@@ -120,20 +120,35 @@ class ApprovalService:
             if each.id not in answers and _is_open(each, now=now) and each.may_answer
         ]
 
-    def _check(self, approval: Approval, answer: Decision) -> None:
-        if answer.decision != "edit":
+    async def _require_fit(
+        self, principal: Principal, run_id: UUID, answers: Mapping[UUID, Decision]
+    ) -> None:
+        """See to it that arguments are such as the tools take, where somebody has edited them."""
+        edited = {each: said for each, said in answers.items() if said.decision == "edit"}
+        if not edited:
             return
+        async with self._database.unit_of_work(principal.scope) as uow:
+            seen = {each.id: each for each in await uow.approvals.of_run(run_id)}
+            if not seen:
+                await require_run(uow, run_id)
+        # All of them first: to who may not answer, nothing is said of what a tool takes.
+        asked = [_require_open(seen.get(each), each, now=self._clock()) for each in answers]
+        for approval in asked:
+            if approval.id in edited:
+                await self._require_arguments(approval, edited[approval.id].args or {})
+
+    async def _require_arguments(self, approval: Approval, args: Mapping[str, object]) -> None:
         if approval.cause == "interrupted":
             raise BadRequest("A call that was interrupted can be allowed again or refused.")
-        faults = self._faults(approval.tool, answer.args or {})
+        faults = await self._faults(approval.tool, args)
         if faults:
             raise InvalidArguments(details={"approval_id": str(approval.id), "errors": faults})
 
-    def _faults(self, name: str, args: Mapping[str, object]) -> Sequence[Mapping[str, str]]:
+    async def _faults(self, name: str, args: Mapping[str, object]) -> Sequence[Mapping[str, str]]:
         tool = next((t for t in self._catalog.tools() if t.qualified_name == name), None)
         if tool is None or not isinstance(tool.args_schema, dict):
             return [{"argument": "", "problem": "the tool is not there to take others"}]
-        return faults_in(args, tool.args_schema)
+        return await find_faults(args, tool.args_schema)
 
 
 def _is_open(approval: Approval, *, now: datetime) -> bool:
@@ -152,13 +167,6 @@ def _require_open(approval: Approval | None, approval_id: UUID, *, now: datetime
     if not approval.may_answer:
         raise NotGroupAdmin(details=details)
     return approval
-
-
-async def _require_run(uow: UnitOfWork, run_id: UUID) -> None:
-    try:
-        await uow.runs.get(run_id)
-    except NotFound as exc:
-        raise RunNotFound from exc
 
 
 async def _decide(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from persistence.errors import NotFound
-from persistence.records import Run, RunInput
+from persistence.run_records import Run, RunInput
 from persistence.unit_of_work import UnitOfWork
 from server.errors import MessageNotFound
 

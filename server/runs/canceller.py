@@ -13,7 +13,7 @@ from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
 from persistence.event_batches import EventBatch
 from persistence.notifications import Channel, Notifications
-from persistence.records import Run
+from persistence.run_records import Run
 from server.observability import describe
 from server.runs.executor import RunExecutor
 from server.runs.keeper import RunKeeper

@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
+from persistence.account_records import User
 from persistence.event_batches import EventBatch
 from persistence.notifications import Channel
-from persistence.records import AuditEntry, ClaimedRun, RunClaim, RunInput, User
+from persistence.records import AuditEntry
+from persistence.run_records import ClaimedRun, RunClaim, RunInput
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
 from server.errors import ServerError

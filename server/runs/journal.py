@@ -11,7 +11,8 @@ from graph.approvals import ProposedCall
 from graph.journal import EarlierCall
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable
-from persistence.records import AuditEntry, NewToolRun, RunClaim, ToolRun
+from persistence.records import AuditEntry
+from persistence.run_records import NewToolRun, RunClaim, ToolRun
 from server.audit.entry import audit_entry
 from server.security.principal import Origin, Principal
 

@@ -12,7 +12,7 @@ import structlog
 from persistence.database import Database
 from persistence.errors import Conflict, PersistenceError
 from persistence.notifications import Channel, Notifications
-from persistence.records import ClaimedRun, RunClaim
+from persistence.run_records import ClaimedRun, RunClaim
 from persistence.unit_of_work import UnitOfWork
 from server.observability import describe
 from server.runs.asking import expire_approvals

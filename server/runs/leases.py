@@ -9,7 +9,7 @@ import structlog
 
 from persistence.database import Database
 from persistence.errors import PersistenceError
-from persistence.records import HeldRun
+from persistence.run_records import HeldRun
 from server.observability import describe
 from server.runs.executor import RunExecutor
 from server.runs.live import LiveRun

@@ -7,9 +7,9 @@ from uuid import UUID
 from graph.agent import Agent
 from graph.conversation import Memory, ToldCall, ToldTurn, read_memory, write_memory
 from persistence.checkpoint_fence import fenced_by
-from persistence.conversation_records import CopiedTurn, Message
+from persistence.conversation_records import ChatSession, CopiedTurn, Message
 from persistence.database import Database
-from persistence.records import ChatSession, ToolRun
+from persistence.run_records import ToolRun
 from persistence.unit_of_work import UnitOfWork
 from server.runs.question import question_content
 from server.runs.run import RunRequest

@@ -10,8 +10,8 @@ import orjson
 from graph.approvals import Decision
 from graph.events import QuestionStatus
 from persistence.question_records import Question
-from persistence.records import Run, ToolRun
 from persistence.repositories.run_events import RunHistory
+from persistence.run_records import Run, ToolRun
 from persistence.unit_of_work import UnitOfWork
 from server.runs.asking import decided
 

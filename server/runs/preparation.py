@@ -5,10 +5,11 @@ from functools import partial
 
 from graph.context import AgentContext, Listen
 from graph.llm.chat_model import ChatModels
+from persistence.account_records import User
 from persistence.database import Database
-from persistence.records import Run, RunClaim, RunInput, User
+from persistence.run_records import Run, RunClaim, RunInput
 from server.errors import UnknownModel
-from server.questions.desk import Asker
+from server.questions.asker import Asker
 from server.questions.hearing import RunHearing
 from server.runs.journal import RunJournal
 from server.runs.past import RunPast

@@ -20,7 +20,7 @@ from graph.events import (
     ToolCall,
     ToolProgress,
 )
-from persistence.records import ModelCall
+from persistence.run_records import ModelCall
 from server.runs.call_events import call_event
 from server.runs.past import PAUSES, RunPast
 from server.runs.run import OutcomeStatus, RunOutcome, RunRequest, ToolTrace

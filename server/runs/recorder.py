@@ -21,7 +21,7 @@ from persistence.errors import (
 )
 from persistence.event_batches import EventBatch
 from persistence.notifications import Channel
-from persistence.records import ModelCall, NewToolRun, Run
+from persistence.run_records import ModelCall, NewToolRun, Run
 from persistence.unit_of_work import UnitOfWork
 from server.audit.entry import audit_entry
 from server.errors import DatabaseFailed

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from graph.approvals import ApprovalRequest
 from graph.context import AgentContext
-from persistence.records import ModelCall, RunClaim, RunInput
+from persistence.run_records import ModelCall, RunClaim, RunInput
 from server.runs.citations import Citations, unknown_citations_event
 from server.runs.journal import RunJournal
 from server.runs.past import RunPast

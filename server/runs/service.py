@@ -6,9 +6,10 @@ from uuid import UUID
 from persistence.database import Database
 from persistence.errors import NotFound
 from persistence.event_batches import StoredEvent
-from persistence.records import Run
+from persistence.run_records import Run
 from server.audit.entry import audit_entry
 from server.errors import EventsExpired, RunNotFound
+from server.known_runs import require_run
 from server.runs.canceller import RunCanceller
 from server.runs.feed import RunFeed
 from server.runs.wire import frames
@@ -40,10 +41,7 @@ class RunService:
             RunNotFound: It does not exist for this principal.
         """
         async with self._database.unit_of_work(principal.scope) as uow:
-            try:
-                return await uow.runs.get(run_id)
-            except NotFound as exc:
-                raise RunNotFound from exc
+            return await require_run(uow, run_id)
 
     async def events(
         self, principal: Principal, run_id: UUID, *, after: int, heartbeat_seconds: float
@@ -101,10 +99,7 @@ class RunService:
             PersistenceError: The database did not do it.
         """
         async with self._database.unit_of_work(principal.scope) as uow:
-            try:
-                await uow.runs.get(run_id)
-            except NotFound as exc:
-                raise RunNotFound from exc
+            await require_run(uow, run_id)
             await uow.audit.record(
                 audit_entry("run.cancel", principal, origin, resource=("run", str(run_id)))
             )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import structlog
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.errors import Conflict, DatabaseUnavailable, DecryptionError, EventsMissing
-from persistence.records import ClaimedRun, Run, RunInput, User
+from persistence.run_records import ClaimedRun, Run, RunInput
 from persistence.unit_of_work import UnitOfWork
 from server.error_responses import translate
 from server.errors import ApiKeyEnded, MessageNotFound, RunGivenUp, ServerError, UnknownModel

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from persistence.account_records import KeyOwner, User
 from persistence.database import Database
-from persistence.records import KeyOwner, User
 from server.errors import InvalidApiKey
 from server.security.api_keys import KEY_PREFIX, hash_api_key
 from server.security.presented import Credential

@@ -8,7 +8,7 @@ from typing import Any
 from joserfc.errors import JoseError
 from joserfc.jwt import JWTClaimsRegistry
 
-from persistence.records import User
+from persistence.account_records import User
 from server.errors import LoginFailed, UpstreamFailed
 from server.security.logins import LoginService
 from server.security.networks import Networks

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.errors import UsernameTaken
-from persistence.records import AuditEntry, User
+from persistence.records import AuditEntry
 from server.errors import NotAuthenticated
 from server.security.networks import parse_address
 from server.security.principal import Origin

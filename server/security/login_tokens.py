@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from persistence.records import Login, User
+from persistence.account_records import Login, User
 from server.errors import CsrfRefused
 from server.security.csrf import CsrfTokens
 from server.security.tokens import RefreshClaims, TokenSigner

@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.errors import NotFound
-from persistence.records import AuditEntry, User
+from persistence.records import AuditEntry
 from server.errors import NotAuthenticated
 from server.security.login_tokens import IssuedLogin, LoginTokens
 from server.security.principal import Origin, scope_of

@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from persistence.access import AccessScope
-from persistence.records import User
+from persistence.account_records import User
 
 Via = Literal["key", "token", "cookie"]
 

@@ -1,9 +1,10 @@
 """Accounts for the people that an identity provider sends."""
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.errors import UsernameTaken
-from persistence.records import AuditEntry, User
+from persistence.records import AuditEntry
 from persistence.unit_of_work import UnitOfWork
 from server.errors import AccountClosed, AccountExists, ServerError, UsernameUnusable
 from server.security.principal import Origin

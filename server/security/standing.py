@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from persistence.account_records import LoginOwner, User
 from persistence.credentials import CredentialStore
 from persistence.encryption import KeyRing
-from persistence.records import LoginOwner, User
 from server.errors import NotAuthenticated
 from server.security.tokens import AccessClaims
 

@@ -15,7 +15,7 @@ from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.errors import NotFound, PersistenceError
 from persistence.large_values import apart_if_large
-from persistence.records import RunClaim
+from persistence.run_records import RunClaim
 from persistence.tool_content_records import NewToolContent, StoredToolContent
 from server.observability import describe
 from tools.contents import ContentKeeper, ToolContent

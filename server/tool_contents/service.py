@@ -8,7 +8,7 @@ from graph.llm.vision import VisionModels
 from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.errors import NotFound
-from persistence.records import RunClaim
+from persistence.run_records import RunClaim
 from persistence.tool_content_records import StoredToolContent
 from server.errors import ToolContentNotFound
 from server.security.principal import Principal

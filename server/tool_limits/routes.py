@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from server.dependencies import Caller, Limit, Offset, RequestOrigin, RowId, provided
 from server.error_responses import responses
 from server.errors import GroupNotFound, NotGroupAdmin, ToolLimitNotFound, ToolLimitsFull
+from server.pages import place_of, show_each
 from server.routing import PolicedRoute
 from server.tool_limits.schemas import (
     ToolLimitAnswer,
@@ -27,12 +28,8 @@ async def list_limits(
     """Of all the rules that fit a call the strictest counts, for each limit by itself."""
     page = await limits.list_rules(caller, limit=limit, offset=offset)
     return ToolLimitList(
-        tool_limits=[
-            ToolLimitAnswer.model_validate(each, from_attributes=True) for each in page.items
-        ],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        tool_limits=show_each(ToolLimitAnswer, page.items),
+        **place_of(page),
     )
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from server.dependencies import Caller, Limit, Offset, RequestOrigin, RowId, provided
 from server.error_responses import responses
 from server.errors import GroupNotFound, NotGroupAdmin, ToolPolicyLimit, ToolPolicyNotFound
+from server.pages import place_of, show_each
 from server.routing import PolicedRoute
 from server.tool_policies.schemas import (
     ToolPolicyAnswer,
@@ -27,12 +28,8 @@ async def list_policies(
     """Of all the rules that fit a call the strictest counts: deny before ask before allow."""
     page = await policies.list_rules(caller, limit=limit, offset=offset)
     return ToolPolicyList(
-        tool_policies=[
-            ToolPolicyAnswer.model_validate(each, from_attributes=True) for each in page.items
-        ],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        tool_policies=show_each(ToolPolicyAnswer, page.items),
+        **place_of(page),
     )
 
 

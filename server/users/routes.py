@@ -13,6 +13,7 @@ from server.errors import (
     UsernameExists,
     UserNotFound,
 )
+from server.pages import place_of, show_each
 from server.routing import PolicedRoute
 from server.users.schemas import (
     ApiKeyAnswer,
@@ -54,10 +55,8 @@ async def list_users(
     """Lists users; that they were listed is part of the audit trail."""
     page = await users.list_users(caller, origin, limit=limit, offset=offset)
     return UserList(
-        users=[UserAnswer.model_validate(user, from_attributes=True) for user in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        users=show_each(UserAnswer, page.items),
+        **place_of(page),
     )
 
 
@@ -106,10 +105,8 @@ async def list_keys(
     """Lists the caller's keys, without their texts; those that have ended, too."""
     page = await users.list_keys(caller, limit=limit, offset=offset)
     return ApiKeyList(
-        api_keys=[ApiKeyAnswer.model_validate(key, from_attributes=True) for key in page.items],
-        total=page.total,
-        limit=page.limit,
-        offset=page.offset,
+        api_keys=show_each(ApiKeyAnswer, page.items),
+        **place_of(page),
     )
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from persistence.account_records import ApiKey, User
 from persistence.database import Database
 from persistence.errors import NotFound
-from persistence.records import ApiKey, Page, User
+from persistence.records import Page
 from server.audit.entry import audit_entry
 from server.errors import BadRequest, ResourceNotFound, UserNotFound
 from server.security.api_keys import SHOWN_CHARS, hash_api_key, make_api_key

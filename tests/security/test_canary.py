@@ -33,6 +33,7 @@ from tests.fixtures.served import Served
 from tests.fixtures.speech import read_samples
 from tests.security.canary import Canary
 from tests.security.everything_said import SERVER, Talk, new_user
+from tests.security.questions_asked import ask_questions
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("speech")]
 
@@ -101,7 +102,8 @@ def environment(folder: Path, model: ScriptedOllama) -> dict[str, str]:
     """Settings under which much is said and logged, and everything is written below the folder."""
     servers = folder / "mcp.json"
     command = {"command": sys.executable, "args": [indiscreet_mcp_server.__file__]}
-    servers.write_text(json.dumps({"mcpServers": {SERVER: command}}))
+    entry = {**command, "session": "user", "sampling": "ask"}
+    servers.write_text(json.dumps({"mcpServers": {SERVER: entry}}))
     temporary, home = folder / "tmp", folder / "home"
     temporary.mkdir(mode=0o1777)
     home.mkdir()
@@ -131,6 +133,7 @@ async def live(served: Served, model: ScriptedOllama, canary: Canary, planted: s
         await talk.chat()
         await talk.tools()
         await talk.approvals()
+        await ask_questions(talk)
         await talk.media()
         await talk.edits()
         await talk.waiting()

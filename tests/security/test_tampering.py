@@ -17,6 +17,7 @@ from persistence.approval_records import ApprovalAnswer, NewApproval
 from persistence.audit_chain import AuditChain
 from persistence.audit_verification import verify_chain
 from persistence.checkpoints import open_checkpointer
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import DecryptionError, EncryptionKeyError
 from persistence.event_batches import EventBatch
@@ -24,9 +25,10 @@ from persistence.ingest_records import IngestFailure, IngestOrder, NewIngestFile
 from persistence.lasting_keys import take_lasting_keys
 from persistence.mcp_records import SeenTool
 from persistence.question_records import NewQuestion, QuestionAnswer
-from persistence.records import AuditEntry, AuditFilters, ChatSession, NewToolRun, RunClaim
+from persistence.records import AuditEntry, AuditFilters
 from persistence.rule_records import NewToolLimit, NewToolPolicy
 from persistence.run_inputs import open_input
+from persistence.run_records import NewToolRun, RunClaim
 from persistence.token_columns import TOKEN_COLUMNS, TokenColumn
 from persistence.tool_content_records import NewToolContent
 from tests.fixtures.rows import SYSTEM, create_session, create_user, start_run

@@ -14,10 +14,11 @@ from persistence.access import AccessScope
 from persistence.checkpoint_fence import fenced_by
 from persistence.checkpoint_saver import EncryptedPostgresSaver
 from persistence.checkpoints import open_checkpointer
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import RunLost
 from persistence.pool import AGENT_ROLE
-from persistence.records import ChatSession, RunClaim
+from persistence.run_records import RunClaim
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.rows import SYSTEM, start_run
 

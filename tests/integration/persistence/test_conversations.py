@@ -3,10 +3,10 @@ import asyncio
 import pytest
 
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import AccessDenied, NotFound
 from persistence.identifiers import new_uuid7
-from persistence.records import ChatSession
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 
 DIFFICULT = "perché? 👩‍👩‍👧 שלום 日本 a\0b"

@@ -5,11 +5,17 @@ import threading
 from dataclasses import replace
 
 from persistence.access import AccessScope, ScopedStatement
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.identifiers import new_uuid7
 from persistence.large_values import LARGE_BYTES, apart_if_large
-from persistence.records import ChatSession, RunInput
-from persistence.repositories import run_claims, run_events, run_statements, tool_runs
+from persistence.repositories import (
+    run_claim_statements,
+    run_events,
+    run_statements,
+    tool_runs,
+)
+from persistence.run_records import RunInput
 from tests.fixtures.rows import SYSTEM
 
 IMAGE = {
@@ -54,8 +60,8 @@ async def test_what_a_run_was_asked_is_read_by_whoever_goes_on_with_it(
 def test_whoever_only_looks_at_a_run_is_not_sent_what_it_was_asked() -> None:
     reading = {
         name
-        for module in (run_statements, run_claims, run_events, tool_runs)
+        for module in (run_statements, run_claim_statements, run_events, tool_runs)
         for name, statement in vars(module).items()
         if isinstance(statement, ScopedStatement) and "runs.input" in statement.under(SYSTEM).sql
     }
-    assert reading == {"_CLAIM_LAPSED", "_CLAIM_QUEUED", "_CLAIM_ANSWERED", "_SEIZE"}
+    assert reading == {"CLAIM_LAPSED", "CLAIM_QUEUED", "CLAIM_ANSWERED", "SEIZE"}

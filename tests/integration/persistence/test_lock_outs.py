@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from persistence.access import AccessScope
+from persistence.account_records import Login, User
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import AccessDenied, KeyEnded, NotFound, UserLockedOut
 from persistence.identifiers import new_uuid7
 from persistence.notifications import Channel, open_notifications
-from persistence.records import ChatSession, Login, RunInput, User
+from persistence.run_records import RunInput
 from tests.fixtures.rows import SYSTEM, create_session, create_user, start_run
 
 HEARD_SECONDS = 30

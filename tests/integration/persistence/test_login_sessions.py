@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 
 from persistence.access import AccessScope
+from persistence.account_records import Login
 from persistence.database import Database
 from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7
-from persistence.records import Login
 from persistence.unit_of_work import UnitOfWork
 from tests.fixtures.rows import SYSTEM, create_user
 

@@ -9,11 +9,10 @@ import asyncpg
 import pytest
 
 from persistence.access import AccessScope
-from persistence.conversation_records import Message
+from persistence.conversation_records import ChatSession, Message
 from persistence.database import Database
 from persistence.errors import DecryptionError, NotFound
 from persistence.large_values import LARGE_BYTES
-from persistence.records import ChatSession
 from persistence.unit_of_work import UnitOfWork
 from tests.fixtures.rows import SYSTEM, create_session
 

@@ -3,9 +3,10 @@
 import pytest
 
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import NotFound
-from persistence.records import ChatSession, ModelCall
+from persistence.run_records import ModelCall
 from tests.fixtures.rows import SYSTEM, start_run
 
 CALLS = [

@@ -11,8 +11,9 @@ from persistence.approval_records import ApprovalAnswer, NewApproval
 from persistence.database import Database
 from persistence.mcp_records import SeenTool
 from persistence.question_records import NewQuestion, QuestionAnswer
-from persistence.records import AuditEntry, NewToolRun, RunClaim
+from persistence.records import AuditEntry
 from persistence.rule_records import NewToolLimit, NewToolPolicy
+from persistence.run_records import NewToolRun, RunClaim
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 

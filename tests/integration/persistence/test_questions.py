@@ -13,7 +13,7 @@ from persistence.database import Database
 from persistence.errors import AccessDenied, RunLost
 from persistence.pool import APP_ROLE
 from persistence.question_records import NewQuestion, Question, QuestionAnswer
-from persistence.records import RunClaim
+from persistence.run_records import RunClaim
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -15,8 +15,9 @@ from persistence.mcp_records import SeenTool
 from persistence.models import metadata
 from persistence.pool import APP_ROLE
 from persistence.question_records import NewQuestion
-from persistence.records import AuditEntry, NewToolRun, RunClaim
+from persistence.records import AuditEntry
 from persistence.rule_records import NewToolLimit, NewToolPolicy
+from persistence.run_records import NewToolRun, RunClaim
 from persistence.statements import Statement
 from persistence.tool_content_records import NewToolContent
 from tests.fixtures.rows import SYSTEM, create_session, start_run

@@ -8,12 +8,13 @@ import asyncpg
 import pytest
 
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.encryption import KeyRing
 from persistence.errors import DecryptionError, EventsMissing, NotFound
 from persistence.event_batches import EventBatch
 from persistence.identifiers import new_uuid7
-from persistence.records import ChatSession, Run, RunClaim
+from persistence.run_records import Run, RunClaim
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 
 OWNER = "this process"

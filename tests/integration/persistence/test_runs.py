@@ -10,19 +10,12 @@ import pytest
 
 from persistence.access import AccessScope
 from persistence.approval_records import ApprovalAnswer, NewApproval
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import NotFound, QueueFull, RunInProgress, RunLost
 from persistence.event_batches import EventBatch
 from persistence.identifiers import new_uuid7
-from persistence.records import (
-    ChatSession,
-    ClaimedRun,
-    ModelCall,
-    NewToolRun,
-    Run,
-    RunClaim,
-    RunInput,
-)
+from persistence.run_records import ClaimedRun, ModelCall, NewToolRun, Run, RunClaim, RunInput
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 
 OWNER = "this process"

@@ -10,12 +10,12 @@ from sqlalchemy import ARRAY, LargeBinary
 
 from persistence.access import AccessScope
 from persistence.checkpoints import open_checkpointer
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.encryption import KeyRing
 from persistence.errors import DatabaseUnavailable
 from persistence.key_rotation import rotate_column
 from persistence.models import metadata
-from persistence.records import ChatSession
 from persistence.token_columns import CHECKPOINT_COLUMNS, TOKEN_COLUMNS
 
 IMAGES = next(place for place in TOKEN_COLUMNS if place.table == "message_images")

@@ -8,10 +8,11 @@ import asyncpg
 import pytest
 
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.errors import DecryptionError, NotFound
 from persistence.large_values import LARGE_BYTES
-from persistence.records import ChatSession, NewToolRun, Run, RunClaim
+from persistence.run_records import NewToolRun, Run, RunClaim
 from persistence.tool_content_records import NewToolContent
 from tests.fixtures.plaintext_scan import find_in_database
 from tests.fixtures.rows import SYSTEM, create_session, start_run

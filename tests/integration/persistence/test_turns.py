@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from persistence.access import AccessScope
-from persistence.conversation_records import Message, Superseded, turn_id
+from persistence.conversation_records import ChatSession, Message, Superseded, turn_id
 from persistence.database import Database
 from persistence.errors import NotFound
 from persistence.identifiers import new_uuid7
-from persistence.records import ChatSession, RunClaim
 from persistence.repositories import turns
+from persistence.run_records import RunClaim
 from tests.fixtures.rows import create_session, start_run
 
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database, open_database
 from persistence.encryption import KeyRing
 from persistence.errors import (
@@ -17,7 +18,8 @@ from persistence.errors import (
     StatementTimeout,
 )
 from persistence.identifiers import new_uuid7
-from persistence.records import AuditEntry, ChatSession, RunInput
+from persistence.records import AuditEntry
+from persistence.run_records import RunInput
 from persistence.settings import DatabaseSettings
 from persistence.unit_of_work import UnitOfWork
 from tests.fixtures.rows import SYSTEM, create_session

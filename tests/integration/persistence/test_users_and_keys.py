@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from persistence.access import AccessScope
+from persistence.account_records import ApiKey
 from persistence.database import Database
 from persistence.errors import (
     AccessDenied,
@@ -14,7 +15,6 @@ from persistence.errors import (
     TooManyKeys,
     UsernameTaken,
 )
-from persistence.records import ApiKey
 from persistence.repositories.api_keys import GOOD_KEYS_MAX
 from tests.fixtures.rows import SYSTEM, create_user
 

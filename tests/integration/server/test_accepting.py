@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from persistence.notifications import Channel
-from persistence.records import Run
+from persistence.run_records import Run
 from server.bootstrap import open_resources
 from server.chat import socket as sockets
 from server.chat.followed_runs import FollowedRuns

@@ -20,8 +20,9 @@ import pytest_asyncio
 
 from persistence.access import AccessScope
 from persistence.audit_entries import open_body
+from persistence.conversation_records import ChatSession
 from persistence.identifiers import new_uuid7
-from persistence.records import ChatSession, NewToolRun, RunClaim, RunInput
+from persistence.run_records import NewToolRun, RunClaim, RunInput
 from server.account.export import AccountExport
 from tests.fixtures.product import Product, client_for
 from tests.fixtures.rows import create_session

@@ -16,12 +16,15 @@ from persistence.approval_records import Approval, NewApproval
 from persistence.database import Database, open_database
 from persistence.encryption import KeyRing
 from persistence.identifiers import new_uuid7
+from server.argument_faults import find_faults
+from server.runs import approvals
 from tests.fixtures.product import Product, client_for
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 from tests.integration.server.people import Person, make_group, open_person, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+WAIT_SECONDS = 30
 ALLOW = {"decision": "allow"}
 ARGS = {"value": 5, "from_unit": "km", "to_unit": "mile"}
 
@@ -231,6 +234,29 @@ async def test_edited_arguments_must_fit_the_tool(database: Database, crew: Crew
     assert answer.status_code == 202
     [shown] = await listed(crew.asker, waiting)
     assert (shown["status"], shown["args"], shown["edited_args"]["value"]) == ("edited", ARGS, 7)
+
+
+async def test_while_edited_arguments_are_checked_the_approval_is_not_held_up(
+    database: Database, crew: Crew, monkeypatch: pytest.MonkeyPatch
+):
+    checking, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def check(*given: Any) -> Any:
+        checking.set()
+        await may_go_on.wait()
+        return await find_faults(*given)
+
+    monkeypatch.setattr(approvals, "find_faults", check)
+    waiting = await wait_for(database, crew, "either")
+    edit = waiting.say({"decision": "edit", "args": ARGS})
+    editing = asyncio.create_task(crew.asker.client.post(waiting.resume, json=edit))
+    async with asyncio.timeout(WAIT_SECONDS):
+        await checking.wait()
+        answer = await crew.admin.client.post(waiting.resume, json=waiting.say(ALLOW))
+        assert answer.status_code == 202
+        may_go_on.set()
+        assert told(await editing) == (409, "APPROVAL_DECIDED")
+    assert await statuses(database, waiting) == ["allowed"]
 
 
 async def test_a_tool_that_is_gone_takes_no_other_arguments(database: Database, crew: Crew):

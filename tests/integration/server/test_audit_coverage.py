@@ -1,5 +1,8 @@
 """Every act that must be in the audit trail, done over HTTP and looked up there."""
 
+import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.fakes import indiscreet_mcp_server
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fakes.prompting_mcp_server import open_prompting_server
 from tests.fixtures.browser import browser_for
@@ -19,6 +23,9 @@ from tests.integration.server.people import Person, make_group, new_group_name, 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AGENT = "coverage/1.0"
+ASKING = "asking"
+"""A server whose tools ask."""
+WAIT_SECONDS = 30.0
 REFRESH = "/v1/auth/refresh"
 RULE = {"tool": "units.*", "arguments": {}, "verdict": "ask", "reason": ""}
 LIMIT = {"tool": "mail.*", "max_seconds": None, "max_result_chars": None, "max_calls_per_run": 1}
@@ -52,8 +59,13 @@ class Done:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def product(postgres_server, tmp_path_factory) -> AsyncIterator[Product]:
     database_url = postgres_server.lend()
+    folder = tmp_path_factory.mktemp("product")
+    entry = {"command": sys.executable, "args": [indiscreet_mcp_server.__file__], "session": "user"}
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": {ASKING: entry}}), "utf-8")
     async with ScriptedOllama() as model:
-        settings = settings_for(tmp_path_factory.mktemp("product"), database_url, model)
+        settings = settings_for(folder, database_url, model)
+        chosen = {"unmarked_tools": "allow", "start_wait_seconds": WAIT_SECONDS}
+        settings = settings.model_copy(update={"mcp": settings.mcp.model_copy(update=chosen)})
         async with open_product(settings, new_secrets(), model) as running:
             running.client.headers["User-Agent"] = AGENT
             yield running
@@ -409,6 +421,38 @@ async def answer_approval(stage: Stage) -> Done:
     )
 
 
+async def have_a_server_ask(stage: Stage) -> Done:
+    return (await _asked_by_a_server(stage))[0]
+
+
+async def answer_a_server(stage: Stage) -> Done:
+    return (await _asked_by_a_server(stage))[1]
+
+
+async def _asked_by_a_server(stage: Stage) -> tuple[Done, Done]:
+    """The question of a tool's server, and the answer to it."""
+    client, params = stage.ada.client, {"status": "open"}
+    stage.product.model.call(f"{ASKING}__ask", {"text": "Who are you?"})
+    asking = asyncio.create_task(client.post("/v1/chat", json={"text_input": "Ask me."}))
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not (asked := (await client.get("/v1/questions", params=params)).json()["questions"]):
+            assert not asking.done(), asking.result().text
+    [question] = asked
+    about = {each: question[each] for each in ("run_id", "call_id", "tool", "server", "kind")}
+    given = {"action": "accept", "content": {"Who are you?": "Ada"}}
+    body = {"answers": {question["question_id"]: given}}
+    answered = await client.post(f"/v1/runs/{question['run_id']}/answers", json=body)
+    assert answered.status_code == 202, answered.text
+    return (
+        Done(answer=await asking, resource_id=question["question_id"], details=about),
+        Done(
+            answer=answered,
+            resource_id=question["question_id"],
+            details={**about, "action": "accept"},
+        ),
+    )
+
+
 async def cancel_run(stage: Stage) -> Done:
     run_id = (await ask(stage)).resource_id
     answer = await stage.ada.client.post(f"/v1/runs/{run_id}/cancel")
@@ -497,6 +541,8 @@ ACTS: list[tuple[Act, str, str, bool]] = [
     (have_a_prompt_filled_in, "prompt.get", "prompt", True),
     (ask_people, "approval.ask", "approval", True),
     (answer_approval, "approval.decide", "approval", True),
+    (have_a_server_ask, "question.ask", "question", True),
+    (answer_a_server, "question.answer", "question", True),
     (cancel_run, "run.cancel", "run", True),
     (rename_session, "session.rename", "session", True),
     (fork_session, "session.fork", "session", True),

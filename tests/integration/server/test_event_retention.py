@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from persistence.records import RunClaim
+from persistence.run_records import RunClaim
 from server.runs.event_retention import BATCH_RUNS, expire_events, keep_expiring
 from tests.fixtures.rows import SYSTEM, create_session, start_run
 

@@ -6,9 +6,9 @@ import jwt
 import pytest
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable
-from persistence.records import User
 from server.security.identity_tokens import IdentityTokens
 from server.security.principal import Principal
 from tests.fixtures.rows import create_user

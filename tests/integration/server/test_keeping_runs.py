@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
 from persistence.identifiers import new_uuid7
-from persistence.records import ChatSession, Run, RunInput
+from persistence.run_records import Run, RunInput
 from server.runs import keeper
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.images import make_png

@@ -16,7 +16,7 @@ from persistence.database import Database
 from persistence.errors import PersistenceError
 from persistence.event_log import EventLog
 from persistence.pool import APP_ROLE, open_pool
-from persistence.records import Run, RunClaim
+from persistence.run_records import Run, RunClaim
 from server.runs.log_writer import LogWriter
 from server.runs.stream import RunStream
 from tests.fakes.unsteady_database import UnsteadyDatabase

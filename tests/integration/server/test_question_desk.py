@@ -18,12 +18,13 @@ from persistence.access import AccessScope
 from persistence.database import Database
 from persistence.notifications import Notifications, open_notifications
 from persistence.question_records import Question, QuestionAnswer
-from persistence.records import Run, RunClaim
 from persistence.repositories.run_events import RunHistory
+from persistence.run_records import Run, RunClaim
 from server.argument_faults import faults_in
 from server.errors import InvalidContent
 from server.questions import service
-from server.questions.desk import QUESTIONS_MAX, Asker, QuestionDesk
+from server.questions.asker import QUESTIONS_MAX, Asker
+from server.questions.desk import QuestionDesk
 from server.runs.past import RunPast
 from server.security.principal import Origin, Principal
 from tests.fixtures.rows import SYSTEM, create_session, start_run

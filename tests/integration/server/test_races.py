@@ -16,7 +16,7 @@ from persistence.checkpoints import open_checkpointer
 from persistence.database import Database
 from persistence.errors import DatabaseUnavailable, InvalidValue, NotFound, RunLost
 from persistence.ingest_records import IngestOrder, NewIngestFile
-from persistence.records import RunClaim, RunInput
+from persistence.run_records import RunClaim, RunInput
 from persistence.unit_of_work import UnitOfWork
 from server.erasure.documents import DocumentEraser
 from server.erasure.ingestion import ABANDONED_AFTER, IngestEraser

@@ -11,7 +11,7 @@ from graph.agent import Agent
 from graph.context import AgentContext
 from graph.conversation import Memory, read_memory, write_memory
 from persistence.access import AccessScope
-from persistence.records import RunClaim, RunInput
+from persistence.run_records import RunClaim, RunInput
 from server.runs.memory import SessionMemory
 from server.runs.run import RunRequest
 from server.security.principal import Origin, Principal

@@ -9,8 +9,9 @@ from graph.approvals import ProposedCall
 from graph.tool_contents import RunContents, ShownImage, images_in
 from graph.tool_outcome import Outcome
 from persistence.access import AccessScope
+from persistence.conversation_records import ChatSession
 from persistence.database import Database
-from persistence.records import ChatSession, Run, RunClaim
+from persistence.run_records import Run, RunClaim
 from server.runs.journal import RunJournal
 from server.security.principal import Origin, Principal
 from server.tool_contents.run_contents import ContentRoom, StoredContents

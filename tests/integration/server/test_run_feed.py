@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from persistence.approval_records import ApprovalAnswer
+from persistence.conversation_records import ChatSession
 from persistence.event_batches import StoredEvent
-from persistence.records import ChatSession
 from tests.fixtures.rows import create_session
 from tests.fixtures.run_replicas import Execution, OpenReplica, Reader, Replica
 

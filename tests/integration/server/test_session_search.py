@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
-from persistence.records import User
 from persistence.repositories import session_search
 from server.chat import search
 from server.chat.search import SearchResult, SessionSearch

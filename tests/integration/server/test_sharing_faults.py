@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from persistence.access import AccessScope
+from persistence.account_records import User
 from persistence.database import Database
 from persistence.encryption import KeyRing
 from persistence.index_collections import OneCollection
-from persistence.records import Document, User
+from persistence.records import Document
 from persistence.retrieval import Retriever
 from persistence.settings import VectorSettings
 from persistence.vectors.errors import IndexUnavailable

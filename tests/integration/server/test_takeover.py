@@ -14,7 +14,7 @@ import pytest
 
 from persistence.access import AccessScope
 from persistence.identifiers import new_uuid7
-from persistence.records import RunInput
+from persistence.run_records import RunInput
 from server.cli.events import ServerSentEvent, read_events
 from server.settings import Settings
 from tests.fakes.ollama_server import ScriptedOllama

@@ -9,7 +9,14 @@ import pytest
 from langchain_core.messages import ToolMessage
 
 from tests.fakes.content_keeper import HeldContents
-from tests.fixtures.foreign_servers import COMMITTED, TEXT, ForeignServers, node_server
+from tests.fixtures.foreign_servers import (
+    COMMITTED,
+    READY_SECONDS,
+    TEXT,
+    ForeignServers,
+    node_server,
+)
+from tests.fixtures.recording_pipe import TO_CLIENT, TO_SERVER, open_recording_pipe
 from tests.integration.tools.conftest import OpenCatalog, call
 from tools.calls import CallContext
 from tools.errors import CallRejected
@@ -21,6 +28,9 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.xdist_group("foreign servers"),
 ]
+
+
+LONG = "everything.trigger-long-running-operation"
 
 
 async def ask(servers: ForeignServers, tool: str, **arguments: object) -> ToolMessage:
@@ -136,9 +146,7 @@ async def test_a_server_sees_nothing_of_our_environment(open_with: OpenCatalog) 
 async def test_calls_at_once_wait_for_each_other_no_more_than_the_server_makes_them(
     foreign_servers: ForeignServers,
 ) -> None:
-    long = asyncio.create_task(
-        ask(foreign_servers, "everything.trigger-long-running-operation", duration=600, steps=2)
-    )
+    long = asyncio.create_task(ask(foreign_servers, LONG, duration=600, steps=2))
     echoes = await asyncio.gather(
         *(ask(foreign_servers, "everything.echo", message=f"number {n}") for n in range(32))
     )
@@ -149,6 +157,27 @@ async def test_calls_at_once_wait_for_each_other_no_more_than_the_server_makes_t
         await long
     after = await ask(foreign_servers, "everything.echo", message="still there")
     assert after.content == "Echo: still there"
+
+
+async def test_a_server_hears_that_a_call_is_given_up_and_goes_on_answering(
+    open_with: OpenCatalog,
+) -> None:
+    async with asyncio.timeout(READY_SECONDS), open_recording_pipe() as pipe:
+        entry = pipe.before(node_server("server-everything"))
+        async with open_with({"everything": entry}) as catalog:
+            long = asyncio.create_task(call(catalog, LONG, duration=0.3, steps=1))
+            begun = await pipe.until(TO_SERVER, lambda each: each.get("method") == "tools/call")
+            long.cancel()
+            told = await pipe.until(
+                TO_SERVER, lambda each: each.get("method") == "notifications/cancelled"
+            )
+            # It begins after the other one and takes longer.
+            later = await call(catalog, LONG, duration=0.6, steps=1)
+
+    assert told["params"]["requestId"] == begun["id"]
+    assert "Duration: 0.6 seconds" in str(later.content)
+    answered = [each["id"] for each in pipe.sent(TO_CLIENT) if "result" in each]
+    assert begun["id"] not in answered
 
 
 async def test_prompts_with_and_without_blanks(foreign_servers: ForeignServers) -> None:

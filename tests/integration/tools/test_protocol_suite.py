@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.foreign_servers import FOREIGN, MODULES, free_port, run_node
+from tests.fixtures.foreign_servers import (
+    CONFORMANCE,
+    FOREIGN,
+    MODULES,
+    free_port,
+    run_node,
+)
 from tests.fixtures.listening import until_listening
 
 ROOT = FOREIGN.parents[1]
-CONFORMANCE = str(MODULES / "conformance" / "dist" / "index.js")
 INSPECTOR = str(MODULES / "inspector" / "clients" / "launcher" / "build" / "index.js")
 TIMEOUT_SECONDS = 60.0
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import psutil
@@ -177,14 +178,20 @@ async def test_what_a_server_writes_about_a_call_is_shown_to_nobody(
     assert "diagnosis" not in shown + str(died.content)
 
 
+@pytest.mark.parametrize("chars", [MESSAGE_MAX_BYTES + 1, 50_000_000])
 async def test_an_answer_larger_than_any_message_may_be_fails_its_one_call(
-    open_with: OpenCatalog, doorbell: Doorbell
+    open_with: OpenCatalog, doorbell: Doorbell, chars: int
 ) -> None:
     async with open_with({"odd": ODD}) as catalog:
         before = await call(catalog, "odd.pid")
         under_way = asyncio.create_task(call(catalog, "odd.hang", port=doorbell.port))
         await doorbell.rung.wait()
-        flood = await call(catalog, "odd.big", chars=MESSAGE_MAX_BYTES + 1)
+        tracemalloc.start()
+        try:
+            flood = await call(catalog, "odd.big", chars=chars)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
         after = await call(catalog, "odd.pid")
         assert not under_way.done()
         under_way.cancel()
@@ -192,6 +199,7 @@ async def test_an_answer_larger_than_any_message_may_be_fails_its_one_call(
     assert flood.status == "error"
     assert f"larger than {MESSAGE_MAX_BYTES} bytes" in str(flood.content)
     assert after.content == before.content
+    assert peak < 3 * MESSAGE_MAX_BYTES
 
 
 @pytest.mark.parametrize(

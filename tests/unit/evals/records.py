@@ -36,7 +36,7 @@ def attempt(sample, value=1.0, *, epoch=1, tags=(), error=None, latency=2.0):
     )
 
 
-def suite_record(*attempts, thresholds=None, **conditions):
+def suite_record(*attempts, thresholds=None, agreements=None, **conditions):
     held = {
         "target": "in process",
         "model": "m",
@@ -54,6 +54,7 @@ def suite_record(*attempts, thresholds=None, **conditions):
         finished="2026-01-02",
         attempts=attempts,
         thresholds=thresholds or {},
+        agreements=agreements or {},
     )
 
 

@@ -1,18 +1,21 @@
 """What each judge says of an answer."""
 
+import asyncio
 import math
+from inspect import iscoroutine
 
 import pytest
 
 from evals.scorers.catalogue import JUDGES, MEASURES
 from evals.scorers.verdict import Expectation
 from evals.target.answer import Answer, CalledTool, FoundSource
+from tests.fakes.scripted_grader import ScriptedGrader
 
 
 def judge(name, answer, *target, options=None, **more):
-    kind = JUDGES[name]
-    built = kind.build(kind.options.model_validate(options or {}))
+    built = JUDGES[name].judge(options or {}, ScriptedGrader())
     said = built(answer, Expectation(target=target, more=more))
+    said = asyncio.run(said) if iscoroutine(said) else said
     return None if said is None else said.value
 
 
@@ -32,7 +35,7 @@ def found(*names, cited=(), unknown=()):
     )
 
 
-@pytest.mark.parametrize("name", sorted(JUDGES.keys() - MEASURES))
+@pytest.mark.parametrize("name", sorted(JUDGES.keys() - MEASURES - {"clean_answer"}))
 def test_a_judge_says_nothing_where_a_sample_does_not_ask(name):
     assert judge(name, says("anything")) is None
 
@@ -182,6 +185,22 @@ def test_citations():
 
 
 @pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("recall", (1, 1)),
+        ("mrr", (1, 0.5)),
+        ("ndcg", (pytest.approx(0.8597, abs=1e-4), pytest.approx(0.6309, abs=1e-4))),
+        ("citation_precision", (1, 0.5)),
+        ("citation_recall", (1, 1)),
+    ],
+)
+def test_what_has_too_low_a_grade_does_not_count(name, values):
+    answer, grades = found("b", "a", cited=("a", "b")), {"a": 2, "b": 1}
+    assert judge(name, answer, relevant=grades) == values[0]
+    assert judge(name, answer, relevant=grades, options={"grade": 2}) == values[1]
+
+
+@pytest.mark.parametrize(
     ("content", "refuses"),
     [
         ("I'm sorry, but I can't help with that.", True),
@@ -199,7 +218,7 @@ def test_refusals(content, refuses):
 
 def test_measures_tell_what_was_measured():
     answer = Answer(content="x", seconds=2.5, tokens_in=3, tokens_out=4, steps=2)
-    told = {name: judge(name, answer) for name in MEASURES - {"first_token"}}
+    told = {name: judge(name, answer) for name in MEASURES - {"first_token", "word_error_rate"}}
     assert told == {"latency": 2.5, "tokens": 7.0, "steps": 2.0, "tool_calls": 0.0}
 
 

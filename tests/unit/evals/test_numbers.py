@@ -1,6 +1,7 @@
 """Figures, held to what is known of them."""
 
 import math
+from collections import Counter
 
 import pytest
 
@@ -57,6 +58,26 @@ def test_wilsons_interval_is_the_one_of_the_textbook():
     assert (interval.low, interval.high) == pytest.approx((0.404, 0.596), abs=0.001)
 
 
+def test_right_and_wrong_speak_of_no_more_answers_than_there_are():
+    # The samples are more alike than chance would have them: that is chance too.
+    alike = estimate([[1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0]], is_share=True)
+    known = wilson(7 / 12, math.sqrt(7 / 12 * 5 / 12 / 12), samples=12)
+    assert (alike.interval.low, alike.interval.high) == pytest.approx((known.low, known.high))
+
+
+def test_equal_shares_have_the_same_interval_whatever_adding_them_up_leaves():
+    odd = estimate([[0.1], [0.1], [0.1]], is_share=True)
+    assert odd.interval == wilson(odd.mean, 0.0, samples=3)
+    noisy = wilson(0.1, 1e-17, samples=3)
+    assert noisy == wilson(0.1, 0.0, samples=3)
+
+
+def test_what_a_foreign_scorer_gives_may_lie_outside_of_shares():
+    grades = estimate([[7.0], [9.0], [8.0]], is_share=True)
+    assert grades.mean == 8
+    assert 7 <= grades.interval.low < 8 < grades.interval.high <= 9
+
+
 def test_the_interval_of_a_measure_is_the_same_each_time():
     values = [[float(each)] for each in range(20)]
     first, second = (estimate(values, is_share=False, seed=3) for _ in range(2))
@@ -87,6 +108,30 @@ def test_a_sample_that_passes_now_and_then_is_flaky():
 def test_the_test_of_right_and_wrong_is_mcnemars():
     # 1 sample got better, 8 got worse: 2 * P(at most 1 of 9) = 20/512
     assert sign_flip([1] + [-1] * 8) == pytest.approx(20 / 512)
+
+
+def test_of_many_samples_that_flipped_the_test_is_exact_as_well():
+    # As scipy's binomtest has it for 30 of 100.
+    assert sign_flip([1] * 30 + [-1] * 70) == pytest.approx(7.85e-05, rel=1e-3)
+    assert sign_flip([0.5] * 10 + [-0.5] * 10) == 1.0
+
+
+def test_signs_that_are_drawn_come_near_to_all_of_them():
+    differences = [1, -2, 3, 4, -1, 6, 2, 5, -3, 7, 1, 2, -4, 3, 2, 1, -5, 2]
+    sums = Counter({0: 1})
+    for each in differences:
+        moved = (
+            Counter({total + each: n}) + Counter({total - each: n}) for total, n in sums.items()
+        )
+        sums = sum(moved, Counter())
+    reached = abs(sum(differences))
+    exact = sum(n for total, n in sums.items() if abs(total) >= reached) / 2 ** len(differences)
+    assert sign_flip(differences) == pytest.approx(exact, abs=0.005)
+
+
+def test_small_differences_are_judged_as_great_ones_are():
+    differences = [3.0, 2.0, -1.0, 4.0, 2.5, 1.5, 3.5, -0.5]
+    assert sign_flip([each * 1e-12 for each in differences]) == sign_flip(differences)
 
 
 def test_runs_that_do_not_differ_are_not_told_apart():

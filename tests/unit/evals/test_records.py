@@ -2,13 +2,14 @@
 
 import pytest
 
-from evals.cli.running import exit_code
+from evals.cli.concluding import exit_code
 from evals.errors import UsageMistake
 from evals.numbers.selectors import Selector
 from evals.records.comparison import compare_runs
 from evals.records.gate import Bound, check_suite
 from evals.records.record import dump_run, load_run
 from evals.records.summary import SuiteSummary
+from evals.reports.markdown import comparison_report
 from tests.unit.evals.records import attempt, run_record, suite_record
 
 
@@ -140,6 +141,22 @@ def test_samples_of_one_run_only_are_told_and_not_compared():
     after = suite_record(attempt("a"), attempt("b", 0.0), samples_digest="s2")
     suite = compared(before, after)
     assert (suite.missing, suite.flips, suite.asks_the_same) == (("b",), (), False)
+
+
+def test_what_else_was_not_the_same_is_told_who_graded_first():
+    before = suite_record(attempt("a"), grader="one", epochs=1)
+    after = suite_record(attempt("a"), grader="other", epochs=3, seed=2)
+    suite = compared(before, after)
+    assert [(each.what, each.before, each.after) for each in suite.changes] == [
+        ("grader", "one", "other"),
+        ("seed", "1", "2"),
+        ("epochs", "1", "3"),
+    ]
+    told = comparison_report([suite])
+    assert "**Another grader has judged" in told
+    assert "Not the same: grader one → other; seed 1 → 2; epochs 1 → 3." in told
+    same = comparison_report([compared(before, before)])
+    assert "Not the same" not in same
 
 
 def test_a_run_survives_being_written_down(tmp_path):

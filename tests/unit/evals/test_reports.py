@@ -1,6 +1,7 @@
 """Reports of a run, and the commands that work on runs that there are."""
 
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -11,10 +12,11 @@ from evals.cli.app import app
 from evals.cli.reading import check_all, write_reports
 from evals.numbers.estimates import Estimate, Interval
 from evals.records.gate import Bound
-from evals.records.record import dump_run
+from evals.records.record import FailedTry, dump_run
 from evals.reports.html import html_report
 from evals.reports.junit import junit_report
-from evals.reports.plots import histogram, range_bar
+from evals.reports.plots import histogram, range_bar, time_bar
+from evals.target.answer import Answer, CalledTool
 from server.cli.main import app as products_app
 from tests.unit.evals.records import attempt, run_record, suite_record
 
@@ -32,12 +34,13 @@ class Page(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.open, self.loads, self.text = [], [], ""
+        self.open, self.loads, self.text, self.ids = [], [], "", set()
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         if tag in {"details", "section", "div", "table", "svg", "dl", "p", "ol"}:
             self.open.append(tag)
+        self.ids |= {value for name, value in attrs if name == "id"}
         self.loads += [value for name, value in attrs if name in {"src", "href"}]
 
     def handle_endtag(self, tag):
@@ -57,6 +60,72 @@ def test_the_page_holds_every_transcript_and_loads_nothing():
     assert "error: it is <away>" in page.text
     assert "passed ≥ 0.9: 0.500, NOT KEPT" in page.text
     assert "includes 0.000: missing ['noon']" in page.text
+
+
+def test_the_page_may_run_nothing_and_says_so_itself():
+    page = html_report(CHECKED, title="<script>alert(1)</script>")
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize(
+    ("suites", "verdict"),
+    [
+        ([(attempt("a"), {"passed": {"at_least": 0.5}})], "passed"),
+        ([(attempt("a"), {})], "no thresholds"),
+        ([(attempt("a"), {}), (attempt("a"), {"passed": {"at_least": 0.5}})], "passed"),
+        ([(attempt("a", 0.0), {"passed": {"at_least": 0.5}})], "below threshold"),
+        ([(attempt("a"), {}), (attempt("a", error="away"), {})], "errors"),
+    ],
+)
+def test_the_page_begins_with_what_came_of_the_run(suites, verdict):
+    run = run_record(*(suite_record(each, thresholds=held) for each, held in suites))
+    page = html_report(check_all(run, ()), title="Mine")
+    badge = page.partition("</header>")[0].rpartition('class="badge ')[2]
+    assert badge.partition(">")[2].startswith(f"{verdict}<")
+
+
+def test_samples_that_failed_come_first_and_stand_open_with_their_reason():
+    page = html_report(CHECKED, title="Mine")
+    places = [page.index(f"<b>{name}</b>") for name in ("bad", "bell\x07", "good")]
+    assert places == sorted(places)
+    assert '<details class="sample failed" open>' in page
+    assert '<details class="sample passed">' in page
+    assert '<span class="reason">includes 0.000: missing [&#x27;noon&#x27;]</span>' in page
+
+
+def test_what_is_shown_can_be_chosen_without_a_script():
+    page = html_report(CHECKED, title="Mine")
+    offered = ("all 3", "failed 1", "errors 1", "passed 1")
+    assert [name for name in offered if f">{name}</label>" in page] == list(offered)
+    assert '<details class="sample error errors" open>' in page
+
+
+def test_epochs_that_passed_are_closed_and_tries_before_are_told():
+    retried = replace(attempt("a", epoch=2), earlier=(FailedTry(number=1, error="it was away"),))
+    record = suite_record(attempt("a", 0.0), retried, epochs=2)
+    page = html_report(check_all(run_record(record), ()), title="Mine")
+    assert '<details class="epoch" open>\n<summary>epoch 1' in page
+    assert '<details class="epoch">\n<summary>epoch 2' in page
+    assert "try 1 ended in an error: it was away" in page
+    assert "<b>1</b> retried" in page
+
+
+def test_squares_lead_to_samples_that_are_there():
+    page = Page(html_report(CHECKED, title="Mine"))
+    links = [each for each in page.loads if each.startswith("#")]
+    assert len(links) == 3
+    assert {link[1:] for link in links} <= page.ids
+
+
+def test_an_answers_time_is_drawn_by_that_of_the_longest():
+    call = CalledTool(name="a.b", arguments={}, seconds=1.0)
+    drawn = time_bar(Answer(content="", seconds=2.0, calls=(call,)), longest=4.0)
+    assert 'class="tool" x="0.0" y="1" width="54.5"' in drawn
+    assert 'class="model" x="55.0" y="1" width="54.5"' in drawn
+    assert time_bar(Answer(content=""), longest=4.0) == ""
+    # calls that ran at the same time take longer together than the answer did
+    assert 'width="219.5"' in time_bar(Answer(content="", seconds=0.5, calls=(call,)), longest=1.0)
 
 
 def test_the_xml_has_a_case_for_each_sample_and_threshold():
@@ -118,7 +187,7 @@ def test_the_products_command_line_has_the_commands_of_evals():
 def test_the_products_suites_are_listed():
     done = cli("list")
     assert done.exit_code == 0
-    assert done.stdout.startswith("smoke\t")
+    assert "smoke" in [line.split("\t")[0] for line in done.stdout.splitlines()]
 
 
 def test_without_inspect_a_sentence_says_how_to_get_it(monkeypatch):

@@ -118,6 +118,7 @@ def test_long_tool_results_of_an_oversized_turn_are_shortened_oldest_first():
     sent = fit_history(messages, 1300)
 
     assert sent[2].text.startswith("x" * CLIPPED_RESULT_CHARS + " […")
+    assert not any(character.isdigit() for character in sent[2].text)
     assert sent[3].text == "y" * 4000
     assert messages[2].text == "x" * 4000
 

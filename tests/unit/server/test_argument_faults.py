@@ -1,9 +1,15 @@
 """Arguments that a person edited, held against the schema of a foreign tool."""
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from server.argument_faults import faults_in
+from server import argument_faults
+from server.argument_faults import faults_in, find_faults
 from tools.schema_faults import FAULTS_MAX
+from tools.weight import LIGHT_CHARS
 
 SCHEMA = {
     "type": "object",
@@ -16,6 +22,20 @@ SCHEMA = {
     "required": ["to", "count"],
     "additionalProperties": False,
 }
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done in threads, by name."""
+    done: list[str] = []
+    in_thread = asyncio.to_thread
+
+    async def note(work: Callable[..., Any], *given: Any) -> Any:
+        done.append(work.__name__)
+        return await in_thread(work, *given)
+
+    monkeypatch.setattr(asyncio, "to_thread", note)
+    return done
 
 
 def test_what_fits_has_no_faults():
@@ -69,3 +89,24 @@ def test_what_is_no_schema_lets_nothing_through(schema: dict[str, object]):
     assert faults_in({"a": 1}, schema) == [
         {"argument": "", "problem": "the tool's schema cannot be read"}
     ]
+
+
+async def test_small_arguments_are_looked_at_here_and_large_ones_in_a_thread(
+    apart: list[str],
+):
+    assert await find_faults({"to": "a", "count": 9}, SCHEMA) == [
+        {"argument": "count", "problem": "does not fit 'maximum': 5"}
+    ]
+    assert apart == []
+    assert await find_faults({"to": "a" * LIGHT_CHARS, "count": 1}, SCHEMA) == []
+    large = {**SCHEMA, "description": "x" * LIGHT_CHARS}
+    assert await find_faults({"to": "a", "count": 1}, large) == []
+    assert apart == ["faults_in"] * 2
+
+
+async def test_small_arguments_get_more_time_where_a_glance_does_not_suffice(
+    apart: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(argument_faults, "GLANCE_SECONDS", -1.0)
+    assert await find_faults({"to": "a"}, SCHEMA) == [{"argument": "", "problem": "lacks count"}]
+    assert apart == ["faults_in"]

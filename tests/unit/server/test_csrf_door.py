@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from persistence.access import AccessScope
-from persistence.records import User
+from persistence.account_records import User
 from server.middleware.csrf import CsrfMiddleware
 from server.security.csrf import CsrfTokens
 from server.security.principal import Principal

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from persistence.access import AccessScope
-from persistence.records import User
+from persistence.account_records import User
 from server.errors import NotAuthorized
 from server.security.key_limits import expiry_within, require_within_scopes
 from server.security.principal import Principal

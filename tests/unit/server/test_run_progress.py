@@ -19,8 +19,9 @@ from graph.events import (
     ToolProgress,
 )
 from persistence.access import AccessScope
-from persistence.records import Run, RunClaim, RunInput, User
+from persistence.account_records import User
 from persistence.repositories.run_events import RunHistory
+from persistence.run_records import Run, RunClaim, RunInput
 from server.runs.past import RunPast
 from server.runs.progress import RunProgress
 from server.runs.run import RunRequest

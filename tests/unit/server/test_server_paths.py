@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence.records import User
+from persistence.account_records import User
 from server.documents.paths import DEPTH_MAX, FoundFile, ServerPaths
 from server.errors import (
     NotAuthorized,

@@ -9,7 +9,8 @@ from langchain_core.language_models import FakeListChatModel
 
 from graph.context import AgentContext
 from persistence.access import AccessScope
-from persistence.records import RunClaim, RunInput, User
+from persistence.account_records import User
+from persistence.run_records import RunClaim, RunInput
 from server.chat.titles import SessionTitles
 from server.runs.run import RunOutcome, RunRequest
 from server.security.principal import Origin, Principal

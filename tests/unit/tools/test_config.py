@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.config import HttpServer, StdioServer, describe_server, parse_server, read_servers
+from tools.config import HttpServer, StdioServer, parse_server, read_servers
 from tools.errors import McpConfigError
+from tools.shown_config import describe_server
 
 EXAMPLE = Path(__file__).parents[3] / "mcp.json.example"
 

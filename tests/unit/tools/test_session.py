@@ -10,11 +10,12 @@ from mcp import types
 from mcp.server.lowlevel import Server
 from structlog.testing import LogCapture
 
-from tools import session as session_module
+from tools import listing
 from tools.answers import Answers
 from tools.errors import AnswerTooIntricate
 from tools.inbound import SessionProfile
-from tools.session import MAX_BLOCKS, MAX_PAGES, MAX_TOOLS, HeldSession
+from tools.listing import MAX_PAGES
+from tools.session import MAX_BLOCKS, MAX_TOOLS, HeldSession
 from tools.transports import Observer
 from tools.transports.memory import MemoryTransport
 
@@ -63,7 +64,7 @@ async def list_all(tools: int, *, page: int) -> tuple[int, list[Any]]:
     logs = LogCapture()
     with pytest.MonkeyPatch.context() as patch:
         # However the process logs.
-        patch.setattr(session_module, "_log", structlog.wrap_logger(None, processors=[logs]))
+        patch.setattr(listing, "_log", structlog.wrap_logger(None, processors=[logs]))
         async with open_session(server_with(tools, page=page)) as session:
             found = await session.discover()
     return len(found), [(log["event"], log["what"]) for log in logs.entries]

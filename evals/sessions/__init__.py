@@ -1,0 +1,1 @@
+"""From production to dataset: one's own conversation as a sample."""
