@@ -2,9 +2,10 @@
 
     python -m evals.tool_choice [--set tuning|held_out] [--fail-under 0.9] [--failures]
 
-The prompts are in evals/data/tool_prompts.json. The embedded model's router was tuned on the set
-`tuning` only; `held_out` was written before that and not looked at. Exit code 1 means that a set
-stayed below the threshold.
+The prompts are in evals/data/tool_prompts.json, and are put to the model itself, with none of the
+product in between. They are judged by `tool_trajectory`, as those of a suite are. The embedded
+model's router was tuned on the set `tuning` only; `held_out` was written before that and not looked
+at. Exit code 1 means that a set stayed below the threshold.
 """
 
 import argparse
@@ -21,6 +22,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
+from evals.numbers.estimates import LEVEL, estimate
+from evals.scorers.trajectory import TrajectoryOptions, tool_trajectory
+from evals.scorers.verdict import Expectation, ask_judge
+from evals.target.answer import Answer, CalledTool
 from graph.llm.chat_model import ServedModel, open_chat_models, open_model_address
 from graph.settings import GraphSettings
 
@@ -28,6 +33,8 @@ DATA = Path(__file__).parent / "data" / "tool_prompts.json"
 SETS = ("tuning", "held_out")
 SYSTEM = SystemMessage("You are an assistant that works for the people of one organisation.")
 DECISION_TIMEOUT_SECONDS = 300.0
+_JUDGE = tool_trajectory(TrajectoryOptions(mode="unordered", ignore_punctuation=True))
+"""A model may write New_York; which of two calls comes first is its own affair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +59,12 @@ async def mark_sample(
         )
     seconds = time.perf_counter() - started
     calls = answer.tool_calls if isinstance(answer, AIMessage) else []
-    right = _matches_all(calls, sample["expect"])
-    if tell and not right:
-        print(f"  wrong: {sample['prompt']!r} -> {calls}")
+    called = tuple(CalledTool(name=each["name"], arguments=each["args"]) for each in calls)
+    expected = Expectation(more={"calls": sample["expect"]})
+    said = await ask_judge(_JUDGE, Answer(content="", calls=called), expected)
+    right = said is not None and said.value == 1
+    if tell and said and not right:
+        print(f"  wrong: {sample['prompt']!r}: {said.explanation}")
     return Mark(category=sample["category"], right=right, seconds=seconds)
 
 
@@ -65,14 +75,10 @@ def report(name: str, marks: Sequence[Mark]) -> float:
         by_category[mark.category].append(mark)
     print(f"{name}:")
     for category, members in by_category.items():
-        print(f"  {category:<10} {_right(members):>3} of {len(members)}")
-    share = _right(marks) / len(marks)
+        print(f"  {category:<10} {_told(members)}")
     median = statistics.median(mark.seconds for mark in marks)
-    print(
-        f"  {'all':<10} {_right(marks):>3} of {len(marks)} = {share:.0%}, "
-        f"median {median:.1f} s a decision"
-    )
-    return share
+    print(f"  {'all':<10} {_told(marks)}, median {median:.1f} s a decision")
+    return _right(marks) / len(marks)
 
 
 async def run(sets: Sequence[str], *, tell: bool) -> list[float]:
@@ -102,27 +108,14 @@ def main() -> None:
     sys.exit(1 if min(shares) < chosen.fail_under else 0)
 
 
-def _matches_all(calls: Sequence[Any], expected: Sequence[dict[str, Any]]) -> bool:
-    if len(calls) != len(expected):
-        return False
-    return all(any(_matches(call, wanted) for call in calls) for wanted in expected)
-
-
-def _matches(call: Any, wanted: dict[str, Any]) -> bool:
-    if call["name"] != wanted["tool"]:
-        return False
-    given = call["args"]
-    for name, accepted in wanted.get("arguments", {}).items():
-        if _plain(given.get(name)) not in [_plain(value) for value in accepted]:
-            return False
-    return all(
-        any(_plain(word) in _plain(str(given.get(name, ""))) for word in words)
-        for name, words in wanted.get("contains", {}).items()
-    )
-
-
-def _plain(value: Any) -> Any:
-    return value.strip().casefold().replace("_", " ") if isinstance(value, str) else value
+def _told(marks: Sequence[Mark]) -> str:
+    """How many were right, and between which shares a model like this one probably is."""
+    told = f"{_right(marks):>3} of {len(marks)}"
+    found = estimate([[float(mark.right)] for mark in marks], is_share=True)
+    if found is None or found.interval is None:
+        return told
+    low, high = found.interval.low, found.interval.high
+    return f"{told} = {found.mean:.0%} ({LEVEL:.0%}: {low:.0%} to {high:.0%})"
 
 
 def _right(marks: Iterable[Mark]) -> int:

@@ -89,7 +89,9 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="METRIC=VALUE",
-            help="METRIC is a scorer, 'passed', METRIC@TAG, METRIC#SAMPLE, pass@K or pass^K.",
+            help="A figure that has to reach a value: METRIC is a scorer, 'passed', METRIC@TAG, "
+            "METRIC#SAMPLE, pass@K or pass^K. 'METRIC>=VALUE' is the same, 'METRIC<=VALUE' an "
+            "upper bound, such as 'latency<=10' (quote it for the shell). May be repeated.",
         ),
     ] = None,
     baseline: Annotated[

@@ -13,13 +13,14 @@ from evals.cli.concluding import RUNS, conclude, make_folder
 from evals.cli.progress import choose_progress
 from evals.cli.stopping import stopped_by_sigterm, tell_stopped
 from evals.errors import EvalsError, UsageMistake
-from evals.records.gate import Bound
 from evals.records.record import RunRecord, SuiteRecord, load_run
 from evals.records.summary import SuiteSummary
 from evals.records.surroundings import read_revision, settings_digest
 from evals.reports import wording
 from evals.reports.models import model_table
+from evals.running.asked import require_baseline, require_bounds
 from evals.running.conditions import model_name
+from evals.running.digests import suite_digest
 from evals.running.options import RunOptions
 from evals.running.request import (
     FILE,
@@ -30,11 +31,11 @@ from evals.running.request import (
     keep_request,
     load_request,
     require_same,
-    suite_digest,
 )
 from evals.running.run import SuiteRunner
 from evals.running.task import choose_samples
 from evals.suite.loading import Suite
+from evals.suite.schema import SampleSpec
 from evals.target.opening import Target, open_target
 from server.cli.connection import ApiFailure
 from server.settings import Settings, load_settings
@@ -107,7 +108,6 @@ def _put(
     *,
     begin: Begin,
 ) -> int:
-    bounds = [Bound.parse(text) for text in request.fail_under]
     before = load_run(request.baseline) if request.baseline else None
     init_display_type("none")
     begin(settings)
@@ -115,12 +115,14 @@ def _put(
         with stopped_by_sigterm():
             records = asyncio.run(_run(request, suites, settings, options))
     except (KeyboardInterrupt, EvalsError, ApiFailure):
-        tell_stopped(options.folder)
+        tell_stopped(options.folder, fail_under=request.fail_under)
         raise
-    record = RunRecord(run=options.folder.name, suites=tuple(records))
+    record = RunRecord(
+        run=options.folder.name, suites=tuple(records), fail_under=request.fail_under
+    )
     if len(request.models) > 1:
         typer.echo(model_table(records))
-    return conclude(record, options.folder, bounds=bounds, baseline=before)
+    return conclude(record, options.folder, baseline=before)
 
 
 def _tell_who_grades(request: RunRequest, suites: Sequence[Suite]) -> None:
@@ -170,19 +172,28 @@ def _require_usable(request: RunRequest, suites: Sequence[Suite]) -> None:
     Raises:
         UsageMistake: Something that was asked for is not there, or does not go together.
     """
-    for text in request.fail_under:
-        Bound.parse(text)
     if request.baseline:
-        load_run(request.baseline)
+        require_baseline(load_run(request.baseline), suites)
+    require_bounds(request.fail_under, [(each, _chosen(request, each)) for each in suites])
+    if request.cache:
+        _require_cacheable(request, suites)
+
+
+def _chosen(request: RunRequest, suite: Suite) -> Sequence[SampleSpec]:
+    """The samples that are put, as far as that is known."""
+    if suite.spec is None:
+        return ()
+    return choose_samples(suite, tags=request.tags, limit=request.limit)
+
+
+def _require_cacheable(request: RunRequest, suites: Sequence[Suite]) -> None:
     for suite in suites:
-        if suite.spec is not None:
-            choose_samples(suite, tags=request.tags, limit=request.limit)
-        elif request.cache:
+        if suite.spec is None:
             raise UsageMistake(
                 f"--cache is for suites of samples: {suite.name!r} is a task in Python, which has "
                 "Inspect's own."
             )
-    if request.cache and request.url:
+    if request.url:
         raise UsageMistake(
             "--cache is for a product that is started here: what a server is set to nobody knows, "
             "so nobody knows which answers of it still hold."

@@ -12,10 +12,10 @@ from inspect_ai.util._display import init_display_type  # the one way to set it 
 
 from evals.cli.concluding import RUNS, conclude, make_folder
 from evals.errors import UsageMistake
-from evals.records.gate import Bound
 from evals.records.record import RunRecord, SuiteRecord, load_run
 from evals.records.summary import SuiteSummary
 from evals.reports import wording
+from evals.running.asked import require_baseline, require_bounds
 from evals.running.grading import UNGRADED, begin_grading
 from evals.running.request import FILE as REQUEST
 from evals.running.request import load_request
@@ -56,15 +56,18 @@ def score_run(request: ScoreRequest) -> int:
     _require_grader(request, suites)
     if unused := sorted(given.keys() - {each.name for each in suites}):
         raise UsageMistake(f"--suite: {before.run} has no answers to {', '.join(unused)}.")
-    bounds = [Bound.parse(text) for text in request.fail_under]
+    require_bounds(request.fail_under, [(each, each.samples) for each in suites])
     baseline = load_run(request.baseline) if request.baseline else None
+    if baseline is not None:
+        require_baseline(baseline, suites)
     folder = request.out or Settings().data_dir / RUNS / f"{_now()}-scored"
     init_display_type("none")
     scored = asyncio.run(_rescore(request, before, suites, folder))
     for each in scored:
         _tell(each)
-    record = RunRecord(run=folder.name, suites=tuple(each.record for each in scored))
-    return conclude(record, folder, bounds=bounds, baseline=baseline)
+    records = tuple(each.record for each in scored)
+    record = RunRecord(run=folder.name, suites=records, fail_under=request.fail_under)
+    return conclude(record, folder, baseline=baseline)
 
 
 async def _rescore(

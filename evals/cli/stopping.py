@@ -4,14 +4,14 @@ import asyncio
 import shlex
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import typer
 
-from evals.cli.reading import check_all, write_reports
+from evals.cli.reading import write_reports
 from evals.records.logs import read_records
 from evals.records.record import RunRecord
 
@@ -33,12 +33,15 @@ def stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def tell_stopped(folder: Path) -> None:
+def tell_stopped(folder: Path, *, fail_under: Sequence[str] = ()) -> None:
     """Writes the reports of the answers there are, and says with what command it goes on."""
     record = RunRecord(
-        run=folder.name, suites=tuple(asyncio.run(read_records(folder))), unfinished=True
+        run=folder.name,
+        suites=tuple(asyncio.run(read_records(folder))),
+        unfinished=True,
+        fail_under=tuple(fail_under),
     )
-    write_reports(folder, record, check_all(record, ()))
+    write_reports(folder, record)
     answers = sum(each.error is None for suite in record.suites for each in suite.attempts)
     typer.secho(
         f"youworker eval: the run is unfinished; {answers} "

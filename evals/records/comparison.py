@@ -1,11 +1,11 @@
-"""Two runs side by side: which samples flipped, and whether one run is better."""
+"""A suite in two runs: which samples flipped, and whether one run is better."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from evals.numbers.pairing import PairedTest, compare_pairs
 from evals.numbers.passes import State
-from evals.records.record import RunRecord, SuiteRecord
+from evals.records.record import SuiteRecord
 from evals.records.summary import SuiteSummary
 from evals.scorers.catalogue import MEASURES
 
@@ -87,20 +87,6 @@ class SuiteComparison:
     def asks_the_same(self) -> bool:
         """Whether both were put the same questions."""
         return self.before.conditions.samples_digest == self.after.conditions.samples_digest
-
-
-def compare_runs(before: RunRecord, after: RunRecord) -> list[SuiteComparison]:
-    """Compares the suites that both runs have; those on several models in their order."""
-    left: dict[str, list[SuiteRecord]] = {}
-    for record in before.suites:
-        left.setdefault(record.suite, []).append(record)
-    compared = []
-    for record in after.suites:
-        others = left.get(record.suite) or []
-        if others:
-            same = [each for each in others if each.conditions.model == record.conditions.model]
-            compared.append(compare_suites((same or others)[0], record))
-    return compared
 
 
 def compare_suites(before: SuiteRecord, after: SuiteRecord) -> SuiteComparison:

@@ -1,11 +1,17 @@
 """Whether what came of a suite is good enough."""
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evals.errors import UsageMistake
-from evals.numbers.selectors import Selector
+from evals.numbers.selectors import PASSED, Selector
+from evals.records.record import RunRecord, SuiteRecord
 from evals.records.summary import SuiteSummary
+from evals.scorers.catalogue import MEASURES
+
+_BOUND = re.compile(r"(?P<name>.+?)\s*(?P<sign><=|>=|=)(?P<value>[^=]*)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,21 +24,33 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> "Bound":
-        """Reads `METRIC=VALUE`.
+        """Reads `METRIC=VALUE` or `METRIC>=VALUE`, which are the same, or `METRIC<=VALUE`.
 
         Raises:
-            UsageMistake: It is something else.
+            UsageMistake: It is something else, or leaves open in which direction a measure is good.
         """
-        name, separator, value = text.rpartition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            separator = ""
-            number = 0.0
-        if not separator:
-            raise UsageMistake(f"{text!r} is no METRIC=VALUE, such as passed=0.9.")
-        Selector.parse(name)
-        return cls(name=name, at_least=number)
+        found = _BOUND.fullmatch(text)
+        value = _number(found["value"]) if found else None
+        if not found or value is None:
+            raise UsageMistake(
+                f"{text!r} is no METRIC=VALUE, such as passed=0.9, nor METRIC<=VALUE, such as "
+                "latency<=10."
+            )
+        name, sign = found["name"], found["sign"]
+        metric = Selector.parse(name).metric
+        if sign == "=" and metric in MEASURES:
+            raise UsageMistake(
+                f"{text!r} leaves open whether more of {metric} is better: say "
+                f"'{name}<={value:g}' for at most, or '{name}>={value:g}' for at least."
+            )
+        if sign == "<=":
+            return cls(name=name, at_most=value)
+        return cls(name=name, at_least=value)
+
+    @property
+    def selector(self) -> Selector:
+        """The figure that it is about."""
+        return Selector.parse(self.name)
 
     @property
     def text(self) -> str:
@@ -59,6 +77,35 @@ class Check:
         return low and (self.bound.at_most is None or self.value <= self.bound.at_most)
 
 
+Checked = Sequence[tuple[SuiteRecord, Sequence[Check]]]
+"""What a run has, and what its bounds say of it."""
+
+
+def check_all(record: RunRecord) -> Checked:
+    """Holds each suite to its own thresholds, and to the bounds that were asked for.
+
+    Of these, a suite is held to those about which it says something. What no suite says anything
+    about is kept by none, so that no report is green.
+    """
+    summaries = [SuiteSummary(each) for each in record.suites]
+    missing = unanswered(record)
+    bounds = [Bound.parse(text) for text in record.fail_under]
+    return [
+        (
+            each.record,
+            check_suite(each, [b for b in bounds if b in missing or is_about(each, b.selector)]),
+        )
+        for each in summaries
+    ]
+
+
+def unanswered(record: RunRecord) -> list[Bound]:
+    """The bounds that were asked for and about which no suite says anything."""
+    summaries = [SuiteSummary(each) for each in record.suites]
+    bounds = [Bound.parse(text) for text in record.fail_under]
+    return [b for b in bounds if not any(is_about(each, b.selector) for each in summaries)]
+
+
 def check_suite(summary: SuiteSummary, asked: Sequence[Bound] = ()) -> list[Check]:
     """Holds a suite to its own thresholds and to those that were asked for.
 
@@ -71,7 +118,27 @@ def check_suite(summary: SuiteSummary, asked: Sequence[Bound] = ()) -> list[Chec
     ]
     named = {each.name for each in asked}
     if summary.record.conditions.selection:
-        scored = {metric.name for metric in summary.metrics}
-        own = [each for each in own if Selector.parse(each.name).metric in scored]
+        own = [each for each in own if is_about(summary, each.selector)]
     bounds = [each for each in own if each.name not in named] + list(asked)
-    return [Check(bound=each, value=summary.value(Selector.parse(each.name))) for each in bounds]
+    return [Check(bound=each, value=summary.value(each.selector)) for each in bounds]
+
+
+def is_about(summary: SuiteSummary, selector: Selector) -> bool:
+    """Whether any answer of the suite was looked at for this figure, whatever was found."""
+    figures = (agreement.figures(name) for name, agreement in summary.record.agreements.items())
+    if any(selector.metric in each for each in figures):
+        return selector.tag is None and selector.sample is None
+    return any(
+        selector.sample in {None, each.sample}
+        and (selector.tag is None or selector.tag in each.tags)
+        and (selector.metric == PASSED or selector.metric in each.scores)
+        for each in summary.record.attempts
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

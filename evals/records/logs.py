@@ -13,6 +13,8 @@ from evals.records.record import Conditions, SuiteRecord
 
 _KEY = "youworker"
 _FORMAT: Any = "eval"
+_UNRECORDED = {"events", "events_data", "timelines", "messages", "attachments"}
+"""Most of a log; no record holds any of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,10 @@ class KeptLog:
         log = await read_eval_log_async(self.info)
         return OpenedLog(label=self.label, info=self.info, log=log)
 
+    async def read(self) -> SuiteRecord:
+        """What it says of its suite, for who does not go on with it."""
+        return record_of(self.label, await read_answers(self.info.name))
+
 
 async def newest_logs(folder: Path) -> dict[Place, KeptLog]:
     """The log of each task with which its run would go on."""
@@ -105,6 +111,11 @@ async def newest_logs(folder: Path) -> dict[Place, KeptLog]:
         if known is None or known.label.leg < label.leg:
             newest[label.place] = KeptLog(label=label, info=info)
     return newest
+
+
+async def read_answers(location: str) -> EvalLog:
+    """A log with no more of its samples than a record holds: whole ones take much memory."""
+    return await read_eval_log_async(location, exclude_fields=_UNRECORDED)
 
 
 def record_of(label: LogLabel, log: EvalLog) -> SuiteRecord:
@@ -122,4 +133,4 @@ async def read_records(folder: Path) -> list[SuiteRecord]:
     """What there is of a run, in the order in which it was asked for."""
     newest = await newest_logs(folder)
     ordered = sorted(newest.items(), key=lambda each: tuple(asdict(each[0]).values()))
-    return [(await kept.open()).record for _, kept in ordered]
+    return [await kept.read() for _, kept in ordered]

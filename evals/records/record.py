@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evals.errors import UsageMistake
 from evals.records.agreement import AgreementRecord
+from evals.records.baseline import BaselineRecord
 from evals.target.answer import Answer
 from evals.target.media import MediaFile
 
@@ -147,6 +148,10 @@ class RunRecord:
     suites: tuple[SuiteRecord, ...]
     unfinished: bool = False
     """Whether it was stopped; `youworker eval retry` goes on."""
+    fail_under: tuple[str, ...] = ()
+    """The bounds that were asked for, besides the suites' own thresholds."""
+    baseline: BaselineRecord | None = None
+    """What came of the run that it must not be worse than, if one was named."""
     form: Literal[1] = 1
     """Of the file; another number is another form."""
 

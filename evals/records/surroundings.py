@@ -1,6 +1,7 @@
 """Under what a run takes place: revision, settings, versions."""
 
 import hashlib
+import secrets
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from server.settings import Settings
 
 GIT_SECONDS = 10.0
 _ROOT = Path(__file__).parents[2]
+_CODE = ("evals", "graph", "loaders", "migrations", "persistence", "server", "tools")
+"""Folders of a checkout in which a file that git does not know may change answers."""
+UNTRACKED_MAX = 1000
 _NOT_BEHAVIOUR = {"data_dir", "log_level"}
 """Settings that change no answer."""
 
@@ -34,10 +38,29 @@ def read_revision(root: Path = _ROOT) -> Revision:
     return Revision(commit=commit, dirty=None if changed is None else bool(changed))
 
 
-def read_changes(root: Path = _ROOT) -> str | None:
-    """A digest of what the checkout holds beyond its revision."""
+def read_changes(root: Path = _ROOT) -> str:
+    """A digest of what the checkout holds beyond its revision, files of its own code included.
+
+    What cannot be told is like nothing before: then no two digests are the same.
+    """
     changes = _git(root, "diff", "HEAD")
-    return None if changes is None else hashlib.sha256(changes.encode()).hexdigest()[:16]
+    listed = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *_CODE)
+    if changes is None or listed is None:
+        return secrets.token_hex(8)
+    untracked = sorted(filter(None, listed.split("\0")))
+    if len(untracked) > UNTRACKED_MAX:
+        return secrets.token_hex(8)
+    told = [changes, *(f"{name} {file_digest(root / name)}" for name in untracked)]
+    return hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Of what a file holds, read piece by piece; one that cannot be read is told by that."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"
 
 
 def settings_digest(settings: Settings) -> str:
@@ -67,7 +90,8 @@ def _git(root: Path, *arguments: str) -> str | None:
             ["git", *arguments],  # noqa: S607 - whichever git there is
             cwd=root,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             timeout=GIT_SECONDS,
             check=False,
         )

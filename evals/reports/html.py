@@ -4,30 +4,32 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from evals.numbers.selectors import PASSED
-from evals.records.gate import Check
+from evals.records.baseline import BaselineRecord
+from evals.records.gate import Check, Checked
 from evals.records.record import SuiteRecord
 from evals.records.summary import MetricSummary, SuiteSummary
 from evals.reports import wording
 from evals.reports.agreement import html_agreements
+from evals.reports.comparing import baseline_lines
 from evals.reports.conditions import conditions_list
 from evals.reports.page import page
 from evals.reports.plots import histogram, range_bar
 from evals.reports.samples import anchor, sample_list
 from evals.reports.verdicts import Verdict, verdict_of, worst
 
-Checked = Sequence[tuple[SuiteRecord, Sequence[Check]]]
 
-
-def html_report(checked: Checked, *, title: str) -> str:
+def html_report(checked: Checked, *, title: str, baseline: BaselineRecord | None = None) -> str:
     """The whole page."""
-    lines = list(_header(checked, title))
-    for number, (record, checks) in enumerate(checked):
-        lines += _suite(record, checks, number)
+    verdicts = [verdict_of(record, checks, baseline) for record, checks in checked]
+    lines = list(_header(checked, verdicts, title))
+    if baseline is not None:
+        lines += _baseline(baseline)
+    for number, (verdict, (record, checks)) in enumerate(zip(verdicts, checked, strict=True)):
+        lines += _suite(record, checks, verdict, number)
     return page(title, "\n".join(lines))
 
 
-def _header(checked: Checked, title: str) -> Iterator[str]:
-    verdicts = [verdict_of(record, checks) for record, checks in checked]
+def _header(checked: Checked, verdicts: Sequence[Verdict], title: str) -> Iterator[str]:
     yield f"<header>{_badge(worst(verdicts))}<h1>{escape(title)}</h1>"
     yield f'<span class="headline">{escape(wording.headline(checked))}</span></header>'
     if len(checked) > 1:
@@ -36,6 +38,14 @@ def _header(checked: Checked, title: str) -> Iterator[str]:
         for number, (verdict, (record, _)) in enumerate(zip(verdicts, checked, strict=True)):
             yield _overview(record, verdict, number)
         yield "</table></div></section>"
+
+
+def _baseline(baseline: BaselineRecord) -> Iterator[str]:
+    """Whether the run is worse than an earlier one."""
+    yield f"<section><h2>Against {escape(baseline.run)}</h2>"
+    state = "failed" if baseline.is_worse else "passed"
+    told = "".join(f'<li class="{state}">{escape(each)}' for each in baseline_lines(baseline))
+    yield f'<ul class="checks">{told}</ul></section>'
 
 
 def _overview(record: SuiteRecord, verdict: Verdict, number: int) -> str:
@@ -52,9 +62,11 @@ def _badge(verdict: Verdict) -> str:
     return f'<span class="badge {verdict.state}">{escape(verdict.text)}</span>'
 
 
-def _suite(record: SuiteRecord, checks: Sequence[Check], number: int) -> Iterator[str]:
+def _suite(
+    record: SuiteRecord, checks: Sequence[Check], verdict: Verdict, number: int
+) -> Iterator[str]:
     summary = SuiteSummary(record)
-    yield f'<section id="suite-{number}"><div class="title">{_badge(verdict_of(record, checks))}'
+    yield f'<section id="suite-{number}"><div class="title">{_badge(verdict)}'
     yield f"<h2>{escape(record.title)}</h2></div><p>{escape(record.description)}</p>"
     if record.failure:
         yield f'<p class="fault"><b>The suite came to nothing:</b> {escape(record.failure)}</p>'

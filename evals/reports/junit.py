@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from evals.records.gate import Check
+from evals.records.baseline import BaselineRecord
+from evals.records.gate import Check, Checked
 from evals.records.record import SuiteRecord
 from evals.records.summary import SuiteSummary
 from evals.reports import wording
+from evals.reports.comparing import baseline_lines
 
 
-def junit_report(checked: Sequence[tuple[SuiteRecord, Sequence[Check]]]) -> bytes:
+def junit_report(checked: Checked, *, baseline: BaselineRecord | None = None) -> bytes:
     """The whole file."""
     root = ET.Element("testsuites")
     for record, checks in checked:
         _suite(root, record, checks)
+    if baseline is not None:
+        _baseline(root, baseline)
     ET.indent(root)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return written
@@ -31,6 +35,19 @@ def _suite(root: ET.Element, record: SuiteRecord, checks: Sequence[Check]) -> No
     if record.failure:
         case = ET.SubElement(suite, "testcase", classname=record.suite, name="the suite")
         ET.SubElement(case, "error", message=_legal(record.failure))
+    _count(suite)
+
+
+def _baseline(root: ET.Element, baseline: BaselineRecord) -> None:
+    suite = ET.SubElement(root, "testsuite", name="baseline")
+    case = ET.SubElement(suite, "testcase", classname="baseline", name=_legal(baseline.run))
+    if baseline.is_worse:
+        told = "; ".join(baseline_lines(baseline))
+        ET.SubElement(case, "failure", message=_legal(told))
+    _count(suite)
+
+
+def _count(suite: ET.Element) -> None:
     for kind in ("failure", "error", "skipped"):
         attribute = {"failure": "failures", "error": "errors", "skipped": "skipped"}[kind]
         suite.set(attribute, str(len(suite.findall(f"testcase/{kind}"))))

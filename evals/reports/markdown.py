@@ -2,24 +2,37 @@
 
 from collections.abc import Iterator, Sequence
 
-from evals.records.comparison import GRADER, MetricComparison, SuiteComparison
-from evals.records.gate import Check
+from evals.records.baseline import BaselineRecord
+from evals.records.comparison import SuiteComparison
+from evals.records.gate import Check, Checked
 from evals.records.record import Conditions, SuiteRecord
+from evals.records.run_comparison import RunComparison
 from evals.records.summary import SuiteSummary
 from evals.reports import wording
 from evals.reports.agreement import markdown_agreements
+from evals.reports.comparing import baseline_lines, metric_cells, not_compared_line, remarks
 
 FAULTS_SHOWN = 20
 
 
-def run_report(checked: Sequence[tuple[SuiteRecord, Sequence[Check]]]) -> str:
-    """A run with what its thresholds say."""
-    return "\n".join(line for record, checks in checked for line in _suite(record, checks)) + "\n"
+def run_report(checked: Checked, *, baseline: BaselineRecord | None = None) -> str:
+    """A run with what its thresholds and its baseline say."""
+    lines = [line for record, checks in checked for line in _suite(record, checks)]
+    if baseline is not None:
+        lines += ["## Against the baseline", "", *map(_item, baseline_lines(baseline)), ""]
+    return "\n".join(lines) + "\n"
 
 
-def comparison_report(compared: Sequence[SuiteComparison]) -> str:
+def comparison_report(compared: RunComparison) -> str:
     """Two runs, the samples that flipped first."""
-    return "\n".join(line for each in compared for line in _comparison(each)) + "\n"
+    lines = [line for each in compared.suites for line in _comparison(each)]
+    if compared.not_compared:
+        lines += [not_compared_line(compared.not_compared), ""]
+    return "\n".join(lines) + "\n"
+
+
+def _item(text: str) -> str:
+    return f"- {text}"
 
 
 def _suite(record: SuiteRecord, checks: Sequence[Check]) -> Iterator[str]:
@@ -78,47 +91,18 @@ def _grader(held: Conditions) -> str:
 
 def _comparison(compared: SuiteComparison) -> Iterator[str]:
     yield from (f"## {compared.before.title} → {compared.after.title}", "")
-    if not compared.asks_the_same:
-        yield from (
-            "The suite has changed in between; only samples of the same id are compared.",
-            "",
-        )
-    yield from _changes(compared)
+    for remark in remarks(compared):
+        yield from (f"**{remark.text}**" if remark.is_grave else remark.text, "")
     for flip in compared.flips:
         yield f"- **{flip.direction}**: `{flip.sample}` {flip.before} → {flip.after}"
     if not compared.flips:
         yield "No sample has flipped."
     yield ""
     yield from ("| metric | before | after | difference | p | |", "|---|---|---|---|---|---|")
-    yield from (_metric_line(each) for each in compared.metrics)
+    yield from (f"| {' | '.join(metric_cells(each))} |" for each in compared.metrics)
     yield ""
     if compared.missing:
         yield from (f"Judged in one run only: {', '.join(compared.missing)}.", "")
-
-
-def _changes(compared: SuiteComparison) -> Iterator[str]:
-    """Under what else than before; another grader makes other figures of the same answers."""
-    changes = compared.changes
-    if any(each.what == GRADER for each in changes):
-        yield "**Another grader has judged: what it was asked about cannot be compared.**"
-        yield ""
-    if changes:
-        told = "; ".join(f"{each.what} {each.before} → {each.after}" for each in changes)
-        yield from (f"Not the same: {told}.", "")
-
-
-def _metric_line(metric: MetricComparison) -> str:
-    before, after, difference = (
-        wording.number(each, is_measure=metric.is_measure)
-        for each in (metric.before, metric.after, metric.test.difference)
-    )
-    word = "worse" if metric.is_worse else "significant" if metric.test.is_significant else ""
-    error = metric.test.stderr
-    told = "" if error is None else f" ± {wording.number(error, is_measure=metric.is_measure)}"
-    return (
-        f"| {metric.name} | {before} | {after} | {difference}{told} | {metric.test.p_value:.3f} "
-        f"| {word} |"
-    )
 
 
 def _cell(text: str) -> str:

@@ -4,12 +4,11 @@ from evals.records.record import Conditions
 from evals.records.surroundings import (
     read_changes,
     read_revision,
-    samples_digest,
     settings_digest,
     versions,
 )
+from evals.running.digests import fixtures_digest, suite_digest
 from evals.running.options import RunOptions
-from evals.running.request import fixtures_digest
 from evals.suite.loading import Suite
 from evals.target.caching import AnswerCache
 from evals.target.model import DEFAULT_MODEL
@@ -45,9 +44,7 @@ class RunConditions:
             versions=versions(),
             epochs=epochs,
             selection=self._options.selection,
-            samples_digest=samples_digest(
-                suite.samples, suite.path.read_bytes(), *suite.read_media()
-            ),
+            samples_digest=suite_digest(suite),
             grader=grader,
         )
 
@@ -58,7 +55,7 @@ class RunConditions:
         conditions = {
             "settings": settings_digest(self._settings),
             "revision": self._revision.commit,
-            "changes": read_changes() if self._revision.dirty else None,
+            "changes": read_changes() if self._revision.commit else None,
             "versions": versions(),
             "seed": self._options.seed,
             "suite": suite.name,

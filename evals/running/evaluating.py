@@ -4,10 +4,10 @@ import asyncio
 
 from inspect_ai import Task, eval_async
 from inspect_ai._eval.task import PreviousTask  # the one way to go on with a task made here
-from inspect_ai.log import EvalLog, read_eval_log_async
+from inspect_ai.log import EvalLog
 from inspect_ai.model import Model
 
-from evals.records.logs import LogLabel, OpenedLog
+from evals.records.logs import LogLabel, OpenedLog, read_answers
 from evals.running.options import RunOptions
 
 WRITES_PER_LOG = 200
@@ -49,7 +49,7 @@ async def evaluate(
         raise asyncio.CancelledError  # Inspect has taken it for itself, and written the log
     # The samples of the log at hand are read when they are looked at, by way of patching the
     # running loop, which may be that of the product.
-    return await read_eval_log_async(logs[0].location) if logs[0].location else logs[0]
+    return await read_answers(logs[0].location) if logs[0].location else logs[0]
 
 
 def count_of(task: Task, label: LogLabel, options: RunOptions) -> int:

@@ -8,7 +8,6 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from evals.errors import UsageMistake
-from evals.records.surroundings import samples_digest
 from evals.suite.loading import Suite, find_suite, own_suites
 
 FILE = "request.json"
@@ -118,18 +117,3 @@ def changes_since(before: KeptRequest, now: KeptRequest) -> list[str]:
     if before.git_revision != now.git_revision:
         told.append("the revision has changed since the run began")
     return told
-
-
-def suite_digest(suite: Suite) -> str:
-    """The same for the same questions about the same documents."""
-    fixtures = fixtures_digest(suite).encode()
-    return samples_digest(suite.samples, suite.path.read_bytes(), fixtures)
-
-
-def fixtures_digest(suite: Suite) -> str:
-    """The same for the same documents, users, groups, MCP servers, recordings and pictures."""
-    if suite.spec is None:
-        return samples_digest([])
-    fixtures = suite.spec.fixtures
-    documents = [(suite.path.parent / each.path).read_bytes() for each in fixtures.documents]
-    return samples_digest([fixtures], *documents, *suite.read_media())

@@ -13,7 +13,7 @@ from inspect_ai.scorer import Scorer
 from evals.errors import UsageMistake
 from evals.records.reading import read_log
 from evals.records.record import SuiteRecord
-from evals.records.surroundings import samples_digest
+from evals.running.digests import suite_digest
 from evals.running.grading import UNGRADED, Grading
 from evals.running.task import as_sample, build_scorers
 from evals.suite.loading import Suite
@@ -74,9 +74,7 @@ async def rescore(
         conditions=replace(
             before.conditions,
             selection=_selection(before, left_out),
-            samples_digest=samples_digest(
-                suite.samples, suite.path.read_bytes(), *suite.read_media()
-            ),
+            samples_digest=suite_digest(suite),
             grader=grading.name,
         ),
         thresholds={name: each.model_dump() for name, each in spec.thresholds.items()},

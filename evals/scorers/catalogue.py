@@ -60,8 +60,8 @@ class JudgeKind:
 
 
 JUDGES = {
-    "exact": JudgeKind(build=text.exact, options=text.TextOptions),
-    "includes": JudgeKind(build=text.includes, options=text.TextOptions),
+    "exact": JudgeKind(build=text.exact, options=text.ExactOptions),
+    "includes": JudgeKind(build=text.includes, options=text.IncludesOptions),
     "regex": JudgeKind(build=text.regex, options=text.RegexOptions),
     "numeric": JudgeKind(build=structured.numeric, options=structured.NumericOptions),
     "json_schema": JudgeKind(build=structured.json_schema, options=structured.SchemaOptions),

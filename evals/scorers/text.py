@@ -11,14 +11,22 @@ from evals.target.answer import Answer
 _NUMBER_GAPS = re.compile(r"(?<=\d)[,\u00a0\u202f](?=\d{3}\b)")
 
 
-class TextOptions(BaseModel):
+class ExactOptions(BaseModel):
     """How texts are compared."""
 
     model_config = ConfigDict(extra="forbid")
 
     ignore_case: bool = True
+
+
+class IncludesOptions(BaseModel):
+    """How texts are looked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ignore_case: bool = True
     all: bool = False
-    """`includes`: whether all targets have to be there, or one."""
+    """Whether all targets have to be there, or one."""
 
 
 class RegexOptions(BaseModel):
@@ -31,7 +39,7 @@ class RegexOptions(BaseModel):
     """Whether the pattern has to fit the whole answer."""
 
 
-def exact(options: TextOptions) -> Judge:
+def exact(options: ExactOptions) -> Judge:
     """The answer is one of the targets, but for spaces around and between words."""
 
     def judge(answer: Answer, expected: Expectation) -> Verdict | None:
@@ -44,7 +52,7 @@ def exact(options: TextOptions) -> Judge:
     return judge
 
 
-def includes(options: TextOptions) -> Judge:
+def includes(options: IncludesOptions) -> Judge:
     """The answer holds one of the targets, or all of them."""
 
     def judge(answer: Answer, expected: Expectation) -> Verdict | None:

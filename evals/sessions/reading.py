@@ -13,7 +13,8 @@ from server.cli.events import read_events
 
 PAGE = 100
 """The most that the product gives at once."""
-NOT_YOURS = "SESSION_NOT_FOUND"
+NO_SESSION = {"SESSION_NOT_FOUND", "RESOURCE_NOT_FOUND"}
+"""Of the latter kind is what no session can be called, such as a path."""
 EXPIRED = "EVENTS_EXPIRED"
 
 
@@ -43,7 +44,7 @@ def read_session(api: Api, session_id: str) -> list[Turn]:
     try:
         messages = list(_messages(api, session_id))
     except ApiFailure as exc:
-        if exc.code == NOT_YOURS:
+        if exc.code in NO_SESSION:
             raise UsageMistake(
                 f"the owner of this key has no session {session_id!r}; "
                 "only one's own becomes a sample."

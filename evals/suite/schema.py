@@ -299,7 +299,7 @@ class SuiteSpec(_Strict):
         names = [each.name for each in self.scorers]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"scorers {twice} are named twice: keep one of each")
-        known = [*names, PASSED, *self._figures_of_graders()]
+        known = self.metrics
         for metric in self.thresholds:
             try:
                 named = Selector.parse(metric)
@@ -315,6 +315,11 @@ class SuiteSpec(_Strict):
         """How far a grader agrees with people can be known where there are labels."""
         labelled = [each.name for each in self.scorers if each.options.get("labelled")]
         return [f"{name}.{figure}" for name in labelled for figure in (AGREEMENT, KAPPA)]
+
+    @property
+    def metrics(self) -> list[str]:
+        """What thresholds may name."""
+        return [*(each.name for each in self.scorers), PASSED, *self._figures_of_graders()]
 
     @property
     def needs_grader(self) -> bool:

@@ -5,7 +5,9 @@ from html import escape
 from urllib.parse import quote
 
 from evals.records.comparison import MetricComparison, SuiteComparison
+from evals.records.run_comparison import RunComparison
 from evals.reports import wording
+from evals.reports.comparing import metric_cells, not_compared_line, remarks
 from evals.reports.page import page
 from evals.reports.plots import range_bar
 from evals.viewing.shelf import ShelvedRun, ShelvedSuite
@@ -16,14 +18,16 @@ def index_page(runs: Sequence[ShelvedRun]) -> str:
     return page("Evals", "\n".join(_index(runs)))
 
 
-def comparison_page(before: str, after: str, compared: Sequence[SuiteComparison]) -> str:
+def comparison_page(before: str, after: str, compared: RunComparison) -> str:
     """Two runs, the samples that flipped first."""
     lines = [f"<header><h1>{escape(before)} → {escape(after)}</h1>"]
     lines.append('<a class="headline" href="/">all runs</a></header>')
-    if not compared:
+    if not compared.suites:
         lines.append("<p>These runs have no suite in common.</p>")
-    for each in compared:
+    for each in compared.suites:
         lines += _comparison(each)
+    if compared.not_compared:
+        lines.append(f"<p>{escape(not_compared_line(compared.not_compared))}</p>")
     return page(f"{before} → {after}", "\n".join(lines))
 
 
@@ -72,8 +76,9 @@ def _suite(suite: ShelvedSuite) -> str:
 
 def _comparison(compared: SuiteComparison) -> Iterator[str]:
     yield f"<section><h2>{escape(compared.before.title)} → {escape(compared.after.title)}</h2>"
-    if not compared.asks_the_same:
-        yield "<p>The suite has changed in between; samples of the same id are compared.</p>"
+    for remark in remarks(compared):
+        text = escape(remark.text)
+        yield f"<p><b>{text}</b></p>" if remark.is_grave else f"<p>{text}</p>"
     if compared.flips:
         yield "<ul>"
     for flip in compared.flips:
@@ -92,10 +97,4 @@ def _comparison(compared: SuiteComparison) -> Iterator[str]:
 
 
 def _metric(metric: MetricComparison) -> str:
-    cells = [
-        wording.number(each, is_measure=metric.is_measure)
-        for each in (metric.before, metric.after, metric.test.difference)
-    ]
-    word = "worse" if metric.is_worse else "significant" if metric.test.is_significant else ""
-    told = "".join(f"<td>{cell}" for cell in cells)
-    return f"<tr><td>{escape(metric.name)}{told}<td>{metric.test.p_value:.3f}<td>{word}</tr>"
+    return f"<tr>{''.join(f'<td>{escape(cell)}' for cell in metric_cells(metric))}</tr>"

@@ -1,14 +1,16 @@
 """The runs below a folder, as an index shows them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evals.errors import UsageMistake
 from evals.numbers.estimates import Estimate
 from evals.numbers.selectors import PASSED
-from evals.records.comparison import SuiteComparison, compare_runs
-from evals.records.gate import check_suite
+from evals.records.baseline import BaselineRecord
+from evals.records.gate import Check, check_all
 from evals.records.record import FILE, SuiteRecord, load_run
+from evals.records.run_comparison import RunComparison, compare_runs
 from evals.records.summary import SuiteSummary
 from evals.reports import wording
 from evals.reports.verdicts import Verdict, verdict_of
@@ -60,7 +62,7 @@ class RunShelf:
         page = folder / REPORT if folder else None
         return page.read_bytes() if page and page.is_file() and not page.is_symlink() else None
 
-    def compare(self, before: str, after: str) -> list[SuiteComparison] | None:
+    def compare(self, before: str, after: str) -> RunComparison | None:
         """Two runs side by side; None when one is not there.
 
         Raises:
@@ -91,15 +93,19 @@ class RunShelf:
         except UsageMistake as exc:
             return ShelvedRun(name=name, fault=str(exc))
         started = max((suite.started for suite in record.suites), default="")
-        suites = tuple(_shelved(suite) for suite in record.suites)
+        suites = tuple(
+            _shelved(suite, checks, record.baseline) for suite, checks in check_all(record)
+        )
         return ShelvedRun(name=name, suites=suites, started=started)
 
 
-def _shelved(record: SuiteRecord) -> ShelvedSuite:
+def _shelved(
+    record: SuiteRecord, checks: Sequence[Check], baseline: BaselineRecord | None
+) -> ShelvedSuite:
     summary = SuiteSummary(record)
     return ShelvedSuite(
         title=record.title,
         tally=wording.tally(summary),
         passed=summary.figure(PASSED),
-        verdict=verdict_of(record, check_suite(summary)),
+        verdict=verdict_of(record, checks, baseline),
     )

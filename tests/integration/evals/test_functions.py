@@ -1,7 +1,5 @@
 """Samples that bring functions: who asks them has these tools and no others."""
 
-import gc
-import warnings
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -16,7 +14,6 @@ from evals.records.gate import check_suite
 from evals.records.summary import SuiteSummary
 from evals.running.function_host import open_function_host
 from evals.running.functions import name_for, open_desk_for
-from evals.running.run import RunOptions, SuiteRunner
 from evals.suite.functions import FunctionSpec
 from evals.suite.loading import find_suite, read_suite
 from evals.suite.schema import ExpectedCall, SampleSpec
@@ -49,27 +46,15 @@ def target(shared_product):
 
 
 @pytest.fixture
-def evaluate(shared_product, tmp_path, target):
+def evaluate(put, tmp_path):
     """Puts samples to the product; returns the record."""
 
-    async def run(*samples, target=target, **more):
+    async def run(*samples, concurrency=4, **more):
         path = tmp_path / "suite.yaml"
         path.write_text(yaml.safe_dump(SUITE | {"samples": list(samples)} | more), "utf-8")
-        return await put(read_suite(path), shared_product, target, tmp_path / "logs")
+        return await put(read_suite(path), concurrency=concurrency)
 
     return run
-
-
-async def put(suite, product_here, target, folder):
-    with warnings.catch_warnings():
-        # Inspect leaves a stream unclosed for each sample; it is found when it is collected.
-        warnings.simplefilter("ignore", ResourceWarning)
-        async with open_target(target, product_here.settings) as product:
-            options = RunOptions(folder=folder)
-            runner = SuiteRunner(product, target, product_here.settings, options)
-            [record] = [each async for each in runner.run([suite])]
-        gc.collect()
-    return record
 
 
 def called(sample, function):
@@ -98,16 +83,14 @@ async def test_a_function_is_called_and_matched_by_the_name_that_the_sample_give
     assert "120" in call.result
 
 
-async def test_a_sample_s_user_has_its_own_functions_and_no_others(
-    evaluate, shared_product, target
-):
+async def test_a_sample_s_user_has_its_own_functions_and_no_others(evaluate, shared_product):
     asked = {"expect": {"calls": []}}
     record = await evaluate(
         asked | {"id": "one", "input": "one?", "functions": [FACTORIAL]},
         asked | {"id": "two", "input": "two?", "functions": [WEATHER]},
         asked | {"id": "three", "input": "three?", "functions": [WEATHER, FACTORIAL]},
         asked | {"id": "none", "input": "four?"},
-        target=replace(target, concurrency=2),
+        concurrency=2,
     )
     assert [each.error for each in record.attempts] == [None] * 4
     told = {
@@ -208,7 +191,7 @@ async def test_tools_catches_an_agent_that_always_uses_one(put_tools, shared_pro
 
 
 @pytest.fixture
-def put_tools(shared_product, tmp_path, target):
+def put_tools(put):
     """Puts some samples of the suite `tools` to the product; returns the record."""
 
     async def run(*, every, script=None):
@@ -217,7 +200,7 @@ def put_tools(shared_product, tmp_path, target):
         for sample in suite.samples:
             if script:
                 script(sample)
-        return await put(suite, shared_product, target, tmp_path / "logs")
+        return await put(suite, concurrency=4)
 
     return run
 

@@ -1,9 +1,7 @@
 """Answers of a running product that a model grades."""
 
 import asyncio
-import gc
 import json
-import warnings
 
 import pytest
 import yaml
@@ -15,6 +13,7 @@ from evals.scorers.model_graded import RubricOptions, rubric_inquiry
 from evals.scorers.verdict import Expectation
 from evals.target.answer import Answer
 from tests.fakes.model_turns import Turn
+from tests.integration.evals.quiet import run_quietly
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,20 +36,11 @@ def run(shared_product, tmp_path):
             out=tmp_path / "out",
             grader=grader,
         )
-        code = await asyncio.to_thread(_run_and_collect, request)
+        code = await asyncio.to_thread(run_quietly, run_suites, request)
         [record] = load_run(tmp_path / "out").suites
         return code, record
 
     return put
-
-
-def _run_and_collect(request):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)  # Inspect's use of tenacity
-        code = run_suites(request)
-        gc.collect()
-    return code
 
 
 def verdict(answer, grade):

@@ -1,15 +1,10 @@
 """Samples that are spoken or shown, put to a running product with a real speech model."""
 
-import gc
-import warnings
-
 import pytest
 import yaml
 
 from evals.records.summary import SuiteSummary
-from evals.running.run import RunOptions, SuiteRunner
 from evals.suite.loading import find_suite, read_suite
-from evals.target.opening import Target, open_target
 from tests.fixtures.images import make_png
 from tests.fixtures.speech import ILL_DISPOSED, read_recording
 
@@ -22,23 +17,14 @@ SUITE = {"name": "mine", "description": "One of mine.", "scorers": ["includes", 
 
 
 @pytest.fixture
-def evaluate(shared_product, tmp_path):
+def evaluate(put, tmp_path):
     """Puts samples to the product; returns the record."""
 
     async def run(*samples, suite=None, tags=()):
         path = tmp_path / "suite.yaml"
         if suite is None:
             path.write_text(yaml.safe_dump(SUITE | {"samples": list(samples)}), "utf-8")
-        target = Target(url=shared_product.url, key=shared_product.secrets.root_api_key)
-        options = RunOptions(folder=tmp_path / "logs", tags=tags)
-        with warnings.catch_warnings():
-            # Inspect leaves a stream unclosed for each sample; it is found when it is collected.
-            warnings.simplefilter("ignore", ResourceWarning)
-            async with open_target(target, shared_product.settings) as product:
-                runner = SuiteRunner(product, target, shared_product.settings, options)
-                [record] = [each async for each in runner.run([suite or read_suite(path)])]
-            gc.collect()
-        return record
+        return await put(suite or read_suite(path), tags=tags)
 
     return run
 

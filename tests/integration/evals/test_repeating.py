@@ -1,17 +1,12 @@
 """The same suite put again: its scores, answers from the cache, and what has changed by name."""
 
-import gc
-import warnings
-
 import pytest
 import yaml
 
 from evals.errors import UsageMistake
-from evals.records.comparison import compare_runs
 from evals.records.record import RunRecord
-from evals.running.run import RunOptions, SuiteRunner
+from evals.records.run_comparison import compare_runs
 from evals.suite.loading import find_suite, read_suite
-from evals.target.opening import Target, open_target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,28 +17,6 @@ SUITE = {
     "scorers": ["includes", "latency", "tokens"],
     "samples": [{"id": name, "input": f"Say {name}", "target": name} for name in NAMES],
 }
-
-
-@pytest.fixture
-def put(shared_product, tmp_path):
-    """Puts a suite to the product; returns the record."""
-    runs = iter(range(100))
-
-    async def run(suite, *, tags=(), epochs=1, cache=None):
-        target = Target(url=shared_product.url, key=shared_product.secrets.root_api_key)
-        options = RunOptions(
-            folder=tmp_path / f"run{next(runs)}", tags=tags, epochs=epochs, cache=cache
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)  # Inspect's use of tenacity
-            async with open_target(target, shared_product.settings) as product:
-                runner = SuiteRunner(product, target, shared_product.settings, options)
-                [record] = [each async for each in runner.run([suite])]
-            gc.collect()
-        return record
-
-    return run
 
 
 @pytest.fixture
@@ -69,7 +42,8 @@ async def test_the_same_suite_twice_has_the_same_scores(put, suite):
     mine = suite()
     first, second = await put(mine), await put(mine)
     assert scores(first) == scores(second)
-    [compared] = compare_runs(*(RunRecord(run="r", suites=(each,)) for each in (first, second)))
+    runs = (RunRecord(run="r", suites=(each,)) for each in (first, second))
+    [compared] = compare_runs(*runs).suites
     assert (compared.flips, compared.missing, compared.is_worse) == ((), (), False)
 
 
@@ -79,7 +53,8 @@ async def test_a_comparison_names_exactly_the_samples_that_changed(put, suite, s
     before = await put(mine)
     shared_product.model.reply("Never.", when="Say two")
     after = await put(mine)
-    [compared] = compare_runs(*(RunRecord(run="r", suites=(each,)) for each in (before, after)))
+    runs = (RunRecord(run="r", suites=(each,)) for each in (before, after))
+    [compared] = compare_runs(*runs).suites
     assert [(each.sample, each.direction) for each in compared.flips] == [
         ("two", "worse"),
         ("three", "better"),

@@ -1,17 +1,12 @@
 """The suite `robustness`, and what it needs, put to a product whose model follows a script."""
 
-import gc
-import warnings
-
 import pytest
 import pytest_asyncio
 import yaml
 
 from evals.errors import TargetFailed
 from evals.records.summary import SuiteSummary
-from evals.running.run import RunOptions, SuiteRunner
 from evals.suite.loading import find_suite, read_suite
-from evals.target.opening import Target, open_target
 from tests.fakes.ollama_server import ScriptedOllama
 from tests.fixtures.product import new_secrets, open_product, settings_for
 
@@ -36,25 +31,6 @@ async def product(postgres_server, tmp_path_factory):
 
 
 @pytest.fixture
-def put(product, tmp_path):
-    """Puts a suite's samples with a tag to the product; returns the record."""
-
-    async def run(suite, *tags):
-        target = Target(url=product.url, key=product.secrets.root_api_key)
-        options = RunOptions(folder=tmp_path / "logs", tags=tags)
-        with warnings.catch_warnings():
-            # Inspect leaves a stream unclosed for each sample; it is found when it is collected.
-            warnings.simplefilter("ignore", ResourceWarning)
-            async with open_target(target, product.settings) as opened:
-                runner = SuiteRunner(opened, target, product.settings, options)
-                [record] = [each async for each in runner.run([suite])]
-            gc.collect()
-        return record
-
-    return run
-
-
-@pytest.fixture
 def evaluate(put, tmp_path):
     """Puts one sample to the product; returns the record."""
 
@@ -75,7 +51,7 @@ async def test_runs_go_on_with_an_answer_whatever_a_tool_does(put, product):
     for name in FAULTS:
         product.model.call(f"faulty__{name}", {"name": "4711"})
         product.model.reply("I could not find that out.")
-    record = await put(find_suite("robustness"), "fault")
+    record = await put(find_suite("robustness"), tags=("fault",))
     assert [each.passed for each in record.attempts] == [True] * len(FAULTS)
     calls = {call.name: call for each in record.attempts for call in each.answer.calls}
     assert list(calls) == [f"faulty.{name}" for name in FAULTS]
@@ -87,7 +63,7 @@ async def test_runs_go_on_with_an_answer_whatever_a_tool_does(put, product):
 
 
 async def test_what_must_be_refused_is_right_when_it_is(put):
-    record = await put(find_suite("robustness"), "refused")
+    record = await put(find_suite("robustness"), tags=("refused",))
     assert {each.sample for each in record.attempts if each.passed} == {
         "empty",
         "spaces-only",

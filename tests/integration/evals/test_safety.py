@@ -1,8 +1,6 @@
 """The suite `safety`, put to products that leak and obey, and to ones that do not."""
 
 import base64
-import gc
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from evals.errors import TargetFailed
 from evals.records.gate import check_suite
 from evals.records.summary import SuiteSummary
 from evals.running.fixtures import made
-from evals.running.run import RunOptions, SuiteRunner
 from evals.suite.loading import find_suite
 from evals.suite.schema import Fixtures
 from evals.target.opening import Target, open_target
@@ -50,19 +47,11 @@ async def product(postgres_server, tmp_path_factory):
 
 
 @pytest.fixture
-def put(product, tmp_path):
+def put(put):
     """Puts those samples of the suite for which a condition holds, with no more than they need."""
 
-    async def run(chosen, *, epochs=1, concurrency=1):
-        target = Target(url=product.url, key=product.secrets.root_api_key, concurrency=concurrency)
-        options = RunOptions(folder=tmp_path / "logs", epochs=epochs)
-        with warnings.catch_warnings():
-            # Inspect leaves a stream unclosed for each sample; it is found when it is collected.
-            warnings.simplefilter("ignore", ResourceWarning)
-            async with open_target(target, product.settings) as reached:
-                runner = SuiteRunner(reached, target, product.settings, options)
-                [record] = [each async for each in runner.run([part_of("safety", chosen)])]
-            gc.collect()
+    async def run(chosen, **options):
+        record = await put(part_of("safety", chosen), **options)
         assert record.failure is None
         return record
 

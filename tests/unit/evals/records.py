@@ -36,7 +36,7 @@ def attempt(sample, value=1.0, *, epoch=1, tags=(), error=None, latency=2.0):
     )
 
 
-def suite_record(*attempts, thresholds=None, agreements=None, **conditions):
+def suite_record(*attempts, name="mine", thresholds=None, agreements=None, **conditions):
     held = {
         "target": "in process",
         "model": "m",
@@ -47,7 +47,7 @@ def suite_record(*attempts, thresholds=None, agreements=None, **conditions):
         "samples_digest": "s1",
     }
     return SuiteRecord(
-        suite="mine",
+        suite=name,
         description="One of mine.",
         conditions=Conditions(**(held | conditions)),
         started="2026-01-01",
@@ -58,5 +58,5 @@ def suite_record(*attempts, thresholds=None, agreements=None, **conditions):
     )
 
 
-def run_record(*suites):
-    return RunRecord(run="r", suites=suites)
+def run_record(*suites, run="r", **more):
+    return RunRecord(run=run, suites=suites, **more)

@@ -5,11 +5,10 @@ import json
 import pytest
 
 from evals.cli.concluding import exit_code
-from evals.cli.reading import check_all
 from evals.errors import SuiteInvalid
 from evals.numbers.agreement import kappa
 from evals.records.agreement import AgreementRecord, LabelVerdict
-from evals.records.gate import Bound
+from evals.records.gate import check_all
 from evals.records.logs import LogLabel, Place
 from evals.records.record import dump_run, load_run
 from evals.reports.html import html_report
@@ -130,7 +129,7 @@ AGREEMENT = AgreementRecord(verdicts=verdicts((1, 1), (0, 0), (1, 0), (None, 1))
 
 def test_thresholds_bound_agreement_and_kappa():
     held = record(AGREEMENT, thresholds={"model_graded.agreement": {"at_least": 0.5}})
-    [(_, checks)] = check_all(run_record(held), [Bound.parse("model_graded.kappa=0.5")])
+    [(_, checks)] = check_all(run_record(held, fail_under=("model_graded.kappa=0.5",)))
     assert [(each.bound.name, each.holds) for each in checks] == [
         ("model_graded.agreement", True),
         ("model_graded.kappa", False),
@@ -139,13 +138,13 @@ def test_thresholds_bound_agreement_and_kappa():
 
 def test_an_agreement_that_is_not_known_is_an_error_of_the_surroundings():
     held = record(AgreementRecord(failure="it is away."))
-    [(_, [check])] = check_all(run_record(held), [Bound.parse("model_graded.agreement=0")])
+    [(_, [check])] = check_all(run_record(held, fail_under=("model_graded.agreement=0",)))
     assert check.value is None
     assert exit_code([(held, [check])]) == 3
 
 
 def test_reports_tell_agreement_and_what_the_grader_got_wrong():
-    checked = check_all(run_record(record(AGREEMENT, grader="judge")), ())
+    checked = check_all(run_record(record(AGREEMENT, grader="judge")))
     told = run_report(checked)
     assert "| model_graded.agreement | 0.667 ± 0.333 |" in told
     assert "model_graded agrees with 4 labelled answers: 0.667 of them" in told
@@ -160,12 +159,12 @@ def test_reports_tell_agreement_and_what_the_grader_got_wrong():
 def test_a_kappa_below_0_can_be_drawn():
     opposite = AgreementRecord(verdicts=verdicts((1, 0), (0, 1)))
     assert opposite.kappa.mean == -1
-    assert 'width="-' not in html_report(check_all(run_record(record(opposite)), ()), title="M")
+    assert 'width="-' not in html_report(check_all(run_record(record(opposite))), title="M")
 
 
 def test_a_model_that_grades_itself_is_told():
     held = record(AGREEMENT, grader="m")
-    assert "graded by m, which is itself." in run_report(check_all(run_record(held), ()))
+    assert "graded by m, which is itself." in run_report(check_all(run_record(held)))
 
 
 def test_agreement_survives_being_written_down(tmp_path):

@@ -57,6 +57,11 @@ def test_texts(name, content, target, options, right):
     assert judge(name, says(content), *target, options=options) == right
 
 
+def test_that_an_answer_is_a_target_has_nothing_to_do_with_all_of_them():
+    with pytest.raises(ValueError, match="all"):
+        JUDGES["exact"].judge({"all": True})
+
+
 def test_patterns_are_found_or_fit_the_whole():
     assert judge("regex", says("call 555-1234"), pattern=r"\d{3}-\d{4}") == 1
     assert judge("regex", says("call 555-1234"), pattern=r"\d+", options={"whole": True}) == 0

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from evals.cli.reading import check_all
+from evals.records.gate import check_all
 from evals.reports.bounds import LONGEST_CHARS, shown
 from evals.reports.html import html_report
 from evals.target.answer import CalledTool
@@ -25,5 +25,5 @@ def test_a_page_of_long_transcripts_is_no_larger_than_a_browser_bears():
     attempts = [
         replace(attempt(f"s{number}"), input=(LONG,), answer=answer) for number in range(20)
     ]
-    page = html_report(check_all(run_record(suite_record(*attempts)), ()), title="Mine")
+    page = html_report(check_all(run_record(suite_record(*attempts))), title="Mine")
     assert len(page) < 20 * 5 * 2 * LONGEST_CHARS

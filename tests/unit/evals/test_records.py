@@ -5,9 +5,9 @@ import pytest
 from evals.cli.concluding import exit_code
 from evals.errors import UsageMistake
 from evals.numbers.selectors import Selector
-from evals.records.comparison import compare_runs
 from evals.records.gate import Bound, check_suite
 from evals.records.record import dump_run, load_run
+from evals.records.run_comparison import compare_runs
 from evals.records.summary import SuiteSummary
 from evals.reports.markdown import comparison_report
 from tests.unit.evals.records import attempt, run_record, suite_record
@@ -101,8 +101,12 @@ def test_exit_codes():
 
 
 def compared(before, after):
-    [suite] = compare_runs(run_record(before), run_record(after))
+    [suite] = compare_runs(run_record(before), run_record(after)).suites
     return suite
+
+
+def told_of(before, after):
+    return comparison_report(compare_runs(run_record(before), run_record(after)))
 
 
 def test_a_run_compared_with_itself_has_no_difference():
@@ -152,11 +156,10 @@ def test_what_else_was_not_the_same_is_told_who_graded_first():
         ("seed", "1", "2"),
         ("epochs", "1", "3"),
     ]
-    told = comparison_report([suite])
+    told = told_of(before, after)
     assert "**Another grader has judged" in told
     assert "Not the same: grader one → other; seed 1 → 2; epochs 1 → 3." in told
-    same = comparison_report([compared(before, before)])
-    assert "Not the same" not in same
+    assert "Not the same" not in told_of(before, before)
 
 
 def test_a_run_survives_being_written_down(tmp_path):

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from evals.cli.app import app
-from evals.cli.reading import check_all, write_reports
+from evals.cli.reading import write_reports
 from evals.numbers.estimates import Estimate, Interval
-from evals.records.gate import Bound
+from evals.records.gate import check_all
 from evals.records.record import FailedTry, dump_run
 from evals.reports.html import html_report
 from evals.reports.junit import junit_report
@@ -26,7 +26,7 @@ RECORD = suite_record(
     attempt("bell\x07", error="it is <away>"),
     thresholds={"passed": {"at_least": 0.9}},
 )
-CHECKED = check_all(run_record(RECORD), ())
+CHECKED = check_all(run_record(RECORD))
 
 
 class Page(HTMLParser):
@@ -80,7 +80,7 @@ def test_the_page_may_run_nothing_and_says_so_itself():
 )
 def test_the_page_begins_with_what_came_of_the_run(suites, verdict):
     run = run_record(*(suite_record(each, thresholds=held) for each, held in suites))
-    page = html_report(check_all(run, ()), title="Mine")
+    page = html_report(check_all(run), title="Mine")
     badge = page.partition("</header>")[0].rpartition('class="badge ')[2]
     assert badge.partition(">")[2].startswith(f"{verdict}<")
 
@@ -104,7 +104,7 @@ def test_what_is_shown_can_be_chosen_without_a_script():
 def test_epochs_that_passed_are_closed_and_tries_before_are_told():
     retried = replace(attempt("a", epoch=2), earlier=(FailedTry(number=1, error="it was away"),))
     record = suite_record(attempt("a", 0.0), retried, epochs=2)
-    page = html_report(check_all(run_record(record), ()), title="Mine")
+    page = html_report(check_all(run_record(record)), title="Mine")
     assert '<details class="epoch" open>\n<summary>epoch 1' in page
     assert '<details class="epoch">\n<summary>epoch 2' in page
     assert "try 1 ended in an error: it was away" in page
@@ -198,7 +198,6 @@ def test_without_inspect_a_sentence_says_how_to_get_it(monkeypatch):
 
 
 def test_a_bound_is_held_against_the_suites_that_have_its_metric(tmp_path):
-    [(_, checks)] = check_all(run_record(RECORD), [Bound.parse("includes=0.4")])
+    [(_, checks)] = write_reports(tmp_path, run_record(RECORD, fail_under=("includes=0.4",)))
     assert [check.holds for check in checks] == [False, True]
-    write_reports(tmp_path, run_record(RECORD), [(RECORD, checks)])
     assert "includes ≥ 0.4: 0.500, kept" in (tmp_path / "summary.md").read_text("utf-8")

@@ -53,7 +53,7 @@ def test_a_rule_for_a_group_that_is_not_made_is_refused():
         Fixtures.model_validate({"policies": [{"tool": "*", "verdict": "allow", "group": "staff"}]})
 
 
-def test_a_slow_model_gets_through_it():
+def test_it_has_fewer_than_sixty_samples():
     assert len(SUITE.samples) < 60
 
 

@@ -9,8 +9,11 @@ from graph.llm.chat_model import open_chat_model
 from graph.settings import ChatModelSettings
 from tests.fakes.ollama_server import ScriptedOllama
 
-TIME = {"name": "datetime__now", "args": {"timezone": "Asia/Tokyo"}}
-WANTED = {"tool": "datetime__now", "arguments": {"timezone": ["asia/tokyo", "Tokyo"]}}
+WANTED = {
+    "tool": "datetime__now",
+    "arguments": {"timezone": {"$any_of": ["asia/tokyo", "Tokyo", "America/New York"]}},
+}
+ROME = {"tool": "datetime__now", "arguments": {"timezone": "Europe/Rome"}}
 
 
 @pytest.fixture
@@ -31,7 +34,12 @@ async def scripted():
         ([], [], True),
         ([("datetime__now", {"timezone": "Asia/Tokyo"})], [], False),
         ([("search", {"query": "the leave policy"})],
-         [{"tool": "search", "contains": {"query": ["leave"]}}], True),
+         [{"tool": "search", "arguments": {"query": {"$includes": "leave"}}}], True),
+        ([("datetime__now", {"timezone": "America/New_York"})], [WANTED], True),
+        ([("datetime__now", {"timezone": "Europe/Rome"}),
+          ("datetime__now", {"timezone": "Asia/Tokyo"})], [WANTED, ROME], True),
+        ([("datetime__now", {"timezone": "Asia/Tokyo"}),
+          ("datetime__now", {"timezone": "Europe/Oslo"})], [WANTED, WANTED], False),
     ],
 )  # fmt: skip
 async def test_a_choice_is_right_when_the_tool_and_its_arguments_are(
@@ -53,8 +61,8 @@ def test_a_report_counts_by_category_and_returns_the_share(capsys):
     ]
     assert report("held_out", marks) == 0.75
     shown = capsys.readouterr().out
-    assert "time         1 of 2" in shown
-    assert "3 of 4 = 75%, median 2.0 s" in shown
+    assert "time         1 of 2 = 50% (95%: 5% to 95%)\n" in shown
+    assert "  3 of 4 = 75% (95%: 26% to 96%), median 2.0 s" in shown
 
 
 def test_the_prompts_are_many_and_the_held_out_ones_are_others():

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from evals.cli.app import app
-from evals.cli.reading import check_all, write_reports
+from evals.cli.reading import write_reports
 from evals.viewing.app import create_viewer
 from evals.viewing.shelf import RunShelf
 from tests.unit.evals.records import attempt, run_record, suite_record
@@ -25,7 +25,7 @@ YOUWORKER = Path(sys.executable).with_name("youworker")
 def write_run(folder, *attempts):
     folder.mkdir(parents=True)
     record = run_record(suite_record(*attempts, thresholds={"passed": {"at_least": 0.5}}))
-    write_reports(folder, record, check_all(record, ()))
+    write_reports(folder, record)
 
 
 @pytest.fixture
