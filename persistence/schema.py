@@ -9,7 +9,7 @@ import asyncpg
 from persistence.errors import SchemaError, SchemaTooNew
 from persistence.transaction import errors_made_ours
 
-REVISION = "0011"
+REVISION = "0012"
 """The newest migration; said here so that a start with nothing to migrate need not load them."""
 
 CONNECT_TIMEOUT_SECONDS = 10

@@ -44,6 +44,7 @@ from persistence.repositories.tool_limits import ToolLimitRepository
 from persistence.repositories.tool_policies import ToolPolicyRepository
 from persistence.repositories.tool_runs import ToolRunRepository
 from persistence.repositories.turns import TurnRepository
+from persistence.repositories.usage import UsageRepository
 from persistence.repositories.users import UserRepository
 from persistence.repositories.vector_collections import VectorCollectionRepository
 from persistence.transaction import Transaction
@@ -227,6 +228,11 @@ class UnitOfWork:
     def mcp_attempts(self) -> McpAttemptRepository:
         """Authorizations at MCP servers that people have begun."""
         return McpAttemptRepository(self._transaction, self.scope, self._key_ring)
+
+    @cached_property
+    def usage(self) -> UsageRepository:
+        """What was used, by day."""
+        return UsageRepository(self._transaction, self.scope, self._key_ring)
 
     @cached_property
     def documents(self) -> DocumentRepository:

@@ -26,6 +26,7 @@ from persistence.models.limits import rate_limits
 from persistence.models.mcp import mcp_server_groups, mcp_servers, mcp_tools
 from persistence.models.questions import questions
 from persistence.models.tool_contents import tool_contents
+from persistence.models.usage import usage_days, usage_facts, usage_totals
 from persistence.models.vectors import vector_collections
 
 __all__ = [
@@ -60,6 +61,9 @@ __all__ = [
     "tool_limits",
     "tool_policies",
     "tool_runs",
+    "usage_days",
+    "usage_facts",
+    "usage_totals",
     "users",
     "vector_collections",
     "wrapped_keys",
