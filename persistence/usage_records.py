@@ -1,7 +1,8 @@
 """What was used, as values."""
 
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Literal
 
 UsageKind = Literal["session", "message", "run", "model", "tool", "file"]
@@ -42,4 +43,22 @@ class UsageReport:
     """What was used in a span: of each name over all of it, and of each kind by period."""
 
     by_name: tuple[Usage, ...] = ()
-    by_period: tuple[Usage, ...] = field(default=())
+    by_period: tuple[Usage, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionFigures:
+    """What there is of one session, and what it has cost."""
+
+    session_id: str
+    created_at: datetime
+    last_message_at: datetime | None
+    messages: int
+    runs: Mapping[str, int]
+    """By status."""
+    tokens_in: int
+    tokens_out: int
+    response_ms: float | None
+    """How long an answer took in the mean, without what it waited for."""
+    tools: tuple[Usage, ...]
+    """The most used first."""

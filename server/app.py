@@ -7,6 +7,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
 from server.account.routes import router as account_router
+from server.analytics.routes import router as analytics_router
 from server.approvals.routes import router as approvals_router
 from server.audit.routes import router as audit_router
 from server.auth.routes import router as auth_router
@@ -66,6 +67,7 @@ _ROUTERS = (
     account_router,
     audit_router,
     health_router,
+    analytics_router,
 )
 
 DESCRIPTION = """An on-premise AI agent: it reasons with a local model, calls tools over MCP and
@@ -147,4 +149,5 @@ def _services(resources: Resources) -> tuple[object, ...]:
         resources.account,
         resources.audit,
         resources.health,
+        resources.analytics,
     )

@@ -30,6 +30,8 @@ from persistence.passage_rotation import serve_rotation
 from server.account.eraser import AccountEraser, keep_resuming
 from server.account.service import AccountService
 from server.admission import build_doors
+from server.analytics.rolling import keep_rolling_up
+from server.analytics.service import AnalyticsService
 from server.audit.sealer import keep_sealed
 from server.audit.service import AuditService
 from server.chat.answers import AnswerService
@@ -179,6 +181,7 @@ async def open_resources(
         executor.on_stopping(ingestion.feed.stop)
         await enter(keep_house(database, ingestion.eraser, days=settings.jobs.retention_days))
         await enter(keep_resuming(account_eraser))
+        await enter(keep_rolling_up(database))
         await enter(keep_expiring(database, hours=settings.runs.event_retention_hours))
         # When everything is there that runs need.
         await enter(keep_leases(runs.leases))
@@ -243,6 +246,7 @@ async def open_resources(
                 revocation=revocation,
             ),
             audit=AuditService(database, chain, revocation),
+            analytics=AnalyticsService(database),
             health=HealthService(
                 {
                     "database": database.ping,

@@ -14,6 +14,7 @@ from server.settings import ApiSettings
 USER_AGENT_MAX_CHARS = 256
 ROW_ID_MAX = 2**63 - 1
 """What a bigint column holds."""
+SESSION_ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,128}$"
 
 S = TypeVar("S")
 
@@ -54,5 +55,6 @@ Caller = Annotated[Principal, Depends(_principal)]
 RequestOrigin = Annotated[Origin, Depends(_origin)]
 ApiConfig = Annotated[ApiSettings, Depends(provided(ApiSettings))]
 RowId = Annotated[int, Path(ge=1, le=ROW_ID_MAX)]
+SessionPath = Annotated[str, Path(pattern=SESSION_ID_PATTERN)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Offset = Annotated[int, Query(ge=0, le=2**31)]

@@ -109,6 +109,12 @@ POLICIES: Mapping[str, Policy] = {
     "POST /v1/groups/{group_id}/members": _user("groups:write"),
     "PATCH /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
     "DELETE /v1/groups/{group_id}/members/{user_id}": _user("groups:write"),
+    # figures; of whom is decided by the analytics service
+    "GET /v1/analytics/dashboard": _user("account"),
+    "GET /v1/analytics/tokens": _user("account"),
+    "GET /v1/analytics/tools": _user("account"),
+    "GET /v1/analytics/ingestion": _user("account"),
+    "GET /v1/analytics/sessions/{session_id}": _user("account"),
     # rules about tool calls; who makes which is decided by their services
     "GET /v1/tool-policies": _user("tools"),
     "POST /v1/tool-policies": _user("tools"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from loaders.pipeline import Pipeline
 from server.account.service import AccountService
 from server.admission import Doors
+from server.analytics.service import AnalyticsService
 from server.audit.service import AuditService
 from server.chat.answers import AnswerService
 from server.chat.service import ChatService
@@ -69,4 +70,5 @@ class Resources:
     account: AccountService
     audit: AuditService
     health: HealthService
+    analytics: AnalyticsService
     mcp: McpService

@@ -8,20 +8,35 @@ from sqlalchemy import (
     FromClause,
     Select,
     bindparam,
+    case,
     func,
+    literal_column,
+    or_,
     select,
     tuple_,
     union_all,
 )
-from sqlalchemy.types import BigInteger, Date, Integer, Text
+from sqlalchemy.types import BigInteger, Date, Double, Integer, Text
 
 from persistence.access import Guard, ScopedStatement
-from persistence.models import group_members, usage_days, usage_facts, usage_totals
+from persistence.conversation_records import ChatSession
+from persistence.errors import AccessDenied, NotFound
+from persistence.models import (
+    chat_sessions,
+    group_members,
+    groups,
+    messages,
+    runs,
+    tool_runs,
+    usage_days,
+    usage_facts,
+    usage_totals,
+)
 from persistence.models.usage import FIGURES
 from persistence.repositories.base import Repository
 from persistence.statements import Statement
 from persistence.transaction import Row
-from persistence.usage_records import Usage, UsageReport, UsageSpan
+from persistence.usage_records import SessionFigures, Usage, UsageReport, UsageSpan
 
 _WHAT = ("day", "kind", "name")
 _FIRST, _LAST = bindparam("first", type_=Date), bindparam("last", type_=Date)
@@ -39,10 +54,11 @@ def _in_span(table: FromClause) -> Select[Any]:
 
 def _report(*sources: Select[Any]) -> Select[Any]:
     """By name over the whole span, and by kind and period, in one reading of the rows."""
+    only = bindparam("only", type_=Text)
     rows = union_all(*sources).subquery("rows")
     begins = func.date_trunc(bindparam("period", type_=Text), rows.c.day).cast(Date).label("begins")
     parts = select(rows.c.kind, rows.c.name, begins, *(rows.c[name] for name in FIGURES))
-    part = parts.subquery("part")
+    part = parts.where(or_(only.is_(None), rows.c.name == only)).subquery("part")
     return select(part.c.kind, part.c.name, part.c.begins, *_sums(part)).group_by(
         func.grouping_sets(tuple_(part.c.kind, part.c.name), tuple_(part.c.kind, part.c.begins))
     )
@@ -69,6 +85,69 @@ def _build_group(guard: Guard) -> Select[Any]:
     return _report(of_members(usage_days), of_members(usage_facts))
 
 
+def _build_led_group(guard: Guard) -> Any:
+    return select(groups.c.id).where(
+        groups.c.id == bindparam("group", type_=BigInteger), guard.group_admin(groups.c.id)
+    )
+
+
+def _of_session(guard: Guard, session_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    return (session_id == bindparam("session", type_=BigInteger)) & guard.mine(
+        chat_sessions.c.user_id
+    )
+
+
+def _build_session_messages(guard: Guard) -> Select[Any]:
+    return (
+        select(func.count().label("count"), func.max(messages.c.created_at).label("last_at"))
+        .join_from(chat_sessions, messages)
+        .where(_of_session(guard, chat_sessions.c.id))
+    )
+
+
+def _build_session_runs(guard: Guard) -> Select[Any]:
+    worked = runs.c.worked_seconds + func.extract("epoch", runs.c.finished_at - runs.c.taken_at)
+    return (
+        select(
+            runs.c.status,
+            func.count().label("count"),
+            *(
+                func.sum(column).cast(BigInteger).label(column.name)
+                for column in (runs.c.tokens_in, runs.c.tokens_out)
+            ),
+            func.coalesce(func.sum(1000 * worked), 0).cast(Double).label("milliseconds"),
+        )
+        .join_from(chat_sessions, runs)
+        .where(_of_session(guard, chat_sessions.c.id))
+        .group_by(runs.c.status)
+    )
+
+
+def _build_session_tools(guard: Guard) -> Select[Any]:
+    count = func.count().label("count")
+    failed = case((tool_runs.c.status == literal_column("'error'"), 1), else_=0)
+    return (
+        select(
+            tool_runs.c.tool.label("name"),
+            count,
+            func.sum(failed).cast(BigInteger).label("failures"),
+            func.sum(tool_runs.c.latency_ms).cast(BigInteger).label("milliseconds"),
+        )
+        .join_from(chat_sessions, runs)
+        .join(tool_runs)
+        .where(
+            _of_session(guard, chat_sessions.c.id),
+            tool_runs.c.status != literal_column("'begun'"),
+        )
+        .group_by(tool_runs.c.tool)
+        .order_by(count.desc(), tool_runs.c.tool)
+    )
+
+
+_LED_GROUP = ScopedStatement(_build_led_group)
+_SESSION_MESSAGES = ScopedStatement(_build_session_messages)
+_SESSION_RUNS = ScopedStatement(_build_session_runs)
+_SESSION_TOOLS = ScopedStatement(_build_session_tools)
 _OWN = ScopedStatement(_build_own)
 _GROUP = ScopedStatement(_build_group)
 _ALL = Statement(_report(_in_span(usage_totals), _in_span(usage_facts)))
@@ -82,24 +161,63 @@ _ROLL_UP = Statement(
 class UsageRepository(Repository):
     """What was used by the scope's user, by a group that the user leads, or by everybody."""
 
-    async def own(self, span: UsageSpan) -> UsageReport:
-        """Return what the scope's user has used."""
-        return await self._read(_OWN.under(self._scope), span)
+    async def own(self, span: UsageSpan, *, only: str | None = None) -> UsageReport:
+        """Return what the scope's user has used; `only` is the one name that counts."""
+        return await self._report(_OWN.under(self._scope), span, only=only)
 
-    async def of_group(self, group_id: int, span: UsageSpan) -> UsageReport:
-        """Return what the members of a group that the user administers have used."""
-        return await self._read(_GROUP.under(self._scope), span, group=group_id)
+    async def of_group(
+        self, group_id: int, span: UsageSpan, *, only: str | None = None
+    ) -> UsageReport:
+        """Return what a group's members have used, each from the day of coming in.
 
-    async def of_all(self, span: UsageSpan) -> UsageReport:
-        """Return what everybody has used; to a scope that does not administer, nothing."""
-        return await self._read(_ALL, span)
+        Of groups with fewer than three other members that is nothing: it would be a person's.
+
+        Raises:
+            NotFound: The scope does not administer such a group.
+        """
+        group = {"group": group_id}
+        if not await self._first(_LED_GROUP.administered_by(self._scope), group):
+            raise NotFound("no such group")
+        statement = _GROUP.administered_by(self._scope)
+        return await self._report(statement, span, only=only, **group)
+
+    async def of_all(self, span: UsageSpan, *, only: str | None = None) -> UsageReport:
+        """Return what everybody has used.
+
+        Raises:
+            AccessDenied: The scope does not administer.
+        """
+        if not self._scope.administers:
+            raise AccessDenied("figures of everybody are for administrators")
+        return await self._report(_ALL, span, only=only)
+
+    async def of_session(self, session: ChatSession) -> SessionFigures:
+        """Return the figures of a session as it is now."""
+        values = {"session": session.id}
+        said = await self._first(_SESSION_MESSAGES.under(self._scope), values)
+        ended = await self._all(_SESSION_RUNS.under(self._scope), values)
+        used = await self._all(_SESSION_TOOLS.under(self._scope), values)
+        answered = [row for row in ended if row["status"] == "success"]
+        return SessionFigures(
+            session_id=session.session_id,
+            created_at=session.created_at,
+            last_message_at=said["last_at"] if said else None,
+            messages=said["count"] if said else 0,
+            runs={row["status"]: row["count"] for row in ended},
+            tokens_in=sum(row["tokens_in"] for row in ended),
+            tokens_out=sum(row["tokens_out"] for row in ended),
+            response_ms=round(answered[0]["milliseconds"] / answered[0]["count"], 1)
+            if answered
+            else None,
+            tools=tuple(Usage(kind="tool", begins=None, **row) for row in used),
+        )
 
     async def roll_up(self, *, limit: int) -> int:
         """Add the oldest facts to the sums, for a scope of the system; return how many."""
         row = await self._first(_ROLL_UP, {"limit": limit})
         return row["rolled"] if row is not None else 0
 
-    async def _read(self, statement: Statement, span: UsageSpan, **values: Any) -> UsageReport:
+    async def _report(self, statement: Statement, span: UsageSpan, **values: Any) -> UsageReport:
         values |= {"first": span.first, "last": span.last, "period": span.period}
         rows = await self._all(statement, values)
         return UsageReport(

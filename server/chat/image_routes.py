@@ -4,9 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from server.chat.schemas import SESSION_ID_PATTERN
 from server.chat.sessions import SessionService
-from server.dependencies import Caller, RowId, provided
+from server.dependencies import Caller, RowId, SessionPath, provided
 from server.error_responses import responses
 from server.errors import ImageNotFound, MessageNotFound, SessionNotFound
 from server.routing import PolicedRoute
@@ -28,7 +27,7 @@ ImageNumber = Annotated[int, Path(ge=1, le=100)]
     },
 )
 async def read_image(
-    session_id: Annotated[str, Path(pattern=SESSION_ID_PATTERN)],
+    session_id: SessionPath,
     message_id: RowId,
     number: ImageNumber,
     caller: Caller,

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from server.chat.media_schemas import MessageMedia
 from server.citations import AnswerSource, Citations
+from server.dependencies import SESSION_ID_PATTERN
 
 TEXT_MAX_CHARS = 100_000
-SESSION_ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,128}$"
 
 SessionId = Annotated[str, Field(pattern=SESSION_ID_PATTERN)]
 

@@ -3,9 +3,8 @@
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from server.chat.schemas import SESSION_ID_PATTERN
 from server.chat.search import SessionMatch
 from server.chat.session_schemas import (
     ForkRequest,
@@ -18,7 +17,15 @@ from server.chat.session_schemas import (
     SessionUpdate,
 )
 from server.chat.sessions import HistoryPage, SessionService
-from server.dependencies import ROW_ID_MAX, Caller, Limit, Offset, RequestOrigin, provided
+from server.dependencies import (
+    ROW_ID_MAX,
+    Caller,
+    Limit,
+    Offset,
+    RequestOrigin,
+    SessionPath,
+    provided,
+)
 from server.error_responses import responses
 from server.errors import (
     BadRequest,
@@ -33,7 +40,6 @@ from server.routing import PolicedRoute
 
 router = APIRouter(prefix="/v1", tags=["chat"], route_class=PolicedRoute)
 Sessions = Annotated[SessionService, Depends(provided(SessionService))]
-SessionPath = Annotated[str, Path(pattern=SESSION_ID_PATTERN)]
 BeforeMessage = Annotated[int, Query(ge=1, le=ROW_ID_MAX)]
 
 

@@ -30,15 +30,14 @@ of the server; 1012, the server stops, and runs go on at another.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, WebSocket
+from fastapi import APIRouter, Depends, WebSocket
 
 from server.chat.message_body import MessageReader
 from server.chat.message_memory import MessageMemory
 from server.chat.open_sockets import OpenSockets
-from server.chat.schemas import SESSION_ID_PATTERN
 from server.chat.service import ChatService
 from server.chat.socket import ChatSocket, SocketServices
-from server.dependencies import RequestOrigin, provided
+from server.dependencies import RequestOrigin, SessionPath, provided
 from server.policy import POLICIES
 from server.questions.service import QuestionService
 from server.routing import admit, current_principal
@@ -84,7 +83,7 @@ async def _services(
 async def chat(
     websocket: WebSocket,
     caller: Annotated[Principal, Depends(_admitted)],
-    session_id: Annotated[str, Path(pattern=SESSION_ID_PATTERN)],
+    session_id: SessionPath,
     origin: RequestOrigin,
     services: Annotated[SocketServices, Depends(_services)],
     revocation: Annotated[Revocation, Depends(provided(Revocation))],

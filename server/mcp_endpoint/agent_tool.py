@@ -10,9 +10,10 @@ from typing import Any
 
 from persistence.event_batches import StoredEvent
 from server.chat.answers import AnswerService
-from server.chat.schemas import SESSION_ID_PATTERN, TEXT_MAX_CHARS, ChatAnswer
+from server.chat.schemas import TEXT_MAX_CHARS, ChatAnswer
 from server.chat.service import AcceptedRun, ChatService, NewMessage
 from server.chat.tied_runs import TiedRuns
+from server.dependencies import SESSION_ID_PATTERN
 from server.runs.feed import RunFeed
 from server.security.principal import Origin, Principal
 from tools.errors import ToolRefused

@@ -1,0 +1,1 @@
+"""What was used: figures of a person, of a group, of everybody."""
