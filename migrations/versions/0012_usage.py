@@ -180,9 +180,9 @@ BEGIN
         RAISE insufficient_privilege USING MESSAGE = 'a job of the system adds up';
     END IF;
     WITH taken AS (
-        DELETE FROM public.usage_facts WHERE id IN (
+        DELETE FROM public.usage_facts WHERE id = ANY (ARRAY(
             SELECT id FROM public.usage_facts ORDER BY id LIMIT most FOR UPDATE SKIP LOCKED
-        ) RETURNING *
+        )) RETURNING *
     ), owners AS (
         SELECT id FROM public.users WHERE id IN (SELECT user_id FROM taken) FOR KEY SHARE
     ), days AS (

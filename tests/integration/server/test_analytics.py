@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from persistence.database import open_database
+from persistence.encryption import KeyRing
+from persistence.settings import DatabaseSettings
 from server.analytics.rolling import roll_up
 from tests.fixtures.product import Product
 from tests.integration.server.people import Person, make_group, open_person, told
@@ -44,6 +47,14 @@ async def chat(product: Product, person: Person, session_id: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
+async def roll_up_all(product: Product) -> None:
+    key_ring = KeyRing(product.secrets.key_list)
+    settings = DatabaseSettings(url=product.settings.database.url)
+    folder = product.settings.data_dir
+    async with open_database(settings, key_ring=key_ring, data_dir=folder) as database:
+        await roll_up(database)
+
+
 @pytest.mark.parametrize("rolled", [False, True])
 async def test_what_somebody_has_used_is_told_at_once_and_once(
     shared_product: Product, ada: Person, *, rolled: bool
@@ -51,7 +62,7 @@ async def test_what_somebody_has_used_is_told_at_once_and_once(
     await chat(shared_product, ada, "first")
     await chat(shared_product, ada, "first")
     if rolled:
-        await roll_up(shared_product.database)
+        await roll_up_all(shared_product)
     dashboard = await ask(ada.client, "dashboard")
     metrics = dashboard["metrics"]
     assert (metrics["total_sessions"], metrics["total_messages"]) == (1, 4)
