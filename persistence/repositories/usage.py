@@ -97,7 +97,7 @@ def _of_session(guard: Guard, session_id: ColumnElement[Any]) -> ColumnElement[b
     )
 
 
-def _build_session_messages(guard: Guard) -> Select[Any]:
+def _build_session_messages(guard: Guard) -> Any:
     return (
         select(func.count().label("count"), func.max(messages.c.created_at).label("last_at"))
         .join_from(chat_sessions, messages)
@@ -105,7 +105,7 @@ def _build_session_messages(guard: Guard) -> Select[Any]:
     )
 
 
-def _build_session_runs(guard: Guard) -> Select[Any]:
+def _build_session_runs(guard: Guard) -> Any:
     worked = runs.c.worked_seconds + func.extract("epoch", runs.c.finished_at - runs.c.taken_at)
     return (
         select(
@@ -123,7 +123,7 @@ def _build_session_runs(guard: Guard) -> Select[Any]:
     )
 
 
-def _build_session_tools(guard: Guard) -> Select[Any]:
+def _build_session_tools(guard: Guard) -> Any:
     count = func.count().label("count")
     failed = case((tool_runs.c.status == literal_column("'error'"), 1), else_=0)
     return (
