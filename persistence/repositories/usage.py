@@ -38,6 +38,10 @@ from persistence.statements import Statement
 from persistence.transaction import Row
 from persistence.usage_records import SessionFigures, Usage, UsageReport, UsageSpan
 
+GROUP_MIN_SIZE = 4
+"""With fewer, the figures of a group would be those of a person."""
+
+_MEMBERS = group_members.alias("all_members")
 _WHAT = ("day", "kind", "name")
 _FIRST, _LAST = bindparam("first", type_=Date), bindparam("last", type_=Date)
 
@@ -73,6 +77,7 @@ def _build_own(guard: Guard) -> Select[Any]:
 def _build_group(guard: Guard) -> Select[Any]:
     """Of everybody in the group, from the day on which each came in."""
     group = bindparam("group", type_=BigInteger)
+    size = select(func.count()).where(_MEMBERS.c.group_id == group).scalar_subquery()
 
     def of_members(table: FromClause) -> Select[Any]:
         return _in_span(table).where(
@@ -80,6 +85,7 @@ def _build_group(guard: Guard) -> Select[Any]:
             group_members.c.user_id == table.c.user_id,
             func.timezone("UTC", group_members.c.joined_at).cast(Date) <= table.c.day,
             guard.group_admin(group_members.c.group_id),
+            size >= GROUP_MIN_SIZE,
         )
 
     return _report(of_members(usage_days), of_members(usage_facts))
@@ -176,9 +182,9 @@ class UsageRepository(Repository):
             NotFound: The scope does not administer such a group.
         """
         group = {"group": group_id}
-        if not await self._first(_LED_GROUP.administered_by(self._scope), group):
+        if not await self._first(_LED_GROUP.under(self._scope), group):
             raise NotFound("no such group")
-        statement = _GROUP.administered_by(self._scope)
+        statement = _GROUP.under(self._scope)
         return await self._report(statement, span, only=only, **group)
 
     async def of_all(self, span: UsageSpan, *, only: str | None = None) -> UsageReport:

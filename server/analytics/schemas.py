@@ -22,7 +22,7 @@ class UsageQuery(BaseModel):
     period: Period = "day"
     """What days are put together to; weeks begin on Mondays."""
     group_id: Annotated[int | None, Field(ge=1, le=ROW_ID_MAX)] = None
-    """Of all in a group, for its admins and root."""
+    """Of all in a group, for its admins; of one with three others at least."""
     view: Literal["own", "all"] | None = None
     """Of oneself or of everybody; root sees everybody's unless it asks for its own."""
 

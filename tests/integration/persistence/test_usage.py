@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from persistence.access import AccessScope
 from persistence.database import Database
+from persistence.errors import AccessDenied, DatabaseError, NotFound
 from persistence.identifiers import new_uuid7
 from persistence.models.usage import FIGURES
+from persistence.pool import APP_ROLE
 from persistence.usage_records import Usage, UsageReport, UsageSpan
 from tests.fixtures.rows import SYSTEM, create_session, create_user, start_run
 
@@ -353,14 +355,27 @@ async def test_what_an_erased_account_has_used_counts_for_everybody_together_alo
     assert not await owner.fetch("SELECT FROM usage_facts WHERE user_id = $1", world.users[0])
 
 
-async def test_nobody_but_root_is_told_of_everybody(database: Database, world: World) -> None:
+async def test_nobody_but_root_is_told_of_everybody(
+    database: Database, owner: asyncpg.Connection, world: World
+) -> None:
     for act in [*some_calls(9), Act(kind="job", hours=4)]:
         await world.do(act)
-    async with database.unit_of_work(AccessScope(user_id=world.users[0])) as uow:
-        told = as_sums(await uow.usage.of_all(WHOLE))
-    # What is in no sum yet is the user's own, by row-level security alone.
-    recounted = world.recount(WHOLE, {0})
-    assert all(figures["count"] <= recounted[key]["count"] for key, figures in told.items())
+    scope = AccessScope(user_id=world.users[0])
+    async with database.unit_of_work(scope) as uow:
+        with pytest.raises(AccessDenied):
+            await uow.usage.of_all(WHOLE)
+    async with owner.transaction():
+        await owner.execute(f"SET LOCAL ROLE {APP_ROLE}; {scope.sql_settings}")
+        assert not await owner.fetch("SELECT FROM usage_totals")
+        for table in ("usage_days", "usage_facts"):
+            rows = await owner.fetch(f"SELECT DISTINCT user_id FROM {table}")
+            assert {row["user_id"] for row in rows} <= {scope.user_id}
+
+
+async def test_only_the_system_adds_up(database: Database, world: World) -> None:
+    async with database.unit_of_work(ROOT) as uow:
+        with pytest.raises(DatabaseError):
+            await uow.usage.roll_up(limit=1)
 
 
 async def in_group(
@@ -409,7 +424,8 @@ async def test_members_and_strangers_are_told_nothing_of_a_group(
         await world.do(act)
     for asking in (other_scope, AccessScope(user_id=world.users[0])):
         async with database.unit_of_work(asking) as uow:
-            assert await uow.usage.of_group(group_id, WHOLE) == UsageReport()
+            with pytest.raises(NotFound):
+                await uow.usage.of_group(group_id, WHOLE)
 
 
 async def test_a_small_group_is_not_told_of(

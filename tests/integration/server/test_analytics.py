@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from persistence.database import open_database
 from persistence.encryption import KeyRing
@@ -18,13 +19,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 KINDS = ["dashboard", "tokens", "tools", "ingestion"]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def ada(shared_product: Product) -> AsyncIterator[Person]:
     async with open_person(shared_product, "ada") as person:
         yield person
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def bob(shared_product: Product) -> AsyncIterator[Person]:
     async with open_person(shared_product, "bob") as person:
         yield person
@@ -165,8 +166,7 @@ async def test_a_groups_admin_is_told_of_a_group_of_some_size(
         assert (await ask(ada.client, "tools", group_id=small))["tools"] == []
         [tool] = (await ask(ada.client, "tools", group_id=large))["tools"]
         assert (tool["tool_name"], tool["count"]) == ("datetime.now", 1)
-        assert (await ask(shared_product.client, "tools", group_id=large))["tools"] == [tool]
-        for client in (bob.client, joe.client):
+        for client in (bob.client, joe.client, shared_product.client):
             refused = await client.get("/v1/analytics/tools", params={"group_id": large})
             assert told(refused) == (404, "RESOURCE_NOT_FOUND")
 
