@@ -51,6 +51,7 @@ bench: $(VENV)/.ready-dev ## Run the benchmarks: ratios against floors measured 
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.retrieval
 	$(BIN)/python -m bench.search
+	$(BIN)/python -m bench.analytics
 	$(BIN)/python -m bench.ocr
 	$(BIN)/python -m bench.embedded_model
 	$(BIN)/python -m bench.evals
