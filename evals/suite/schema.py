@@ -212,14 +212,14 @@ class PolicyFixture(_Strict):
     verdict: Literal["allow", "ask", "deny"]
     arguments: dict[str, str | int | float | bool | None] = {}
     group: str | None = None
-    """A group of the fixtures; everybody when left out."""
+    """A group of the fixtures; without one, the tool is one of the fixtures' MCP servers."""
 
 
 class ToolLimitFixture(_Strict):
     """A rule on what calls of a tool may take, as `POST /v1/tool-limits` has it."""
 
     tool: str
-    """`server.tool`; `*` stands for any characters."""
+    """`server.tool` of one of the fixtures' MCP servers; `*` stands for any characters."""
     max_seconds: float | None = None
     max_result_chars: int | None = None
     max_calls_per_run: int | None = None
@@ -247,6 +247,18 @@ class Fixtures(_Strict):
         named |= {each.group for each in self.policies if each.group}
         if unknown := sorted(named - self.groups.keys()):
             raise ValueError(f"unknown groups {unknown}: list them in 'groups'")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_bind_the_suite_alone(self) -> Self:
+        """At an installation that others use, a rule for everybody would be a rule for them."""
+        own = {each.name for each in self.mcp_servers}
+        for_all: list[ToolLimitFixture | PolicyFixture] = [*self.tool_limits]
+        for_all += [each for each in self.policies if each.group is None]
+        if others := sorted({r.tool for r in for_all if r.tool.partition(".")[0] not in own}):
+            raise ValueError(
+                f"rules for everybody on {others}: give a group, or name tools of 'mcp_servers'"
+            )
         return self
 
 

@@ -53,6 +53,21 @@ def test_a_rule_for_a_group_that_is_not_made_is_refused():
         Fixtures.model_validate({"policies": [{"tool": "*", "verdict": "allow", "group": "staff"}]})
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"policies": [{"tool": "*", "verdict": "allow"}]},
+        {"policies": [{"tool": "mail.send", "verdict": "allow"}]},
+        {"tool_limits": [{"tool": "ban*", "max_seconds": 1}]},
+    ],
+)
+def test_rules_that_would_bind_others_at_the_installation_are_refused(rules):
+    own = {"mcp_servers": [{"name": "bank", "config": {"command": "bank"}}]}
+    with pytest.raises(ValidationError, match="rules for everybody"):
+        Fixtures.model_validate(own | rules)
+    Fixtures.model_validate(own | {"policies": [{"tool": "bank.*", "verdict": "allow"}]})
+
+
 def test_it_has_fewer_than_sixty_samples():
     assert len(SUITE.samples) < 60
 

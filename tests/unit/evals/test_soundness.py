@@ -93,7 +93,10 @@ def test_limits_of_tools_are_part_of_the_fixtures(tmp_path):
         "description": "One of mine.",
         "scorers": ["clean_answer"],
         "samples": [{"id": "a", "input": "b"}],
-        "fixtures": {"tool_limits": [{"tool": "faulty.*", "max_seconds": 3}]},
+        "fixtures": {
+            "mcp_servers": [{"name": "faulty", "config": {"command": "faulty"}}],
+            "tool_limits": [{"tool": "faulty.*", "max_seconds": 3}],
+        },
     }
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(content), "utf-8")
     [limit] = read_suite(tmp_path / "suite.yaml").spec.fixtures.tool_limits
