@@ -16,12 +16,12 @@ from evals.records.record import RunRecord, SuiteRecord, load_run
 from evals.records.summary import SuiteSummary
 from evals.reports import wording
 from evals.running.asked import require_baseline, require_bounds
+from evals.running.graders import NamedGrader, choose_grader, inspect_grader, is_own_model
 from evals.running.grading import UNGRADED, begin_grading
 from evals.running.request import FILE as REQUEST
 from evals.running.request import load_request
 from evals.running.rescoring import Rescored, rescore, save_log
 from evals.suite.loading import Suite, find_suite, own_suites
-from evals.target.graders import NamedGrader, choose_grader, inspect_grader, is_own_model
 from evals.target.opening import Target, open_target
 from server.settings import Settings, load_settings
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from evals.records.agreement import AgreementRecord
 from evals.records.logs import LogLabel
 from evals.running.agreement import measure_agreements
+from evals.running.graders import NamedGrader
 from evals.suite.loading import Suite
 from evals.suite.schema import SuiteSpec
 from evals.target.grader import Grader
-from evals.target.graders import NamedGrader
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from evals.running.conditions import RunConditions
 from evals.running.evaluating import count_of, evaluate
 from evals.running.fixtures import made
 from evals.running.functions import open_desk_for
+from evals.running.graders import choose_grader
 from evals.running.grading import UNGRADED, Grading, begin_grading
 from evals.running.options import RunOptions
 from evals.running.progress import NoProgress, Progress
@@ -19,7 +20,6 @@ from evals.running.task import build_task, choose_samples
 from evals.running.watching import listening
 from evals.suite.loading import Suite
 from evals.suite.schema import SuiteSpec
-from evals.target.graders import choose_grader
 from evals.target.model import product_model
 from evals.target.opening import Target
 from evals.target.product import Product

@@ -14,9 +14,9 @@ from evals.records.record import dump_run, load_run
 from evals.reports.html import html_report
 from evals.reports.markdown import run_report
 from evals.running.agreement import measure_agreements
+from evals.running.graders import NamedGrader
 from evals.running.grading import begin_grading
 from evals.suite.loading import read_suite
-from evals.target.graders import NamedGrader
 from tests.fakes.scripted_grader import ScriptedGrader
 from tests.unit.evals.records import attempt, run_record, suite_record
 

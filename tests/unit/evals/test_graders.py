@@ -4,7 +4,7 @@ import pytest
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 
 from evals.errors import GraderFailed, UsageMistake
-from evals.target.graders import InspectGrader, choose_grader
+from evals.running.graders import InspectGrader, choose_grader
 from evals.target.product import Product
 from server.cli.connection import Connection
 
