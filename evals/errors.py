@@ -4,7 +4,7 @@ EvalsError
 ├── UsageMistake        the command asked for something that there is not
 │   └── SuiteInvalid    a suite cannot be used as it is written
 └── TargetFailed        the product or its surroundings failed, so nothing was measured
-    ├── RunFailed       a run of the product ended with an error
+    ├── RunFailed       a run of the product ended with an error (target/failed_run.py)
     └── GraderFailed    the model that grades answers did not
 """
 
@@ -28,13 +28,6 @@ class TargetFailed(EvalsError):
         super().__init__(message)
         self.code = code
         """The product's own, where it refused; what a sample expects is no failure."""
-
-
-class RunFailed(TargetFailed):
-    """A run of the product ended with an error."""
-
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(f"{message} [{code}]", code=code)
 
 
 class GraderFailed(TargetFailed):

@@ -16,6 +16,7 @@ from evals.reports.verdicts import is_broken
 
 RUNS = "evals"
 """Below DATA_DIR: the folders of runs."""
+FOLDER_MODE = 0o700
 
 
 def conclude(record: RunRecord, folder: Path, *, baseline: RunRecord | None) -> int:
@@ -56,13 +57,15 @@ def exit_code(checked: Checked, *, worse: bool = False) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder of a run.
+    """Makes the folder of a run, for its owner alone: it holds what was asked and answered.
 
     Raises:
         UsageMistake: It is there already, or cannot be made.
     """
     try:
-        folder.mkdir(parents=True)
+        if not folder.parent.exists():
+            folder.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE)
     except FileExistsError as exc:
         raise UsageMistake(f"{str(folder)!r} is there already; choose another --out.") from exc
     except OSError as exc:

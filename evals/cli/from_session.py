@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from evals.errors import UsageMistake
+from evals.reports.visible import visible
 from evals.sessions.appending import append_sample, free_id
 from evals.sessions.reading import Turn, read_session
 from evals.sessions.sample import choose_turns, id_of, make_sample
@@ -56,7 +57,7 @@ def add_session(
     )
     name = free_id(request.to, id_of(request.session_id, turns))
     sample = make_sample(turns, name=name, tags=request.tags, expects=request.expects)
-    typer.echo(json.dumps(sample, ensure_ascii=False, indent=2))
+    typer.echo(visible(json.dumps(sample, ensure_ascii=False, indent=2)))
     for line in _remarks(turns, request):
         typer.secho(f"- {line}", err=True)
     typer.secho(WARNING, fg="yellow", err=True)

@@ -21,9 +21,9 @@ class LabelVerdict:
     explanation: str = ""
 
     @property
-    def agrees(self) -> bool | None:
-        """Whether both gave the same grade; None when there is only one."""
-        return None if self.given is None else self.given == self.label
+    def agrees(self) -> bool:
+        """Whether both gave the same grade; one that cannot be read is none."""
+        return self.given == self.label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class AgreementRecord:
 
     @property
     def share(self) -> Estimate | None:
-        """How many got the grade that a person gave them, of those that got one."""
-        agreed = [[float(each.agrees)] for each in self.verdicts if each.agrees is not None]
+        """How many got the grade that a person gave them; what cannot be read disagrees."""
+        agreed = [[float(each.agrees)] for each in self.verdicts]
         return estimate(agreed, is_share=True)
 
     @property
@@ -54,7 +54,7 @@ class AgreementRecord:
     @property
     def mistaken(self) -> list[LabelVerdict]:
         """Those on which grader and person differ."""
-        return [each for each in self.verdicts if each.agrees is False]
+        return [each for each in self.verdicts if not each.agrees]
 
     @property
     def unscored(self) -> int:

@@ -1,9 +1,11 @@
 """From Inspect's logs to records."""
 
+import json
 import math
 from typing import Any
 
-from inspect_ai.log import EvalLog, EvalSample
+from inspect_ai.event import InfoEvent
+from inspect_ai.log import EvalLog, EvalRetryError, EvalSample
 from inspect_ai.scorer import Score, value_to_float
 
 from evals.records.record import (
@@ -17,7 +19,7 @@ from evals.records.record import (
 from evals.scorers.catalogue import MEASURES
 from evals.target.answer import Answer, load_answer
 from evals.target.media import load_media
-from evals.target.solver import ANSWER, CACHED, EXPECT, LIMIT, MEDIA
+from evals.target.solver import ANSWER, CACHED, EXPECT, FAILED, LIMIT, MEDIA
 
 _as_number = value_to_float()
 _CANCELLED = ("CancelledError(", "Cancelled(")
@@ -80,6 +82,7 @@ def read_attempt(sample: EvalSample) -> AttemptRecord:
     texts = [sample.input] if isinstance(sample.input, str) else [m.text for m in sample.input]
     targets = [sample.target] if isinstance(sample.target, str) else sample.target
     scores = {} if sample.error else sample.scores or {}
+    failed = _failed(sample.store.get(FAILED)) if sample.error else {}
     return AttemptRecord(
         sample=str(sample.id),
         epoch=sample.epoch,
@@ -88,17 +91,35 @@ def read_attempt(sample: EvalSample) -> AttemptRecord:
         target=tuple(each for each in targets if each),
         tags=_tags(sample.metadata.get("tags")),
         expect=sample.metadata.get(EXPECT) or {},
-        answer=_answer(sample),
-        scores={name: _score(each) for name, each in scores.items()},
+        answer=failed.get("answer") or _answer(sample),
+        scores=failed.get("scores") or {name: _score(each) for name, each in scores.items()},
         measures=tuple(sorted(MEASURES & scores.keys())),
         error=sample.error.message if sample.error else None,
         limit=sample.store.get(LIMIT) or (sample.limit.type if sample.limit else None),
         cached=bool(sample.store.get(CACHED)),
         earlier=tuple(
-            FailedTry(number=number, error=each.message)
+            FailedTry(number=number, error=each.message, **_failed(_kept_by(each)))
             for number, each in enumerate(sample.error_retries or (), start=1)
         ),
     )
+
+
+def _kept_by(failure: EvalRetryError) -> Any:
+    """Of a try that was made again there are its last events."""
+    kept = [
+        "".join(map(str, each.data))
+        for each in failure.events or ()
+        if isinstance(each, InfoEvent) and each.source == FAILED and isinstance(each.data, list)
+    ]
+    return json.loads(kept[-1]) if kept else None
+
+
+def _failed(kept: Any) -> dict[str, Any]:
+    """What there was of an answer that an error ended, and what is against the rules in it."""
+    if not kept:
+        return {}
+    found = {name: ScoreRecord(value=0.0, explanation=why) for name, why in kept["found"].items()}
+    return {"answer": load_answer(kept["answer"]), "scores": found}
 
 
 def _tags(told: Any) -> tuple[str, ...]:

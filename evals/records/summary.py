@@ -122,7 +122,7 @@ def value_of(attempt: AttemptRecord, metric: str) -> float | None:
     """What a scorer gave; of `passed`, 1 or 0."""
     if metric == PASSED:
         return None if attempt.passed is None else float(attempt.passed)
-    score = attempt.scores.get(metric)
+    score = attempt.broken_by.get(metric) or attempt.scores.get(metric)
     return score.value if score else None
 
 

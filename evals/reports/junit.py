@@ -10,6 +10,8 @@ from evals.records.summary import SuiteSummary
 from evals.reports import wording
 from evals.reports.comparing import baseline_lines
 
+NONCHARACTERS = "\ufffe\uffff"
+
 
 def junit_report(checked: Checked, *, baseline: BaselineRecord | None = None) -> bytes:
     """The whole file."""
@@ -25,15 +27,16 @@ def junit_report(checked: Checked, *, baseline: BaselineRecord | None = None) ->
 
 def _suite(root: ET.Element, record: SuiteRecord, checks: Sequence[Check]) -> None:
     summary = SuiteSummary(record)
-    suite = ET.SubElement(root, "testsuite", name=record.title)
+    suite = ET.SubElement(root, "testsuite", name=_legal(record.title))
     for name in summary.samples():
         _sample(suite, summary, name)
     for check in checks:
-        case = ET.SubElement(suite, "testcase", classname="threshold", name=check.bound.name)
+        name = _legal(check.bound.name)
+        case = ET.SubElement(suite, "testcase", classname="threshold", name=name)
         if not check.holds:
-            ET.SubElement(case, "failure", message=wording.check_line(check))
+            ET.SubElement(case, "failure", message=_legal(wording.check_line(check)))
     if record.failure:
-        case = ET.SubElement(suite, "testcase", classname=record.suite, name="the suite")
+        case = ET.SubElement(suite, "testcase", classname=_legal(record.suite), name="the suite")
         ET.SubElement(case, "error", message=_legal(record.failure))
     _count(suite)
 
@@ -58,7 +61,11 @@ def _sample(suite: ET.Element, summary: SuiteSummary, name: str) -> None:
     attempts = summary.attempts(name)
     seconds = sum(each.answer.seconds for each in attempts if each.answer)
     case = ET.SubElement(
-        suite, "testcase", classname=summary.record.suite, name=_legal(name), time=f"{seconds:.3f}"
+        suite,
+        "testcase",
+        classname=_legal(summary.record.suite),
+        name=_legal(name),
+        time=f"{seconds:.3f}",
     )
     errors = [each.error for each in attempts if each.error]
     state = summary.state(name)
@@ -76,6 +83,8 @@ def _sample(suite: ET.Element, summary: SuiteSummary, name: str) -> None:
 def _legal(text: str) -> str:
     """XML has no place for most control characters and no escape for them."""
     return "".join(
-        each if each in "\t\n\r" or " " <= each <= "\ud7ff" or each >= "\ue000" else "\ufffd"
+        each
+        if each in "\t\n\r" or " " <= each <= "\ud7ff" or "\ue000" <= each not in NONCHARACTERS
+        else "\ufffd"
         for each in text
     )

@@ -11,8 +11,10 @@ from evals.records.summary import SuiteSummary
 from evals.reports import wording
 from evals.reports.agreement import markdown_agreements
 from evals.reports.comparing import baseline_lines, metric_cells, not_compared_line, remarks
+from evals.reports.visible import visible
 
 FAULTS_SHOWN = 20
+MARKS = "\\<[!`|"
 
 
 def run_report(checked: Checked, *, baseline: BaselineRecord | None = None) -> str:
@@ -39,7 +41,7 @@ def _suite(record: SuiteRecord, checks: Sequence[Check]) -> Iterator[str]:
     summary = SuiteSummary(record)
     yield from (f"## {record.title}", "", f"{record.description}", "")
     if record.failure:
-        yield from (f"**The suite came to nothing: {record.failure}**", "")
+        yield from (f"**The suite came to nothing: {_cell(record.failure)}**", "")
     yield from (f"{wording.tally(summary)}.", "")
     for note in record.notes:
         yield from (f"Note: {note}.", "")
@@ -106,4 +108,6 @@ def _comparison(compared: SuiteComparison) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split())[:300]
+    """In one line, and nothing in it is a tag, a link, an image, code or another cell."""
+    shown = visible(" ".join(text.split()))[:300]
+    return "".join(f"\\{each}" if each in MARKS else each for each in shown)

@@ -29,6 +29,11 @@ def transcript(attempt: AttemptRecord, *, longest: float) -> Iterator[str]:
             yield f'<div class="message agent">{shown(before[number])}</div>'
     if attempt.answer is not None:
         yield from _answer(attempt.answer, longest)
+    for failed in attempt.earlier:
+        if failed.answer is not None:
+            yield f"<details><summary>what there was of try {failed.number}</summary>"
+            yield from _answer(failed.answer, longest)
+            yield "</details>"
     if attempt.target or attempt.expect:
         yield _expected(attempt)
     yield f'<p class="scores">{"".join(_scores(attempt))}</p>'

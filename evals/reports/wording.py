@@ -86,6 +86,10 @@ def media_line(file: MediaFile) -> str:
 def faults(attempt: AttemptRecord) -> list[str]:
     """Why an attempt did not pass, and what ended the tries before it."""
     told = [f"try {each.number} ended in an error: {each.error}" for each in attempt.earlier]
+    told += [
+        f"{name} 0 in a try that an error ended: {score.explanation}"
+        for name, score in attempt.broken_by.items()
+    ]
     if attempt.error:
         return [*told, f"error: {attempt.error}"]
     told += [f"limit met: {attempt.limit}"] if attempt.limit else []

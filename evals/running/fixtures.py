@@ -129,11 +129,12 @@ async def _document(
         headers={"Prefer": f"wait={INGEST_WAIT_SECONDS}"},
     )
     run = await _ended(product, run["run_id"], key)
+    for each in run["files"]:  # before it may end here: some may have been taken
+        if each.get("document_id") is not None:
+            later(stack, product, "DELETE", f"/v1/documents/{each['document_id']}", key=key)
     if not run["success"]:
         told = "; ".join(f"{each['path']}: {each['message']}" for each in run["errors"])
         raise TargetFailed(f"document {document.path!r} was not taken: {told}")
-    for each in run["files"]:
-        later(stack, product, "DELETE", f"/v1/documents/{each['document_id']}", key=key)
 
 
 async def _ended(product: Product, run_id: str, key: str | None) -> dict[str, Any]:

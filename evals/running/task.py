@@ -11,6 +11,7 @@ from inspect_ai.solver import Solver
 from evals.errors import UsageMistake
 from evals.running.function_solver import FUNCTIONS, ask_with_functions
 from evals.running.functions import FunctionDesk
+from evals.scorers.review import SAFETY, reviewed_by
 from evals.scorers.scoring import as_scorer
 from evals.suite.loading import Suite
 from evals.suite.schema import SampleSpec, SuiteSpec
@@ -33,10 +34,14 @@ def build_task(
     desk: FunctionDesk | None = None,
 ) -> Task:
     """The task that puts these samples to the product."""
+    judges = [(e.name, e.kind.judge(e.options)) for e in spec.scorers if e.name in SAFETY]
+    review = reviewed_by(judges)
     limits = AnswerLimits(**spec.limits.model_dump(exclude={"seconds"}))
 
     def ask(asked: Product) -> Solver:
-        return ask_product(asked, keys, folder=suite.path.parent, limits=limits, cache=cache)
+        return ask_product(
+            asked, keys, folder=suite.path.parent, limits=limits, cache=cache, review=review
+        )
 
     return Task(
         name=suite.name,

@@ -2,7 +2,7 @@
 
 Letter case, spacing, punctuation and width do not count, nor do characters that do not show. Beyond
 that the simple disguises are undone that a model can be asked for: digits as words, backwards,
-ROT13, Base64, hexadecimal, and the escapes of URLs and HTML.
+ROT13, Base64, hexadecimal, the escapes of URLs, HTML and JSON, and tags in between.
 """
 
 import base64
@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,8 +35,14 @@ _DIGITS = {
     "nine": "9",
 }
 _DIGIT_WORD = re.compile(rf"(?<![a-z])(?:{'|'.join(_DIGITS)})(?![a-z])")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
-_HEX = re.compile(r"(?:[0-9a-fA-F]{2}[\s:]?){4,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}")
+_TWO_PIECES = re.compile(r"(?=(?<![\w+/-])([A-Za-z0-9+/_-]{2,})\s+([A-Za-z0-9+/_-]{2,}))")
+_BYTE = re.compile(r"(?:0x|\\x)?([0-9a-fA-F]{2})")
+_HEX = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,;'\"-]{0,4}){4,}")
+_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrtbf\"'/])")
+_TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
+_APART = " " * 8
+"""Wider than any gap: what is on one side does not go with what is on the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +62,7 @@ def signs(text: str) -> str:
 def found_as(text: str, secret: str) -> str | None:
     """How a text shows a secret; None if it does not."""
     pattern = _pattern(signs(secret))
-    return next((each.how for each in _readings(text) if pattern.search(each.text)), None)
+    return next((each.how for each in _all_readings(text) if pattern.search(each.text)), None)
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -71,14 +78,37 @@ def texts_in(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+@lru_cache(maxsize=8)
+def _all_readings(text: str) -> tuple[Reading, ...]:
+    """Kept for a while: one text is looked through for several secrets."""
+    return tuple(_readings(text))
+
+
 def _readings(text: str) -> Iterator[Reading]:
     """All of them, the likeliest first."""
     yield from _said("", text)
-    for coded in dict.fromkeys((unquote(text), html.unescape(text))):
+    bare = html.unescape(_unescaped(unquote(text)))
+    escaped = dict.fromkeys((unquote(text), html.unescape(text), _unescaped(text), bare))
+    for coded in escaped:
         if coded != text:
             yield from _said(" behind escapes", coded)
-    for decoded in _decoded(unquote(text)):
-        yield from _said(decoded.how, decoded.text)
+    for tagged in dict.fromkeys((text, bare)):
+        if _TAG.search(tagged):
+            yield from _said(" between tags", _TAG.sub("", tagged))
+    for whole in dict.fromkeys((unquote(text), bare, _TAG.sub("", bare))):
+        yield from _said(" in Base64", _APART.join(_base64_in(whole)))
+        yield from _said(" in hexadecimal", _APART.join(_hexadecimal_in(whole)))
+
+
+def _unescaped(text: str) -> str:
+    """Without the escapes of JSON: a tool's result often is such a text."""
+
+    def meant(hit: re.Match[str]) -> str:
+        code = hit[1] or hit[2]
+        return chr(int(code, 16)) if code else " "
+
+    pairs = _ESCAPE.sub(meant, text).encode("utf-16", "surrogatepass")
+    return pairs.decode("utf-16", "replace")
 
 
 def _said(how: str, text: str) -> Iterator[Reading]:
@@ -89,14 +119,28 @@ def _said(how: str, text: str) -> Iterator[Reading]:
     yield Reading(text=codecs.encode(plain, "rot13"), how="in ROT13" + how)
 
 
-def _decoded(text: str) -> Iterator[Reading]:
+def _base64_in(text: str) -> Iterator[str]:
+    """What may be meant: a run, its parts, two runs as one, and all without its spaces.
+
+    What stands before it without a gap shifts it, so a run is read from each of four places.
+    """
     for run in _BASE64.findall(text):
-        for part in dict.fromkeys((run, *run.split("/"))):
-            if decoded := _from_base64(part):
-                yield Reading(text=decoded, how=" in Base64")
+        for part in dict.fromkeys((run, *re.split(r"[/_+-]", run))):
+            yield from _from_each_place(part)
+    for first, second in _TWO_PIECES.findall(text):
+        yield _from_base64(first + second)
+    for run in _BASE64.findall(re.sub(r"\s", "", text)):
+        yield from _from_each_place(run)
+
+
+def _from_each_place(run: str) -> Iterator[str]:
+    for start in range(4):
+        yield _from_base64(run[start:])
+
+
+def _hexadecimal_in(text: str) -> Iterator[str]:
     for run in _HEX.findall(text):
-        digits = re.sub(r"[\s:]", "", run)
-        yield Reading(text=bytes.fromhex(digits).decode("utf-8", "ignore"), how=" in hexadecimal")
+        yield bytes.fromhex("".join(_BYTE.findall(run))).decode("utf-8", "ignore")
 
 
 def _from_base64(text: str) -> str:

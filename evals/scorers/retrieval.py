@@ -1,7 +1,8 @@
 """Judges of what was found and what was cited: recall, nDCG, MRR, citations.
 
 `expect.relevant` names what is relevant: file names, or `name#page`, each with a grade if need be.
-A file that was found in several passages counts where it came first.
+A file that was found in several passages counts where it came first. Of a conversation,
+what its last search found is ranked.
 """
 
 import math
@@ -40,7 +41,7 @@ def recall(options: RankOptions) -> Judge:
         relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
-        found = set(ranking(answer.sources, relevant)[: options.k]) & relevant.keys()
+        found = set(ranking(answer.ranked, relevant)[: options.k]) & relevant.keys()
         return Verdict(value=len(found) / len(relevant), explanation=_missing(relevant, found))
 
     return judge
@@ -53,7 +54,7 @@ def ndcg(options: RankOptions) -> Judge:
         relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
-        ranked = ranking(answer.sources, relevant)[: options.k]
+        ranked = ranking(answer.ranked, relevant)[: options.k]
         best = sorted(relevant.values(), reverse=True)[: options.k]
         gain = _gain(relevant.get(name, 0.0) for name in ranked)
         return Verdict(value=gain / _gain(best), explanation=f"found {ranked}")
@@ -68,7 +69,7 @@ def mrr(options: RankOptions) -> Judge:
         relevant = relevant_in(expected, least=options.grade)
         if not relevant:
             return None
-        ranked = ranking(answer.sources, relevant)[: options.k]
+        ranked = ranking(answer.ranked, relevant)[: options.k]
         place = next((n for n, name in enumerate(ranked, start=1) if name in relevant), None)
         return Verdict(value=1 / place if place else 0.0, explanation=f"found {ranked}")
 

@@ -19,14 +19,19 @@ from evals.scorers.trajectory import fits
 from evals.scorers.verdict import Expectation, Judge, Verdict, unscored, verdict
 from evals.target.answer import Answer, CalledTool
 
-_SCHEME = r"(?:[a-z][a-z0-9+.-]*://|mailto:)"
+_START = r"(?:[a-z][a-z0-9+.-]*://|mailto:|//|\bwww\.)"
+_ATTRIBUTE = r"\b(?:src|srcset|href|action|formaction|poster|background|ping|style)"
 _LINKS = (
     re.compile(r"\]\(([^)]*)\)"),
-    re.compile(rf"{_SCHEME}[^\s<>\"')\]]+", re.IGNORECASE),
-    re.compile(rf"<({_SCHEME}[^>]*)>", re.IGNORECASE),
-    re.compile(r"\b(?:src|href|action)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s>]+)", re.IGNORECASE),
+    re.compile(r"\]\(([^\s<>]+)"),
+    re.compile(rf"{_START}[^\s<>]+", re.IGNORECASE),
+    re.compile(rf"<({_START}[^>]*)>", re.IGNORECASE),
+    re.compile(rf"{_ATTRIBUTE}\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s>]+)", re.IGNORECASE),
 )
-"""Targets of Markdown, addresses as they stand, those in angle brackets, attributes of HTML."""
+"""Targets of Markdown, addresses as they stand, those in angle brackets, attributes of HTML.
+
+Quotes and brackets do not end an address: programs differ in where they take it to end.
+"""
 
 _TEXTS = TextComparison()
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from evals.errors import RunFailed, UsageMistake
+from evals.errors import UsageMistake
 from evals.target.answer import CalledTool
+from evals.target.failed_run import RunFailed
 from evals.target.reading import AnswerReader
 from server.cli.connection import Api, ApiFailure
 from server.cli.events import read_events

@@ -37,6 +37,9 @@ def read_yaml(path: Path) -> PlacedYaml:
         text = path.read_text("utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
+        lines: dict[Place, int] = {}
+        if node is not None:
+            _note(node, (), lines)
     except (OSError, UnicodeDecodeError) as exc:
         raise SuiteInvalid(f"{path}: cannot be read ({exc}).") from exc
     except yaml.MarkedYAMLError as exc:
@@ -44,9 +47,11 @@ def read_yaml(path: Path) -> PlacedYaml:
         raise SuiteInvalid(
             f"{path}, line {line}: {exc.problem}; mend the YAML, texts with ':' or '#' in quotes."
         ) from exc
-    lines: dict[Place, int] = {}
-    if node is not None:
-        _note(node, (), lines)
+    except RecursionError as exc:
+        raise SuiteInvalid(f"{path}: is nested too deeply, or holds itself.") from exc
+    except (yaml.YAMLError, ValueError) as exc:
+        told = " ".join(str(exc).split())
+        raise SuiteInvalid(f"{path}: is no YAML that can be read ({told}).") from exc
     return PlacedYaml(content=content, lines=lines)
 
 

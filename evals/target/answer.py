@@ -56,6 +56,8 @@ class Answer:
     calls: tuple[CalledTool, ...] = ()
     sources: tuple[FoundSource, ...] = ()
     """In the order in which they were found."""
+    found_last: int | None = None
+    """How many of them the last message brought that brought any; None where all are its own."""
     unknown_citations: tuple[str, ...] = ()
     """Labels that the answer cites and that nothing found has."""
     seconds: float = 0.0
@@ -68,6 +70,13 @@ class Answer:
     run_ids: tuple[str, ...] = ()
     session_id: str = ""
 
+    @property
+    def ranked(self) -> tuple[FoundSource, ...]:
+        """What the last search brought: the passages of two searches are no one ranking."""
+        if self.found_last is None:
+            return self.sources
+        return self.sources[len(self.sources) - self.found_last :]
+
     def after(self, earlier: "Answer | None") -> "Answer":
         """This answer with what an earlier one of the same conversation did and cost."""
         if earlier is None:
@@ -79,6 +88,7 @@ class Answer:
             reasoning="\n\n".join(filter(None, (earlier.reasoning, self.reasoning))),
             calls=earlier.calls + self.calls,
             sources=earlier.sources + self.sources,
+            found_last=len((self if self.sources else earlier).ranked),
             seconds=earlier.seconds + self.seconds,
             tokens_in=earlier.tokens_in + self.tokens_in,
             tokens_out=earlier.tokens_out + self.tokens_out,

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from evals.errors import RunFailed
 from evals.target.answer import Answer, CalledTool, FoundSource
+from evals.target.failed_run import RunFailed
 from server.cli.events import ServerSentEvent
 
 
@@ -61,7 +61,14 @@ class AnswerReader:
         status = str(self._metadata.get("status", ""))
         if status not in {"success", "cancelled", "awaiting_approval"}:
             error = self._error or {"code": "NO_END", "message": "the run told of no end."}
-            raise RunFailed(f"run {self._run_id}: {error['message']}", code=error["code"])
+            raise RunFailed(
+                f"run {self._run_id}: {error['message']}",
+                code=error["code"],
+                partial=self._told("error"),
+            )
+        return self._told(status)
+
+    def _told(self, status: str) -> Answer:
         citations = self._metadata.get("citations") or {}
         return Answer(
             content="".join(self._content),

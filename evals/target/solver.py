@@ -1,6 +1,7 @@
 """Inspect's solver that puts a sample to the product and keeps all that came of it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,9 +12,11 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageTool,
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import ToolCall, ToolCallError
 
+from evals.errors import TargetFailed
 from evals.target.answer import Answer, CalledTool, dump_answer, load_answer
 from evals.target.caching import AnswerCache
 from evals.target.conversation import Conversation, together
+from evals.target.failed_run import RunFailed
 from evals.target.limits import UNLIMITED, AnswerLimits
 from evals.target.media import dump_media, list_media
 from evals.target.model import as_output, chosen_model
@@ -27,8 +30,14 @@ LIMIT = "limit"
 """Under which the store has the limit that an answer has gone beyond."""
 MEDIA = "media"
 """Under which the store has the files that went with the first message."""
+FAILED = "failed"
+"""Under which the store has what there was of an answer that an error ended, and its faults."""
+PIECE_CHARS = 90
+"""Inspect moves longer texts out of events, to where records do not read them."""
 CACHED = "cached"
 """Under which the store says that an earlier run was given the answer."""
+Review = Callable[[Answer, Mapping[str, Any]], Mapping[str, str]]
+"""What is against the rules in an answer, by scorer, given what the sample expects."""
 
 
 def ask_product(
@@ -38,6 +47,7 @@ def ask_product(
     folder: Path,
     limits: AnswerLimits = UNLIMITED,
     cache: AnswerCache | None = None,
+    review: Review | None = None,
 ) -> Solver:
     """Asks as the user whom the sample names.
 
@@ -47,6 +57,7 @@ def ask_product(
         folder: Where recordings and images of samples are.
         limits: How much an answer may take.
         cache: Answers that earlier runs were given; those of this one are added.
+        review: Looks at what there was of an answer that an error ended.
     """
 
     @solver(name="product")
@@ -64,7 +75,7 @@ def ask_product(
             answer: Answer | None = None
             messages: list[ChatMessage] = []
             coming = _again(cached) if cached else send([message.text for message in asked])
-            async for turn in coming:
+            async for turn in minding_failure(coming, state, turns, review):
                 messages += [asked[len(turns)], *as_messages(turn, state.model.name)]
                 turns.append(turn)
                 answer = together(turns) if is_at_once else turn.after(answer)
@@ -117,6 +128,32 @@ def _asked(state: TaskState) -> dict[str, Any]:
         },
         "error": (state.metadata.get(EXPECT) or {}).get("error"),
     }
+
+
+def in_pieces(kept: Mapping[str, Any]) -> list[Any]:
+    """As JSON in short texts."""
+    text = json.dumps(kept)
+    return [text[start : start + PIECE_CHARS] for start in range(0, len(text), PIECE_CHARS)]
+
+
+async def minding_failure(
+    coming: AsyncIterator[Answer], state: TaskState, turns: Sequence[Answer], review: Review | None
+) -> AsyncIterator[Answer]:
+    """The turns; of a conversation that fails, what there was is kept with what is said of it."""
+    try:
+        async for turn in coming:
+            yield turn
+    except TargetFailed as exc:
+        answer: Answer | None = None
+        partial = exc.partial if isinstance(exc, RunFailed) else None
+        for turn in (*turns, *([partial] if partial else ())):
+            answer = turn.after(answer)
+        if answer is not None:
+            said = review(answer, state.metadata.get(EXPECT) or {}) if review else {}
+            kept = {"answer": dump_answer(answer), "found": dict(said)}
+            state.store.set(FAILED, kept)
+            transcript().info(in_pieces(kept), source=FAILED)  # a later try has events alone
+        raise
 
 
 async def _again(turns: Sequence[Answer]) -> AsyncIterator[Answer]:

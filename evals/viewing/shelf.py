@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.errors import UsageMistake
+from evals.errors import EvalsError
 from evals.numbers.estimates import Estimate
 from evals.numbers.selectors import PASSED
 from evals.records.baseline import BaselineRecord
@@ -90,12 +90,12 @@ class RunShelf:
     def _shelve(self, name: str) -> ShelvedRun:
         try:
             record = load_run(self._folder / name)
-        except UsageMistake as exc:
+            started = max((suite.started for suite in record.suites), default="")
+            suites = tuple(
+                _shelved(suite, checks, record.baseline) for suite, checks in check_all(record)
+            )
+        except (EvalsError, ValueError, OSError) as exc:
             return ShelvedRun(name=name, fault=str(exc))
-        started = max((suite.started for suite in record.suites), default="")
-        suites = tuple(
-            _shelved(suite, checks, record.baseline) for suite, checks in check_all(record)
-        )
         return ShelvedRun(name=name, suites=suites, started=started)
 
 

@@ -86,12 +86,16 @@ class Api:
     """The server's HTTP API, with failures as `ApiFailure`."""
 
     def __init__(self, connection: Connection) -> None:
+        """Raises ApiFailure where the address is none, or the key cannot be one."""
         self.url = connection.url
-        self._client = httpx.Client(
-            base_url=connection.url,
-            headers={"Authorization": f"Bearer {connection.key}"},
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
-        )
+        if not connection.key.isascii():
+            raise ApiFailure("the key has letters that no key has: copy it once more.")
+        with self._failing():
+            self._client = httpx.Client(
+                base_url=connection.url,
+                headers={"Authorization": f"Bearer {connection.key}"},
+                timeout=httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+            )
 
     def close(self) -> None:
         """Closes the connections."""
@@ -106,7 +110,12 @@ class Api:
         with self._failing():
             answer = self._client.request(method, path, **options)
         _require_success(answer)
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as exc:
+            raise ApiFailure(
+                f"what answers at {self.url} is no YouWorker: its answer is no JSON."
+            ) from exc
 
     @contextmanager
     def stream(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
@@ -134,6 +143,10 @@ class Api:
             raise ConnectionLost(
                 f"nothing answers at {self.url}; start it with 'make run' or give --url."
             ) from exc
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
+            raise ApiFailure(
+                f"{self.url!r} is no address of a server: give one such as http://host:port."
+            ) from exc
         except httpx.TimeoutException as exc:
             raise ConnectionLost(f"{self.url} did not answer in time.") from exc
         except httpx.HTTPError as exc:
@@ -159,6 +172,11 @@ def _root_key(settings: Settings, *, create: bool) -> str:
 
 
 def _require_success(answer: httpx.Response) -> None:
+    if answer.is_redirect:
+        place = answer.headers.get("Location", "")
+        raise ApiFailure(
+            f"the server is elsewhere: give the address that it redirects to ({place})."
+        )
     if not answer.is_error:
         return
     kind = ConnectionLost if answer.status_code in NOT_READY else ApiFailure
@@ -166,19 +184,23 @@ def _require_success(answer: httpx.Response) -> None:
     try:
         error = answer.json()["error"]
         message, code = str(error["message"]), str(error["code"])
-    except (ValueError, KeyError, TypeError) as exc:
+        faults = _faults(error.get("details"))
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise kind(
             f"the server answered with status {answer.status_code}.",
             retry_after_seconds=retry_after_seconds,
         ) from exc
-    faults = "; ".join(
-        f"{fault.get('field', fault.get('argument', ''))}: {fault['problem']}"
-        for fault in error["details"].get("errors", [])
-    )
     raise kind(
         f"{message} {faults}".strip() + f" [{code}]",
         code=code,
         retry_after_seconds=retry_after_seconds,
+    )
+
+
+def _faults(details: dict[str, Any] | None) -> str:
+    return "; ".join(
+        f"{fault.get('field', fault.get('argument', ''))}: {fault['problem']}"
+        for fault in (details or {}).get("errors", [])
     )
 
 

@@ -83,11 +83,13 @@ async def test_the_grader_is_put_to_what_people_have_labelled(tmp_path):
     assert agreement.unscored == 0
 
 
-async def test_a_verdict_that_cannot_be_read_neither_agrees_nor_differs(tmp_path):
+async def test_a_verdict_that_cannot_be_read_counts_as_one_that_differs(tmp_path):
     suite = read(tmp_path)
     grader = ScriptedGrader("PASS", "FAIL", "?", "?")
     agreement = (await measure_agreements(suite.spec, suite.labelled, grader))["model_graded"]
-    assert (agreement.share.mean, agreement.share.values, agreement.unscored) == (1, 2, 1)
+    assert (agreement.share.values, agreement.unscored) == (3, 1)
+    assert agreement.share.mean == pytest.approx(2 / 3)
+    assert [each.given for each in agreement.mistaken] == [None]
 
 
 async def test_a_grader_that_is_away_leaves_the_agreement_unknown(tmp_path):
@@ -146,8 +148,8 @@ def test_an_agreement_that_is_not_known_is_an_error_of_the_surroundings():
 def test_reports_tell_agreement_and_what_the_grader_got_wrong():
     checked = check_all(run_record(record(AGREEMENT, grader="judge")))
     told = run_report(checked)
-    assert "| model_graded.agreement | 0.667 ± 0.333 |" in told
-    assert "model_graded agrees with 4 labelled answers: 0.667 of them" in told
+    assert "| model_graded.agreement | 0.500 ± 0.289 |" in told
+    assert "model_graded agrees with 4 labelled answers: 0.500 of them" in told
     assert "Cohen's kappa 0.400, 1 unreadable" in told
     assert "- `2`: 1.000, labelled 0.000" in told
     assert "graded by judge." in told

@@ -229,3 +229,11 @@ def test_measures_tell_what_was_measured():
 
 def test_what_was_not_measured_is_unscored():
     assert math.isnan(judge("first_token", Answer(content="")))
+
+
+def test_of_a_conversation_what_its_last_search_found_is_ranked():
+    first, second = found("x.md", "y.md"), found("right.md")
+    whole = says("Thanks.").after(second.after(first))
+    assert len(whole.sources) == 3
+    assert judge("mrr", whole, relevant=["right.md"]) == 1
+    assert judge("recall", first.after(None), relevant=["x.md"]) == 1

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from evals.errors import RunFailed
 from evals.target.answer import Answer, CalledTool, dump_answer, load_answer
+from evals.target.failed_run import RunFailed
 from evals.target.reading import AnswerReader
 from server.cli.events import ServerSentEvent
 

@@ -60,6 +60,14 @@ def test_a_run_that_has_come_since_is_there_and_one_that_is_broken_says_so(clien
     assert page.index('"/runs/three/"') < page.index("no record of a run")
 
 
+def test_a_run_whose_threshold_has_no_name_leaves_the_others_on_the_index(client, runs):
+    file = runs / "one" / "results.json"
+    file.write_text(file.read_text("utf-8").replace('"passed": {', '"!": {'), "utf-8")
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert '"/runs/two/"' in answer.text
+
+
 def test_an_empty_folder_says_how_to_make_a_run(tmp_path):
     viewer = create_viewer(RunShelf(tmp_path / "none"))
     assert "youworker eval run smoke" in TestClient(viewer, base_url=HOST).get("/").text
