@@ -10,6 +10,7 @@ import typer
 from inspect_ai.util._display import init_display_type  # the one way to set it for eval_async
 
 from evals.cli.concluding import RUNS, conclude, make_folder
+from evals.cli.holding import held
 from evals.cli.progress import choose_progress
 from evals.cli.stopping import stopped_by_sigterm, tell_stopped
 from evals.errors import EvalsError, UsageMistake
@@ -66,7 +67,9 @@ def run_suites(request: RunRequest, *, begin: Begin = _as_it_is) -> int:
     folder = request.out or settings.data_dir / RUNS / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
     make_folder(folder)
     keep_request(folder, _kept(request, suites, settings))
-    return _put(request, suites, settings, _options(request, settings, folder), begin=begin)
+    options = _options(request, settings, folder)
+    with held(folder):
+        return _put(request, suites, settings, options, begin=begin)
 
 
 def retry_run(
@@ -97,7 +100,8 @@ def retry_run(
     for note in notes:
         typer.secho(f"youworker eval: {note}.", fg="yellow", err=True)
     options = replace(_options(request, settings, folder), goes_on=True, notes=notes)
-    return _put(request, suites, settings, options, begin=begin)
+    with held(folder):
+        return _put(request, suites, settings, options, begin=begin)
 
 
 def _put(

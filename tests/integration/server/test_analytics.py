@@ -1,11 +1,9 @@
 """What was used, as those are told who may see it."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from persistence.database import open_database
 from persistence.encryption import KeyRing
@@ -17,18 +15,6 @@ from tests.integration.server.people import Person, make_group, open_person, tol
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KINDS = ["dashboard", "tokens", "tools", "ingestion"]
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def ada(shared_product: Product) -> AsyncIterator[Person]:
-    async with open_person(shared_product, "ada") as person:
-        yield person
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bob(shared_product: Product) -> AsyncIterator[Person]:
-    async with open_person(shared_product, "bob") as person:
-        yield person
 
 
 async def ask(client: Any, kind: str, **query: object) -> dict[str, Any]:
